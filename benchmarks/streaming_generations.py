@@ -1,0 +1,116 @@
+"""Many generations streamed at once by one worker process, threads as pumps, frames to Redis.
+
+The emulator is the upstream, in a process of its own. The streams begin over five seconds and last
+for thirty. Prints the gaps between the frames of a stream as they are handed to the hub, and before
+them those of the bare client, which reads as many streams in as many threads and does nothing else:
+what this machine and the upstream allow.
+
+    python -m benchmarks.streaming_generations [--generations 400] [--interval 0.05]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from benchmarks.emulator_process import emulator_process
+from benchmarks.site import set_up
+
+set_up()
+
+from django.conf import settings  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from creatify_textgen import enqueue, gateway, services  # noqa: E402
+from creatify_textgen.hub import get_hub  # noqa: E402
+from creatify_textgen.models import Generation  # noqa: E402
+from creatify_textgen.remote import GenerationRequest  # noqa: E402
+
+REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
+CHUNKS = 600
+BEGIN_SECONDS = 5.0
+
+
+class Gaps:
+    """Times between two frames of the same stream."""
+
+    def __init__(self) -> None:
+        self.last: dict[Any, float] = {}
+        self.found: list[float] = []
+
+    def note(self, stream: Any) -> None:
+        now = time.perf_counter()
+        if stream in self.last:
+            self.found.append(now - self.last[stream])
+        self.last[stream] = now
+
+    def share(self, part: float) -> str:
+        return f"{sorted(self.found)[int(len(self.found) * part)] * 1000:.0f} ms"
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"p{part * 100:g} {self.share(part)}" for part in (0.5, 0.95, 0.99))
+        return f"{len(self.found)} gaps between frames: {shares}"
+
+
+def run_threads(work: Callable[[Any], None], subjects: Sequence[Any]) -> None:
+    threads = [threading.Thread(target=work, args=[subject]) for subject in subjects]
+    for thread in threads:
+        thread.start()
+        time.sleep(BEGIN_SECONDS / len(threads))
+    for thread in threads:
+        thread.join()
+
+
+def pump_all(count: int, gaps: Gaps) -> None:
+    hub = get_hub()
+    publish = hub.publish
+
+    def note_and_publish(stream: str, frames: Any) -> None:
+        gaps.note(stream)
+        publish(stream, frames)
+
+    hub.publish = note_and_publish  # type: ignore[method-assign]
+    enqueue.stream = lambda generation_id: None
+    ids = [services.begin_stream(f"Count to {number}").pk for number in range(count)]
+    Generation.objects.update(next_check_at=timezone.now() + timedelta(seconds=60))
+    run_threads(services.pump_stream, ids)
+    done = Generation.objects.filter(status="done").count()
+    print(f"{done} of {count} done")
+    hub.close()
+
+
+def read_bare(count: int, gaps: Gaps) -> None:
+    def read(number: int) -> None:
+        messages = [{"role": "user", "content": f"Count to {number}"}]
+        request = GenerationRequest("gemini-2.5-flash", messages)
+        with gateway.client_for("default").stream(request) as chunks:
+            for _ in chunks:
+                gaps.note(number)
+
+    run_threads(read, range(count))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--generations", type=int, default=400)
+    parser.add_argument("--interval", type=float, default=0.05)
+    options = parser.parse_args()
+    with emulator_process(chunk_interval=options.interval, chunk_count=CHUNKS) as emulator:
+        account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": emulator.url}
+        accounts = {"default": account}
+        settings.CREATIFY_TEXTGEN = {"ACCOUNTS": accounts, "STREAM_BACKEND": REDIS}
+        for name, run in (("bare streams", read_bare), ("generations", pump_all)):
+            gaps = Gaps()
+            run(options.generations, gaps)
+            print(
+                f"{options.generations} {name}: {gaps} ({options.interval * 1e3:.0f} ms upstream)"
+            )
+
+
+if __name__ == "__main__":
+    main()

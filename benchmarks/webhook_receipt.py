@@ -1,0 +1,157 @@
+"""Webhook receipt against a bare view that answers 204, and against dj-stripe's webhook view.
+
+In turn in one run: every delivery for another pending row, then as many for rows that are final;
+for dj-stripe another event each, then the same events again. First behind gunicorn threads, then
+behind uvicorn with Django's connection pool. PostgreSQL below (TEST_DATABASE_URL names a database
+that exists); the load comes from two processes of raw sockets. dj-stripe needs the extra `bench`.
+
+    TEST_DATABASE_URL=postgres://postgres@127.0.0.1:5432/textgen_bench \\
+        python -m benchmarks.webhook_receipt [--requests 1000] [--pairs 7] [--threads 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import UTC, datetime
+
+from benchmarks.site import set_up
+
+set_up()
+
+from django.db import connection  # noqa: E402
+
+from benchmarks.webhooks.djstripe_events import event_body, signed_request  # noqa: E402
+from benchmarks.webhooks.servers import gunicorn, rate, uvicorn  # noqa: E402
+from creatify_textgen.models import Generation  # noqa: E402
+from creatify_textgen.services.callbacks import make_token  # noqa: E402
+
+BODY = (
+    b'{"id":"a1b2c3d4-5678-90ab-cdef-1234567890ab","status":"done","response_text":"'
+    b"Create stunning videos in seconds. " + b'","response_function_calls":[],'
+    b'"failed_reason":"","credits_used":0.0005}'
+)
+FAR = datetime(2200, 1, 1, tzinfo=UTC)
+STRIPE_SHARE = 4
+"""dj-stripe gets so many times fewer requests, or the run would be waiting for it."""
+
+SITE = "benchmarks.webhooks.site"
+STRIPE_SITE = "benchmarks.webhooks.djstripe_site"
+
+Ratios = defaultdict[str, list[float]]
+
+
+def post(path: str) -> bytes:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(BODY)}\r\n\r\n"
+    )
+    return head.encode() + BODY
+
+
+def deliveries(count: int, *, status: str) -> list[bytes]:
+    """Save so many rows and return a delivery for each."""
+    rows = [
+        Generation(
+            status=status,
+            model_name="gemini-2.5-flash",
+            fingerprint="0" * 64,
+            next_check_at=FAR if status == "pending" else None,
+        )
+        for _ in range(count)
+    ]
+    Generation.objects.bulk_create(rows, batch_size=1000)
+    return [post(f"/textgen/webhooks/{row.pk}/{make_token(row.pk)}/") for row in rows]
+
+
+def measure_ours(port: int, options: argparse.Namespace) -> tuple[float, float, float]:
+    """Return the rates of the bare view, the happy path and duplicates."""
+    count, connections = options.requests, options.threads
+    happy, again = deliveries(count, status="pending"), deliveries(count, status="done")
+    return (
+        rate(port, [post("/bare/")] * count, connections=connections),
+        rate(port, happy, connections=connections),
+        rate(port, again, connections=connections),
+    )
+
+
+def measure_stripe(port: int, options: argparse.Namespace) -> tuple[float, float]:
+    """Return the rates of new events and of the same events once more."""
+    bodies = [event_body() for _ in range(options.requests // STRIPE_SHARE)]
+    happy = rate(port, [*map(signed_request, bodies)], connections=options.threads)
+    again = rate(port, [*map(signed_request, bodies)], connections=options.threads)
+    return happy, again
+
+
+def compare_threads(options: argparse.Namespace) -> None:
+    subprocess.run([sys.executable, "-m", STRIPE_SITE], check=True)
+    ratios: Ratios = defaultdict(list)
+    with (
+        gunicorn(f"{SITE}:application", threads=options.threads) as port,
+        gunicorn(f"{STRIPE_SITE}:application", threads=options.threads) as stripe_port,
+    ):
+        for pair in range(options.pairs + 1):
+            bare, happy, again = measure_ours(port, options)
+            stripe_happy, stripe_again = measure_stripe(stripe_port, options)
+            print(
+                f"bare {bare:.0f}/s, ours {happy:.0f}/s, duplicates {again:.0f}/s, "
+                f"dj-stripe {stripe_happy:.0f}/s, its duplicates {stripe_again:.0f}/s",
+                flush=True,
+            )
+            if pair:  # the first warms up
+                ratios["happy path / bare 204 (at least 0.45)"].append(happy / bare)
+                ratios["duplicates / bare 204 (at least 0.45)"].append(again / bare)
+                ratios["happy path / dj-stripe (at least 7)"].append(happy / stripe_happy)
+                ratios["duplicates / dj-stripe (at least 7)"].append(again / stripe_again)
+    report("gunicorn threads", ratios)
+
+
+def compare_asgi(options: argparse.Namespace) -> None:
+    ratios: Ratios = defaultdict(list)
+    with uvicorn(f"{SITE}:asgi_application", BENCH_CONNECTIONS=options.connections) as port:
+        for pair in range(options.pairs + 1):
+            bare, happy, again = measure_ours(port, options)
+            print(f"bare {bare:.0f}/s, ours {happy:.0f}/s, duplicates {again:.0f}/s", flush=True)
+            if pair:
+                ratios["happy path / bare 204 (at least 0.5)"].append(happy / bare)
+                ratios["duplicates / bare 204 (at least 0.5)"].append(again / bare)
+    report(f"uvicorn, {options.connections}", ratios)
+
+
+def report(server: str, ratios: Ratios) -> None:
+    for name, values in ratios.items():
+        print(
+            f"{server} on {connection.vendor}, {name}: median {statistics.median(values):.2f}, "
+            f"from {min(values):.2f} to {max(values):.2f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--only", choices=["gunicorn", "uvicorn"])
+    parser.add_argument(
+        "--connections",
+        choices=["pool", "persistent", "per_request"],
+        default="pool" if connection.vendor == "postgresql" else "per_request",
+        help="under uvicorn: Django's pool, CONN_MAX_AGE = None, or CONN_MAX_AGE = 0",
+    )
+    options = parser.parse_args()
+    Generation.objects.all().delete()
+    if options.only != "uvicorn":
+        compare_threads(options)
+    if options.only != "gunicorn":
+        compare_asgi(options)
+    rounds = (options.pairs + 1) * (1 if options.only else 2)
+    noted = Generation.objects.filter(status="pending", deliveries=1).count()
+    assert noted == options.requests * rounds, noted
+    Generation.objects.all().delete()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `webhook_receipt` starts beside itself: sites, servers and the load."""

@@ -1,0 +1,208 @@
+"""A generation's messages and result as blocks that a template can show one by one. Pure.
+
+Rows made by hand or by older versions may hold anything: what is not understood is shown as
+JSON, never refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from creatify_textgen.admin.legible import Budget, lay_out, lay_out_text, unmask
+from creatify_textgen.models import GenerationContent, Media
+
+__all__ = ["Block", "Citation", "Conversation", "Turn", "find_media_ids", "read_conversation"]
+
+LONGEST_LABEL = 200
+LONGEST_LINK = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One piece of text, JSON or media."""
+
+    kind: str
+    """`text`, `json`, `image`, `video` or `missing` (media that is no longer there)."""
+    text: str = ""
+    label: str = ""
+    omitted: int = 0
+    media: Media | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message."""
+
+    role: str
+    blocks: list[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source that the model named."""
+
+    title: str
+    uri: str
+    is_link: bool
+    """Whether the address is one that a browser only fetches (http, https)."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """Everything that was asked and answered, ready to be shown."""
+
+    turns: list[Turn] = field(default_factory=list)
+    turns_omitted: int = 0
+    settings: list[Block] = field(default_factory=list)
+    answer: list[Block] = field(default_factory=list)
+    raw_answer: Block | None = None
+    """The answer as it came, where it is shown laid out."""
+    failed_reason: Block | None = None
+    thoughts: Block | None = None
+    citations: list[Citation] = field(default_factory=list)
+    usage: list[tuple[str, str]] = field(default_factory=list)
+
+
+def find_media_ids(messages: Any) -> set[UUID]:
+    """Return the ids of all media that the messages name."""
+    parts = (part for message in _items(messages) for part in _parts_of(message))
+    return {identifier for part in parts if (identifier := _uuid(part.get("media")))}
+
+
+def read_conversation(content: GenerationContent, *, media: Mapping[UUID, Media]) -> Conversation:
+    """Return the content as blocks; the result first has its share of the page's room."""
+    budget = Budget()
+    conversation = Conversation()
+    _read_result(content, conversation, budget)
+    conversation.settings = list(_read_settings(content, budget))
+    messages = _items(content.messages)
+    for message in messages:
+        if budget.is_spent:
+            break
+        conversation.turns.append(_read_turn(message, media=media, budget=budget))
+    conversation.turns_omitted = len(messages) - len(conversation.turns)
+    return conversation
+
+
+def _read_result(content: GenerationContent, conversation: Conversation, budget: Budget) -> None:
+    text = content.response_text
+    laid_out = lay_out_text(text)
+    if laid_out is not None:
+        conversation.answer.append(_block("json", laid_out, budget))
+        conversation.raw_answer = _block("text", text, budget)
+    elif text:
+        conversation.answer.append(_block("text", text, budget))
+    for call in _items(content.response_function_calls):
+        if not budget.is_spent:
+            conversation.answer.append(_call_block(call, _("Calls %s"), "args", budget))
+    if content.failed_reason:
+        conversation.failed_reason = _block("text", content.failed_reason, budget)
+    if content.response_thoughts:
+        conversation.thoughts = _block("text", content.response_thoughts, budget)
+    conversation.citations = [_citation(c) for c in _items(content.citations)[:200]]
+    usage = content.usage if isinstance(content.usage, dict) else {}
+    conversation.usage = [(_label(key), _label(_plain(count))) for key, count in usage.items()]
+
+
+def _read_settings(content: GenerationContent, budget: Budget) -> Iterator[Block]:
+    if content.system_instruction:
+        yield _block("text", content.system_instruction, budget, label=_("System instruction"))
+    for label, value in (
+        (_("Configuration"), content.config),
+        (_("Tools"), content.tools),
+        (_("Tool configuration"), content.tool_config),
+    ):
+        if value:
+            yield _block("json", lay_out(value), budget, label=label)
+
+
+def _read_turn(message: Any, *, media: Mapping[UUID, Media], budget: Budget) -> Turn:
+    if not isinstance(message, dict):
+        return Turn("?", [_block("json", lay_out(message), budget)])
+    blocks: list[Block] = []
+    content = message.get("content")
+    if isinstance(content, str) and content:
+        blocks.append(_block("text", content, budget))
+    blocks.extend(
+        _part_block(part, media=media, budget=budget)
+        for part in _parts_of(message)
+        if not budget.is_spent
+    )
+    if "function_call" in message:
+        blocks.append(_call_block(message["function_call"], _("Calls %s"), "args", budget))
+    if "function_response" in message:
+        response = message["function_response"]
+        blocks.append(_call_block(response, _("Answer of %s"), "response", budget))
+    return Turn(_label(message.get("role", "?")), blocks)
+
+
+def _part_block(part: dict[str, Any], *, media: Mapping[UUID, Media], budget: Budget) -> Block:
+    kind = part.get("type")
+    if kind == "text" and isinstance(part.get("text"), str):
+        return _block("text", part["text"], budget)
+    if kind not in Media.Kind.values:
+        return _block("json", lay_out(part), budget)
+    budget.cut("")
+    identifier = _uuid(part.get("media"))
+    found = media.get(identifier) if identifier else None
+    label = _label(part.get("mime_type") or kind)
+    if found is None:
+        return Block("missing", label=label, text=_label(part.get("media") or ""))
+    return Block(found.kind, label=label, media=found)
+
+
+def _call_block(call: Any, wording: str, field_name: str, budget: Budget) -> Block:
+    if not isinstance(call, dict):
+        return _block("json", lay_out(call), budget)
+    label = wording % _label(call.get("name", "?"))
+    return _block("json", lay_out(call.get(field_name)), budget, label=label)
+
+
+def _block(kind: str, text: str, budget: Budget, *, label: str = "") -> Block:
+    cut = budget.cut(text)
+    return Block(kind, text=cut.text, label=label, omitted=cut.omitted)
+
+
+def _citation(value: Any) -> Citation:
+    source = value if isinstance(value, dict) else {"title": value}
+    uri = str(source.get("uri") or "")
+    title = _label(source.get("title") or uri or lay_out(source))
+    return Citation(title, unmask(uri[:LONGEST_LINK]), _is_web_address(uri))
+
+
+def _is_web_address(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    return len(uri) <= LONGEST_LINK and parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def _parts_of(message: Any) -> list[dict[str, Any]]:
+    content = message.get("content") if isinstance(message, dict) else None
+    return [part if isinstance(part, dict) else {"?": part} for part in _items(content)]
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _label(value: Any) -> str:
+    return unmask(str(value)[:LONGEST_LABEL])
+
+
+def _plain(value: Any) -> Any:
+    return lay_out(value) if isinstance(value, dict | list) else value
+
+
+def _uuid(value: Any) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,88 @@
+"""The emulator from a terminal: `python -m creatify_textgen.emulator --port 8900`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from .application import EmulatorApplication
+from .state import State
+from .switchboard import Switchboard
+from .switches import SWITCHES, SwitchError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.switches:
+        sys.stdout.write(describe_switches() + "\n")
+        return 0
+    if options.verbose:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        switches = Switchboard(**dict(split_setting(text) for text in options.switch))
+    except SwitchError as error:
+        parser.error(str(error))
+    try:
+        asyncio.run(serve(switches, host=options.host, port=options.port))
+    except OSError as error:
+        sys.stderr.write(f"Cannot listen on {options.host}:{options.port}: {error}\n")
+        return 1
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m creatify_textgen.emulator",
+        description="Serve an emulation of the Creatify Text Generator API.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port (default: any free one)")
+    parser.add_argument(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a switch; may be repeated",
+    )
+    parser.add_argument("--switches", action="store_true", help="list the switches and exit")
+    parser.add_argument("--verbose", action="store_true", help="log a line for each request")
+    return parser
+
+
+def split_setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SwitchError(f"Write --switch NAME=VALUE; got {text!r}.")
+    return name.strip(), value
+
+
+def describe_switches() -> str:
+    lines = []
+    for switch in SWITCHES.values():
+        allowed = f" [{', '.join(switch.allowed)}]" if switch.allowed else ""
+        lines.append(f"{switch.name} = {switch.default!r}{allowed}\n    {switch.meaning}")
+    return "\n".join(lines)
+
+
+async def serve(switches: Switchboard, *, host: str, port: int) -> None:
+    """Serve on this loop until a signal says stop."""
+    application = EmulatorApplication(switches=switches, state=State(settings=switches.settings))
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    port = await application.start(host=host, port=port)
+    sys.stdout.write(f"Creatify emulator listening on http://{host}:{port}\n")
+    sys.stdout.flush()
+    await stopping.wait()
+    await application.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

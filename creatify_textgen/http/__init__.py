@@ -1,0 +1,1 @@
+"""What every HTTP door shares: strict JSON, errors as JSON, who is let in. Knows no verbs."""

@@ -1,0 +1,144 @@
+"""Copies the streams that readers here watch from Redis into this process.
+
+One thread and one blocking connection, however many readers and streams: no pub/sub, no polling.
+Invariant: a stream nobody has read for a while is no longer copied, and starts anew when asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from creatify_textgen.hub.buffer import Buffer
+from creatify_textgen.hub.frames import Frame, Position
+from creatify_textgen.hub.writer import stream_key
+
+__all__ = ["Mirror"]
+
+logger = logging.getLogger(__name__)
+
+BLOCK_SECONDS = 5.0
+FORGET_SECONDS = 40.0
+"""Longer than a reader waits between two reads."""
+ENTRIES_AT_ONCE = 500
+GATHER_SECONDS = 0.0002
+GATHER_LIMIT_SECONDS = 0.01
+"""A pause between two reads of Redis, for each stream, and for many: frames of more streams come
+in one answer, and their readers are woken together."""
+RETRY_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class _Watch:
+    buffer: Buffer = field(default_factory=Buffer)
+    last_id: bytes = b"0"
+    read_at: float = 0.0
+    loaded: bool = False
+    """Whether Redis has been asked at least once, so that an empty buffer means no frames."""
+
+
+class Mirror:
+    def __init__(self, client: redis.Redis, *, signal: Callable[[str], None]) -> None:
+        self._client = client
+        self._signal = signal
+        self._control = f"creatify_textgen:wake:{secrets.token_hex(8)}"
+        self._control_id = b"0"
+        self._watches: dict[str, _Watch] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="textgen-mirror", daemon=True)
+        self._thread.start()
+
+    def read(self, stream: str, *, after: int, seconds: float) -> list[Frame]:
+        watch = self._watch(stream)
+        if not watch.loaded:
+            found = watch.buffer.wait(after, seconds=max(seconds, BLOCK_SECONDS))
+            if found:
+                return found
+        return watch.buffer.wait(after, seconds=seconds)
+
+    async def read_async(self, stream: str, *, after: int, seconds: float) -> list[Frame]:
+        watch = self._watch(stream)
+        if not watch.loaded:
+            found = await watch.buffer.wait_async(after, seconds=max(seconds, BLOCK_SECONDS))
+            if found:
+                return found
+        return await watch.buffer.wait_async(after, seconds=seconds)
+
+    def close(self) -> None:
+        self._closed = True
+        self._signal(self._control)
+        self._thread.join(timeout=BLOCK_SECONDS)
+        with self._lock:
+            for watch in self._watches.values():
+                watch.buffer.close()
+
+    def _watch(self, stream: str) -> _Watch:
+        with self._lock:
+            watch = self._watches.get(stream)
+            is_new = watch is None
+            if watch is None:
+                watch = self._watches[stream] = _Watch()
+                if self._closed:
+                    watch.buffer.close()
+            watch.read_at = time.monotonic()
+        if is_new:
+            # The blocking read under way does not know of it yet; this entry ends that read.
+            self._signal(self._control)
+        return watch
+
+    def _run(self) -> None:
+        while not self._closed:
+            watches = self._current()
+            try:
+                answer = self._ask(watches)
+            except (redis.RedisError, OSError) as error:
+                logger.warning("Readers wait for Redis (%s).", type(error).__name__)
+                time.sleep(RETRY_SECONDS)
+                continue
+            self._take_in(answer, watches)
+            time.sleep(min(GATHER_SECONDS * len(watches), GATHER_LIMIT_SECONDS))
+
+    def _current(self) -> dict[bytes, _Watch]:
+        oldest = time.monotonic() - FORGET_SECONDS
+        with self._lock:
+            for stream in [s for s, watch in self._watches.items() if watch.read_at < oldest]:
+                del self._watches[stream]
+            return {stream_key(s).encode(): watch for s, watch in self._watches.items()}
+
+    def _ask(self, watches: dict[bytes, _Watch]) -> list[Any]:
+        ids = [watch.last_id for watch in watches.values()]
+        # What was never asked for may be empty, and its readers must not wait to learn that.
+        is_known = all(watch.loaded for watch in watches.values())
+        block = ("BLOCK", int(BLOCK_SECONDS * 1000)) if is_known else ()
+        keys = (self._control, *watches)
+        answer = self._client.execute_command(  # type: ignore[no-untyped-call]
+            "XREAD", "COUNT", ENTRIES_AT_ONCE, *block, "STREAMS", *keys, self._control_id, *ids
+        )
+        return answer or []
+
+    def _take_in(self, answer: list[Any], watches: dict[bytes, _Watch]) -> None:
+        for key, entries in answer:
+            watch = watches.get(key)
+            if watch is None:
+                self._control_id = entries[-1][0]
+                continue
+            watch.last_id = entries[-1][0]
+            watch.loaded = True
+            watch.buffer.add([_frame(fields) for _, fields in entries])
+        for watch in watches.values():
+            if not watch.loaded:
+                watch.loaded = True
+                watch.buffer.add(())
+
+
+def _frame(fields: dict[bytes, bytes]) -> Frame:
+    event, start, end = fields[b"h"].decode().split("|")
+    return Frame(Position.parse(start), Position.parse(end), event, fields[b"w"])

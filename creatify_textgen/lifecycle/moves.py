@@ -1,0 +1,117 @@
+"""The one way in which a status changes: a conditional UPDATE and what belongs to it.
+
+Row, content, timeline and rollup are written in one short transaction, and the signals are
+queued for after its commit. Invariant: a move that was not won writes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.lifecycle.announcing import announce
+from creatify_textgen.lifecycle.by_key import columns
+from creatify_textgen.lifecycle.rollup import add_to_rollup
+from creatify_textgen.lifecycle.transactions import in_short_transaction
+from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
+from creatify_textgen.states import SOURCES, TERMINAL, Cause, Status
+
+__all__ = ["Move", "make_moves"]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One row's part in a batch of moves to the same status."""
+
+    generation_id: uuid.UUID
+    row: Mapping[str, Any] = field(default_factory=dict)
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    detail: str = ""
+
+
+def make_moves(
+    moves: Sequence[Move],
+    *,
+    to: Status,
+    cause: Cause,
+    now: datetime,
+    only: Mapping[str, Any] | None = None,
+) -> set[uuid.UUID]:
+    """Move those rows that may move, and return the ids of those that did.
+
+    The statements are constant in number, whatever the batch. `only` narrows the condition of
+    the UPDATE (the number of a send, for one). May be called twice: the second time moves
+    nothing.
+
+    Raises: TransitionError with code `remote_id_taken` where another row has the remote id.
+    """
+    if not moves:
+        return set()
+    try:
+        return in_short_transaction(
+            partial(_move_in_transaction, moves, to=to, cause=cause, now=now, only=only or {})
+        )
+    except IntegrityError as error:
+        if all("remote_id" not in move.row for move in moves):
+            raise
+        raise TransitionError(
+            "Another generation has this remote id already.", code="remote_id_taken"
+        ) from error
+
+
+def _move_in_transaction(
+    moves: Sequence[Move],
+    *,
+    to: Status,
+    cause: Cause,
+    now: datetime,
+    only: Mapping[str, Any],
+) -> set[uuid.UUID]:
+    claim = uuid.uuid4()
+    ids = [move.generation_id for move in moves]
+    changed = Generation.objects.filter(pk__in=ids, status__in=SOURCES[to], **only).update(
+        status=to,
+        updated_at=now,
+        claim=claim,
+        checks=0,
+        **columns(Generation, {move.generation_id: move.row for move in moves}),
+    )
+    if not changed:
+        return set()
+    won = list(Generation.objects.filter(pk__in=ids, claim=claim))
+    won_ids = {generation.pk for generation in won}
+    _write_contents([move for move in moves if move.generation_id in won_ids])
+    _write_timeline([m for m in moves if m.generation_id in won_ids], to=to, cause=cause, now=now)
+    if to in TERMINAL:
+        add_to_rollup(won, status=to, now=now)
+    # Django's log wants a name, which a partial has not: it would raise for want of one.
+    transaction.on_commit(lambda: announce(won), robust=True)
+    return won_ids
+
+
+def _write_contents(moves: Sequence[Move]) -> None:
+    contents = {move.generation_id: move.content for move in moves if move.content}
+    if contents:
+        GenerationContent.objects.filter(pk__in=contents).update(
+            **columns(GenerationContent, contents)
+        )
+
+
+def _write_timeline(moves: Sequence[Move], *, to: Status, cause: Cause, now: datetime) -> None:
+    GenerationEvent.objects.bulk_create(
+        GenerationEvent(
+            generation_id=move.generation_id,
+            at=now,
+            status=to,
+            cause=cause,
+            detail=move.detail[:255],
+        )
+        for move in moves
+    )

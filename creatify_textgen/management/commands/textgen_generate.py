@@ -1,0 +1,218 @@
+"""`manage.py textgen_generate`: a prompt in, the answer out; what it cost goes to stderr.
+
+One call of a service a run. Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 not
+finished yet, 130 left with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from creatify_textgen import services
+from creatify_textgen.conf import conf
+from creatify_textgen.exceptions import RequestError, TextgenError
+from creatify_textgen.management.interrupts import Interrupts
+from creatify_textgen.models import Generation
+from creatify_textgen.services.streaming import GenerationStream
+from creatify_textgen.states import Status
+
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+FAILED, USAGE, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
+
+
+class Command(BaseCommand):
+    help = "Generate text from a prompt (an argument, or standard input) and print it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("prompt", nargs="?", help="what to ask; without it, standard input")
+        parser.add_argument("--model", metavar="NAME", help="model name (default: DEFAULT_MODEL)")
+        parser.add_argument("--system", default="", metavar="TEXT", help="system instruction")
+        parser.add_argument(
+            "--config", type=_json_object, metavar="JSON", help="such as '{\"temperature\": 0.2}'"
+        )
+        parser.add_argument(
+            "--json", type=_json_file, metavar="FILE", help="JSON Schema that the answer follows"
+        )
+        for kind in ("image", "video"):
+            parser.add_argument(
+                f"--{kind}", type=_file, action="append", default=[], metavar="FILE",
+                help=f"{kind} to show to the model; may be repeated",
+            )  # fmt: skip
+        parser.add_argument("--account", default="default", help="workspace (default: default)")
+        ways = parser.add_mutually_exclusive_group()
+        ways.add_argument("--stream", action="store_true", help="print the answer as it comes")
+        ways.add_argument(
+            "--async", action="store_true", dest="in_background",
+            help="leave it to a worker and print the generation's id",
+        )  # fmt: skip
+        ways.add_argument("--attach", metavar="ID", help="follow a generation begun before")
+        parser.add_argument("--after", metavar="POSITION", help="with --attach: go on from here")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._run(options)
+        except RequestError as error:
+            self._tell_problems(error)
+            sys.exit(FAILED)
+        except TextgenError as error:
+            raise CommandError(f"{error} ({error.code})", returncode=FAILED) from error
+
+    def _run(self, options: dict[str, Any]) -> None:
+        if options["attach"]:
+            self._follow(services.attach(_find(options["attach"]), after=options["after"]))
+            return
+        if options["after"]:
+            raise CommandError("--after goes with --attach.", returncode=USAGE)
+        request = _request(options)
+        if options["stream"]:
+            self._follow(services.stream(**request))
+        elif options["in_background"]:
+            self.stdout.write(str(services.submit(**request).pk))
+        else:
+            self._generate(request)
+
+    def _generate(self, request: dict[str, Any]) -> None:
+        try:
+            generation = services.generate(**request)
+        except KeyboardInterrupt:
+            self._note("\nThe generation goes on, and the history will show what came of it.")
+            sys.exit(INTERRUPTED)
+        self.stdout.write(self._shown(generation.content.response_text))
+        self._end(generation)
+
+    def _follow(self, stream: GenerationStream) -> None:
+        shown = stream.position
+        try:
+            with Interrupts() as interrupts, stream:
+                for chunk in stream:
+                    with interrupts.held_back():
+                        self.stdout.write(self._shown(chunk.text), ending="")
+                        self.stdout.flush()
+                        shown = stream.position
+        except KeyboardInterrupt:
+            self._say_how_to_return(stream.generation, shown)
+            sys.exit(INTERRUPTED)
+        self.stdout.write("")
+        self._end(stream.generation)
+
+    def _say_how_to_return(self, generation: Generation, position: object) -> None:
+        if conf.stream_backend.startswith("memory://"):
+            # The pump is a thread of this process and ends with it.
+            fate = "The generation goes on at Creatify, and a sweep looks for its result."
+        else:
+            fate = "The generation goes on."
+        self._note(
+            f"\n{fate} Attach again: manage.py textgen_generate --attach {generation.pk}\n"
+            f"(with --after {position} for only what is not above)"
+        )
+
+    def _end(self, generation: Generation) -> None:
+        """Tell what came of it on stderr, and leave with its exit code."""
+        for call in generation.content.response_function_calls:
+            self.stdout.write(json.dumps(call, ensure_ascii=False))
+        cost = generation.credits_used
+        told = "unknown credits" if cost is None else f"{cost.normalize():f} credits"
+        self._note(f"{generation.status} | {generation.model_name} | {told} | {generation.pk}")
+        if generation.status == Status.DONE:
+            return
+        if not generation.is_final:
+            self._note(f"Not finished yet: --attach {generation.pk} waits for it.")
+            sys.exit(UNFINISHED)
+        reason = generation.content.failed_reason or "It did not succeed."
+        self.stderr.write(f"{self._shown(reason)} ({generation.error_code or generation.status})")
+        sys.exit(FAILED)
+
+    def _shown(self, text: str) -> str:
+        """What a model writes must not command the terminal."""
+        return CONTROL_CHARACTERS.sub("\ufffd", text) if self.stdout.isatty() else text
+
+    def _note(self, text: str) -> None:
+        self.stderr.write(text, str)
+
+    def _tell_problems(self, error: RequestError) -> None:
+        for path, rules in error.errors.items():
+            self.stderr.write(f"{path or 'The request'}: {' '.join(rules)}")
+
+
+def _request(options: dict[str, Any]) -> dict[str, Any]:
+    config = dict(options["config"] or {})
+    if options["json"] is not None:
+        config["response_json_schema"] = options["json"]
+    return {
+        "messages": [{"role": "user", "content": _content(options)}],
+        "model_name": options["model"],
+        "system_instruction": options["system"],
+        "config": config,
+        "account": options["account"],
+    }
+
+
+def _content(options: dict[str, Any]) -> Any:
+    prompt = _piped() if options["prompt"] is None else options["prompt"]
+    media = [{"type": kind, "data": path} for kind in ("image", "video") for path in options[kind]]
+    if not media and not prompt.strip():
+        raise CommandError("The prompt is empty.", returncode=USAGE)
+    return [*media, {"type": "text", "text": prompt}] if media else prompt
+
+
+def _piped() -> str:
+    if sys.stdin.isatty():
+        raise CommandError("Give a prompt, or pipe one in.", returncode=USAGE)
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        text = f"The prompt on standard input is not {error.encoding.upper()}."
+        raise CommandError(text, returncode=USAGE) from error
+
+
+def _find(identifier: str) -> Generation:
+    try:
+        return Generation.objects.get(pk=identifier)
+    except (Generation.DoesNotExist, ValidationError) as error:
+        raise CommandError(f"There is no generation {identifier!r}.") from error
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, object_pairs_hook=_without_duplicates)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"is not JSON: {error}") from error
+    except RecursionError as error:
+        raise argparse.ArgumentTypeError("is nested too deep") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object")
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise argparse.ArgumentTypeError(f"has {twice!a} twice in one object")
+    return members
+
+
+def _json_file(name: str) -> dict[str, Any]:
+    try:
+        return _json_object(_file(name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"cannot be read: {error}") from error
+
+
+def _file(name: str) -> Path:
+    path = Path(name)
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot be read: {error.strerror}") from error
+    raise argparse.ArgumentTypeError(f"{name} is no file")

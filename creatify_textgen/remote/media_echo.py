@@ -1,0 +1,131 @@
+"""Puts a digest in the place of echoed media while an answer's bytes arrive.
+
+The remote may echo a request's images and videos in `messages` (section 11, row 16), which makes
+a 100 MB video a 133 MB answer. Pure; invariant: memory is bounded by one block and one threshold,
+and nothing but long base64 under a key `data` is ever replaced.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+
+# Shorter values stay: they are cheap, and a function's arguments may well have a `data`.
+THRESHOLD_BYTES = 64 * 1024
+
+_KEY = re.compile(rb'"data"\s{0,8}:\s{0,8}"')
+_LONGEST_KEY = len(b'"data":"') + 16
+# With the escapes of a solidus and of line ends.
+_BASE64 = re.compile(rb"[A-Za-z0-9+/=_\\-]*")
+_NOT_BASE64 = re.compile(rb"\\[nrt]|[^A-Za-z0-9+/=_-]")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+DIGEST_PREFIX = "sha256:"
+"""What stands for a medium begins so; base64 has no colon."""
+
+
+def digest_of(data: str) -> str:
+    """Return the SHA-256, in hex, of base64 text or of what `without_media` left of it; "" where
+    it is neither."""
+    if data.startswith(DIGEST_PREFIX):
+        return data.removeprefix(DIGEST_PREFIX)
+    digest = _Digest()
+    digest.update(data.encode("ascii", "replace"))
+    return digest.hex()
+
+
+def without_media(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a JSON text in blocks, in place of long base64 under `data` `sha256:…` of its bytes."""
+    echo = _Filter()
+    for block in blocks:
+        if kept := echo.feed(block):
+            yield kept
+    if kept := echo.finish():
+        yield kept
+
+
+class _Digest:
+    """The SHA-256 of what base64 in blocks stands for."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._rest = b""
+        """Less than the four characters that stand for whole bytes."""
+        self._escape = b""
+        """A backslash whose second character is in the next block."""
+        self._readable = True
+
+    def update(self, block: bytes) -> None:
+        block = self._escape + block
+        self._escape = block[-1:] if block.endswith(b"\\") else b""
+        clean = _NOT_BASE64.sub(b"", block.removesuffix(self._escape))
+        text = self._rest + clean.translate(_URL_SAFE)
+        whole = len(text) - len(text) % 4
+        self._rest = text[whole:]
+        try:
+            self._hash.update(base64.b64decode(text[:whole], validate=True))
+        except binascii.Error:
+            self._readable = False
+
+    def hex(self) -> str:
+        return self._hash.hexdigest() if self._readable and not self._rest else ""
+
+
+class _Filter:
+    def __init__(self) -> None:
+        self._tail = b""
+        """Bytes that may be the start of a key."""
+        self._value: bytearray | None = None
+        """The base64 so far of a value that is not long enough yet to be a medium."""
+        self._digest: _Digest | None = None
+        """Of the medium that is being dropped."""
+
+    def feed(self, block: bytes) -> bytes:
+        kept = bytearray()
+        while block:
+            if self._digest is not None:
+                block = self._drop(self._digest, block, kept)
+            elif self._value is not None:
+                block = self._weigh(self._value, block, kept)
+            else:
+                block = self._search(block, kept)
+        return bytes(kept)
+
+    def finish(self) -> bytes:
+        return self._tail + (self._value or b"")
+
+    def _search(self, block: bytes, kept: bytearray) -> bytes:
+        block = self._tail + block
+        found = _KEY.search(block)
+        if found is None:
+            self._tail = block[-_LONGEST_KEY:]
+            kept += block[: len(block) - len(self._tail)]
+            return b""
+        self._tail = b""
+        self._value = bytearray()
+        kept += block[: found.end()]
+        return block[found.end() :]
+
+    def _weigh(self, value: bytearray, block: bytes, kept: bytearray) -> bytes:
+        found = _BASE64.match(block)
+        end = found.end() if found else 0
+        value += block[:end]
+        if len(value) >= THRESHOLD_BYTES:
+            self._value, self._digest = None, _Digest()
+            self._digest.update(bytes(value))
+        elif end < len(block):
+            kept += value
+            self._value = None
+        return block[end:]
+
+    def _drop(self, digest: _Digest, block: bytes, kept: bytearray) -> bytes:
+        end = block.find(b'"')
+        digest.update(block if end == -1 else block[:end])
+        if end == -1:
+            return b""
+        kept += f"{DIGEST_PREFIX}{digest.hex()}".encode()
+        self._digest = None
+        return block[end:]

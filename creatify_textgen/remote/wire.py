@@ -1,0 +1,160 @@
+"""JSON off the wire, read without surprises.
+
+What comes out holds no NUL, no lone surrogate, no NaN, nothing nested too deep to be saved; what
+cannot be read raises `ValueError` and nothing else. Money comes from the text as Decimal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
+
+from creatify_textgen.remote.contract import MAX_REMOTE_ID_LENGTH
+
+# Deeper values are cut off to null: no sane function call has them, and JSON encoders, databases
+# and templates further on would fail on them.
+MAX_DEPTH = 100
+# Above this a number is a broken answer, not a price.
+_ABSURD_CREDITS = Decimal(10) ** 12
+# And one of more places than this; PostgreSQL takes no number of millions of them.
+_ABSURD_PLACES = 1000
+_HOSTILE = re.compile("[\x00\ud800-\udfff]")
+_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{MAX_REMOTE_ID_LENGTH - 1}}}")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
+_UNREADABLE = (ValueError, RecursionError, ArithmeticError)
+
+
+def decoded(body: bytes) -> str:
+    """Return the text of a body; bytes that are not UTF-8 become U+FFFD."""
+    return body.decode("utf-8-sig", "replace")
+
+
+def load(body: bytes | str) -> Any:
+    """Return the value of a JSON text, its numbers with a point as Decimal.
+
+    Strings are as they came: pass what is kept through `plain` or `text`. Raises: `ValueError`
+    for anything else than one JSON value, NaN, or nesting beyond what the parser takes.
+    """
+    try:
+        return DECODER.decode(decoded(body) if isinstance(body, bytes) else body)
+    except _UNREADABLE as error:
+        # The parser's own message quotes nothing, but its exception holds the whole document.
+        reason = type(error).__name__
+    raise ValueError(f"not readable as JSON ({reason})")
+
+
+def scan(body: str, position: int) -> tuple[Any, int]:
+    """Return the JSON value that starts at `position` and where it ends.
+
+    Raises: `ValueError` as `load` does, and where the text ends too early.
+    """
+    try:
+        return DECODER.raw_decode(body, position)
+    except _UNREADABLE as error:
+        reason = type(error).__name__
+    raise ValueError(f"not readable as JSON ({reason})")
+
+
+def plain(value: Any, *, depth: int = 0) -> Any:
+    """Return a copy that can be kept: clean strings, floats for Decimals, bounded depth."""
+    if isinstance(value, str):
+        return _HOSTILE.sub("\ufffd", value)
+    if isinstance(value, Decimal):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    if isinstance(value, dict):
+        if depth >= MAX_DEPTH:
+            return None
+        return {plain(key): plain(item, depth=depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        if depth >= MAX_DEPTH:
+            return None
+        return [plain(item, depth=depth + 1) for item in value]
+    return value
+
+
+def text(value: Any) -> str:
+    """Return a clean string; null and other types count as absent."""
+    if not isinstance(value, str):
+        return ""
+    # Most text is plain, and to know that costs less than the expression.
+    if (value.isascii() and "\0" not in value) or value.isprintable():
+        return value
+    return _HOSTILE.sub("\ufffd", value)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return the object as it is; null and other types count as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of an array; whatever else is in it, or is no array, counts as absent."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def identifier(value: Any) -> str | None:
+    """Return the id if it is one that may stand in a path and in a column, else None."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if 0 <= value < 10**MAX_REMOTE_ID_LENGTH else ""
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return value
+    return None
+
+
+def amount(value: Any) -> Decimal | None:
+    """Return a number of credits exactly as it was written, or None where it is none.
+
+    Numbers in quotes count, as Django REST framework writes decimals so. Booleans, NaN and what
+    no bill would say do not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    # No abs(): it rounds to the context and overflows where comparing is exact.
+    if not number.is_finite() or not -_ABSURD_CREDITS < number < _ABSURD_CREDITS:
+        return None
+    exponent = number.as_tuple().exponent
+    return number if isinstance(exponent, int) and exponent >= -_ABSURD_PLACES else None
+
+
+def charge(value: Any) -> Decimal | None:
+    """Return what a generation cost; a negative amount is not believed."""
+    number = amount(value)
+    return number if number is None or number >= 0 else None
+
+
+def moment(value: Any) -> datetime | None:
+    """Return an ISO 8601 time in UTC; None without an offset, as the remote's is not ours."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+        return parsed.astimezone(UTC) if parsed.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def function_call(value: Any) -> dict[str, Any]:
+    """Return `{"name": …, "args": {…}}`; arguments that are no object are kept under `value`."""
+    call = mapping(value)
+    arguments = plain(call.get("args"))
+    if arguments is None:
+        arguments = {}
+    elif not isinstance(arguments, dict):
+        arguments = {"value": arguments}
+    return {"name": text(call.get("name")), "args": arguments}

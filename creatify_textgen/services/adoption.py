@@ -1,0 +1,183 @@
+"""Finds rows whose remote id we never learnt in the remote's list.
+
+A row is matched by the fingerprint of its request within a time window; two equal requests are
+interchangeable. Invariant: no remote generation is adopted twice, and nothing is sent again
+unless a list that was read to its end proves that nothing was created.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+
+from django.utils import timezone
+
+from creatify_textgen import gateway, lifecycle
+from creatify_textgen.conf import conf
+from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.models import Generation
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.services.intake import fingerprint, media_digests
+from creatify_textgen.services.snapshots import Sighting, apply_sighting, next_poll_at, wait
+from creatify_textgen.states import TRANSITIONS, Cause, Mode, Status
+
+__all__ = ["adopt_from", "read_candidates", "settle_lost"]
+
+EARLIER, LATER = timedelta(minutes=2), timedelta(minutes=10)
+"""How far from our send the remote may have dated its creation: clocks differ, queues wait."""
+LOOKS_FOR_A_STREAM = 2
+"""A stream may be listed only once it has ended, so one look without it proves nothing; nor do
+many while its send's lease would run, for the remote may still be writing."""
+
+
+def read_candidates(account: str, lost: Sequence[Generation]) -> list[RemoteGeneration]:
+    """Read the remote's list to its end and keep what may be one of these rows.
+
+    Touches no database. Raises: RemoteError where the list could not be read whole.
+    """
+    wanted = {generation.fingerprint for generation in lost}
+    since = min(_sent_at(generation) for generation in lost) - EARLIER
+    return [
+        remote
+        for remote in gateway.client_for(account).list()
+        if (remote.created_at is None or remote.created_at >= since)
+        and fingerprint_of(remote) in wanted
+    ]
+
+
+def settle_lost(
+    lost: Sequence[Generation], candidates: Iterable[RemoteGeneration], *, now: datetime
+) -> None:
+    """Adopt what was found for these claimed rows, and decide on what is absent."""
+    for generation in adopt_from(lost, candidates, now=now):
+        _settle_absent(generation, now=now)
+
+
+def adopt_from(
+    lost: Sequence[Generation], candidates: Iterable[RemoteGeneration], *, now: datetime
+) -> list[Generation]:
+    """Adopt for each row, the oldest first, what was created nearest to its send.
+
+    Equal requests are interchangeable, but a row that takes what is further off may leave its own
+    to rows that it does not fit. Returns the rows left over.
+    """
+    free = _not_adopted(candidates)
+    left: list[Generation] = []
+    for generation in sorted(lost, key=_sent_at):
+        fitting = [remote for remote in free[generation.fingerprint] if _fits(generation, remote)]
+        fitting.sort(key=partial(_distance, generation))
+        adopted = next((remote for remote in fitting if _adopt(generation, remote, now)), None)
+        if adopted is None:
+            left.append(generation)
+        else:
+            free[generation.fingerprint].remove(adopted)
+    return left
+
+
+def fingerprint_of(remote: RemoteGeneration) -> str:
+    """Return the fingerprint of what the remote says it was asked."""
+    return fingerprint(
+        remote.model_name, remote.messages or [], remote.system_instruction, remote.config
+    )
+
+
+def _not_adopted(candidates: Iterable[RemoteGeneration]) -> dict[str, list[RemoteGeneration]]:
+    by_id = {remote.id: remote for remote in candidates}
+    taken = set(Generation.objects.filter(remote_id__in=by_id).values_list("remote_id", flat=True))
+    free: dict[str, list[RemoteGeneration]] = defaultdict(list)
+    for remote_id, remote in by_id.items():
+        if remote_id not in taken:
+            free[fingerprint_of(remote)].append(remote)
+    return free
+
+
+def _fits(generation: Generation, remote: RemoteGeneration) -> bool:
+    if not _shows_its_media(generation, remote):
+        return False
+    if remote.created_at is None:
+        return True
+    return _sent_at(generation) - EARLIER <= remote.created_at <= _sent_at(generation) + LATER
+
+
+def _distance(generation: Generation, remote: RemoteGeneration) -> timedelta:
+    if remote.created_at is None:
+        return timedelta.max
+    return abs(remote.created_at - _sent_at(generation))
+
+
+def _shows_its_media(generation: Generation, remote: RemoteGeneration) -> bool:
+    """Whether the echoed images and videos are the row's, as far as the echo tells."""
+    told = media_digests(remote.messages)
+    if not any(told):
+        return True
+    ours = media_digests(generation.content.messages)
+    return len(ours) == len(told) and all(
+        theirs in (None, digest) for digest, theirs in zip(ours, told, strict=True)
+    )
+
+
+def _adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> bool:
+    sighting = Sighting(generation, remote)
+    try:
+        if sighting.target not in TRANSITIONS[Status(generation.status)]:
+            # Expired here and still under way there: it is not absent, and ends by its id.
+            look_at = next_poll_at(generation, now=now)
+            return lifecycle.keep_remote_id(generation, remote.id, look_at=look_at)
+        return apply_sighting(sighting, cause=Cause.RECONCILE, now=now, detail="found in the list")
+    except TransitionError:
+        return False  # Another process adopted it a moment ago.
+
+
+def _settle_absent(generation: Generation, *, now: datetime) -> None:
+    if generation.mode == Mode.STREAM:
+        _settle_absent_stream(generation, now=now)
+    elif conf.resend_unconfirmed == "if_absent" and generation.status == Status.UNCONFIRMED:
+        lifecycle.mark_queued(
+            generation.pk,
+            cause=Cause.RECONCILE,
+            now=now,
+            retry_at=now,
+            detail="not in the list: nothing was created",
+            attempt=generation.attempts,
+            claim=generation.claim,
+        )
+    elif generation.status == Status.EXPIRED:
+        outcome = Outcome(
+            error_code="never_accepted",
+            failed_reason="The remote does not list it: nothing was created.",
+            credits_used=Decimal(),
+        )
+        _fail(generation, outcome, now=now)
+    else:
+        wait({generation: next_poll_at(generation, now=now)}, now=now)
+
+
+def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
+    lease = timedelta(seconds=conf.timeouts["stream_idle"] + conf.submit_lease)
+    if generation.checks < LOOKS_FOR_A_STREAM or now < _sent_at(generation) + lease:
+        lifecycle.postpone({generation: next_poll_at(generation, now=now)})
+        return
+    outcome = Outcome(
+        error_code="stream_interrupted",
+        failed_reason="The stream broke off and the remote does not list its generation.",
+        partial=True,
+    )
+    _fail(generation, outcome, now=now)
+
+
+def _fail(generation: Generation, outcome: Outcome, *, now: datetime) -> None:
+    """What was absent a moment ago may have been named by a delivery since: then it stays."""
+    lifecycle.mark_failed(
+        generation.pk, cause=Cause.RECONCILE, now=now, outcome=outcome, claim=generation.claim
+    )
+
+
+def _sent_at(generation: Generation) -> datetime:
+    sent_at = generation.submitted_at or generation.created_at
+    if timezone.is_naive(sent_at):
+        sent_at = timezone.make_aware(sent_at)
+    return sent_at.astimezone(UTC)

@@ -1,0 +1,57 @@
+"""Leaves a remote alone while it is down. The state is shared through the database.
+
+Invariant: while the circuit is open, one call at a time may try whether the remote is back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import F
+
+from creatify_textgen.models import Circuit
+
+__all__ = ["calls_allowed", "open_until", "report_failure", "report_success"]
+
+FAILURES_TO_OPEN = 5
+"""Failures in a row after which the remote counts as down."""
+SHORTEST, LONGEST = 5, 300
+"""Seconds between two tries: doubled from the first up to the second."""
+
+
+def open_until(account: str) -> datetime | None:
+    """Return when the remote may be tried again, or None where nothing is the matter."""
+    return Circuit.objects.filter(account=account).values_list("open_until", flat=True).first()
+
+
+def calls_allowed(account: str, *, now: datetime) -> int | None:
+    """Return how many calls may be made now: None for any number, 0, or 1 for a try.
+
+    Where a try is due, the first to ask gets it alone.
+    """
+    until = open_until(account)
+    if until is None:
+        return None
+    if until > now:
+        return 0
+    tries = Circuit.objects.filter(account=account, open_until=until)
+    return tries.update(open_until=now + timedelta(seconds=SHORTEST))
+
+
+def report_success(account: str) -> None:
+    """The remote answered: close the circuit."""
+    Circuit.objects.filter(account=account).exclude(failures=0, open_until=None).update(
+        failures=0, open_until=None
+    )
+
+
+def report_failure(account: str, *, now: datetime, times: int = 1) -> None:
+    """The remote did not answer, or said that it is down, so many times in a row."""
+    circuits = Circuit.objects.filter(account=account)
+    if not circuits.update(failures=F("failures") + times):
+        Circuit.objects.get_or_create(account=account, defaults={"failures": times})
+    failures = circuits.values_list("failures", flat=True).get()
+    if failures >= FAILURES_TO_OPEN:
+        doublings = min(failures - FAILURES_TO_OPEN, 10)
+        wait = timedelta(seconds=min(SHORTEST * 2**doublings, LONGEST))
+        circuits.update(open_until=now + wait)

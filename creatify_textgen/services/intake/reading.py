@@ -1,0 +1,175 @@
+"""Reading of untrusted values: what is wrong is gathered by path, what is right comes back clean.
+
+Pure. Invariant: no text of an error quotes what was asked of the model, and no input, however
+deep, wide or long, costs more than the limits below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+from creatify_textgen.exceptions import RequestError
+from creatify_textgen.services.intake.text import clean, kind_of, shortened
+
+__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "Reader"]
+
+MAX_CHARACTERS = 8 * 1024 * 1024
+"""Of all text of one request; media do not count."""
+VALUE_COST = 64
+"""Characters that any value counts for besides, so that a million empty ones are too many."""
+MAX_DEPTH = 64
+"""Levels of lists and objects in one JSON value."""
+MAX_PROBLEMS = 50
+"""After so many wrong fields the rest is not looked at."""
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+
+
+class _TooDeepError(Exception):
+    pass
+
+
+class Reader:
+    """Reads one request. Methods return what they read, or something harmless beside a problem."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, list[str]] = {}
+        self._characters_left = MAX_CHARACTERS
+
+    def refuse(self, path: str, rule: str) -> None:
+        """Note that a field breaks a rule, told as a sentence without its subject."""
+        self._problems.setdefault(path, []).append(rule)
+        if len(self._problems) >= MAX_PROBLEMS:
+            raise self._error()
+
+    def refuse_all(self, path: str, errors: Mapping[str, list[str]]) -> None:
+        """Note the errors of something that was read elsewhere, its paths below this one."""
+        for name, rules in errors.items():
+            for rule in rules:
+                self.refuse(f"{path}.{name}" if name else path, rule)
+
+    def raise_if_refused(self) -> None:
+        """Raise the one RequestError with every problem, where there is any."""
+        if self._problems:
+            raise self._error()
+
+    def text(self, value: Any, *, path: str) -> str:
+        """Return a string without NUL and lone surrogates."""
+        if not isinstance(value, str):
+            self.refuse(path, f"Must be a string, not {kind_of(value)}.")
+            return ""
+        self._spend(len(value))
+        return clean(value)
+
+    def mapping(self, value: Any, *, path: str) -> Mapping[str, Any] | None:
+        """Return the value where it is an object, else None."""
+        if isinstance(value, Mapping):
+            self._spend(VALUE_COST)
+            return value
+        self.refuse(path, f"Must be an object, not {kind_of(value)}.")
+        return None
+
+    def known_keys(
+        self,
+        value: Mapping[str, Any],
+        known: frozenset[str],
+        *,
+        path: str,
+        hints: Mapping[str, str] | None = None,
+    ) -> None:
+        """Refuse every other key, with a hint or the name that was perhaps meant."""
+        if value.keys() <= known:
+            return
+        for key in value:
+            if key in known:
+                continue
+            name = _name_of(key)
+            hint = (hints or {}).get(name) or _suggestion(name, known)
+            self.refuse(f"{path}.{name}" if path else name, f"Is no field here; {hint}")
+
+    def tree(self, value: Any, *, path: str) -> Any:
+        """Return a copy of a JSON value: clean strings, finite numbers, bounded depth."""
+        try:
+            return self._tree(value, path, MAX_DEPTH)
+        except _TooDeepError:
+            self.refuse(path, f"Nests deeper than {MAX_DEPTH} levels.")
+            return None
+
+    def object_tree(self, value: Any, *, path: str) -> dict[str, Any]:
+        """Return a copy of a JSON object as `tree` does."""
+        if self.mapping(value, path=path) is None:
+            return {}
+        copy: dict[str, Any] | None = self.tree(value, path=path)
+        return copy or {}
+
+    def _tree(self, value: Any, path: str, levels: int) -> Any:
+        self._spend(VALUE_COST)
+        if isinstance(value, str):
+            return self.text(value, path=path)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int | float | Decimal):
+            return self._number(value, path)
+        if isinstance(value, Mapping | list | tuple):
+            return self._container(value, path, levels)
+        self.refuse(path, f"Must be JSON, not {kind_of(value)}.")
+        return None
+
+    def _container(self, value: Any, path: str, levels: int) -> Any:
+        if not levels:
+            raise _TooDeepError
+        if isinstance(value, Mapping):
+            return {
+                self._key(key, path): self._tree(item, f"{path}.{_name_of(key)}", levels - 1)
+                for key, item in value.items()
+            }
+        return [self._tree(item, f"{path}[{i}]", levels - 1) for i, item in enumerate(value)]
+
+    def _key(self, key: Any, path: str) -> str:
+        if isinstance(key, str):
+            return self.text(key, path=path)
+        self.refuse(path, f"Must have strings as keys, not {kind_of(key)}.")
+        return ""
+
+    def _number(self, value: float | Decimal, path: str) -> float | int:
+        if isinstance(value, int):
+            if not MIN_INTEGER <= value <= MAX_INTEGER:
+                self.refuse(path, "Must be a number of at most 64 bits; send it as a string.")
+                return 0
+            return value
+        # A signalling Decimal NaN cannot even be made a float.
+        finite = not isinstance(value, Decimal) or value.is_finite()
+        number = float(value) if finite else math.nan
+        if not math.isfinite(number):
+            self.refuse(path, "Must be a finite number; NaN and Infinity are not JSON.")
+            return 0
+        return number
+
+    def _spend(self, characters: int) -> None:
+        self._characters_left -= characters
+        if self._characters_left < 0:
+            self.refuse(
+                "",
+                f"Is too large: more than {MAX_CHARACTERS:,} characters, "
+                f"media apart and each value counted as {VALUE_COST} more.",
+            )
+            raise self._error()
+
+    def _error(self) -> RequestError:
+        told = [
+            f"{path or 'The request'}: {' '.join(rules)}" for path, rules in self._problems.items()
+        ]
+        more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
+        return RequestError(" ".join(told[:3]) + more, errors=self._problems)
+
+
+def _name_of(key: Any) -> str:
+    return shortened(key) if isinstance(key, str) else kind_of(key)
+
+
+def _suggestion(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}."

@@ -1,0 +1,95 @@
+"""From a saved generation to the request that is sent. Reads rows, opens nothing yet.
+
+Invariant: base64 is made when the body is written to the socket, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+from uuid import UUID
+
+from creatify_textgen.exceptions import RequestError
+from creatify_textgen.models import Generation, GenerationContent, Media
+from creatify_textgen.remote.contract import GenerationRequest
+from creatify_textgen.services.media import has_file, open_media
+
+__all__ = ["StoredSource", "wire_request"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSource:
+    """A stored medium as the remote's client wants it: `MediaSource` of its contract."""
+
+    media: Media
+
+    @property
+    def size(self) -> int:
+        return self.media.size
+
+    def open(self) -> BinaryIO:
+        """Return a new stream from the storage; the reader closes it."""
+        return cast("BinaryIO", open_media(self.media))
+
+
+def wire_request(
+    generation: Generation,
+    content: GenerationContent,
+    *,
+    webhook_url: str = "",
+    sync: bool = False,
+) -> GenerationRequest:
+    """Return the request to send; no query unless there are media, then one.
+
+    Raises: RequestError `media_missing` where a medium's row or file is gone.
+    """
+    media = _media_of(content.messages)
+    return GenerationRequest(
+        model_name=generation.model_name,
+        messages=[_with_sources(message, media) for message in content.messages],
+        system_instruction=content.system_instruction,
+        config=content.config or None,
+        tools=content.tools or None,
+        tool_config=content.tool_config or None,
+        webhook_url=webhook_url,
+        sync=sync,
+    )
+
+
+def _media_of(messages: list[dict[str, Any]]) -> dict[str, Media]:
+    paths = dict(_media_paths(messages))
+    if not paths:
+        return {}
+    found = {str(key): row for key, row in Media.objects.in_bulk([UUID(k) for k in paths]).items()}
+    missing = [path for key, path in paths.items() if key not in found or not has_file(found[key])]
+    if missing:
+        rule = "Its file is gone: upload it again."
+        errors = {path: [rule] for path in missing}
+        raise RequestError(f"{missing[0]}: {rule}", errors=errors, code="media_missing")
+    return found
+
+
+def _media_paths(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for number, message in enumerate(messages):
+        content = message.get("content")
+        for index, part in enumerate(content if isinstance(content, list) else ()):
+            if "media" in part:
+                yield part["media"], f"messages[{number}].content[{index}].media"
+
+
+def _with_sources(message: dict[str, Any], media: dict[str, Media]) -> dict[str, Any]:
+    content = message.get("content")
+    if not media or not isinstance(content, list):
+        return message
+    return {**message, "content": [_part_with_source(part, media) for part in content]}
+
+
+def _part_with_source(part: dict[str, Any], media: dict[str, Media]) -> dict[str, Any]:
+    if "media" not in part:
+        return part
+    return {
+        "type": part["type"],
+        "mime_type": part["mime_type"],
+        "data": StoredSource(media[part["media"]]),
+    }

@@ -1,0 +1,275 @@
+"""The pump: takes a queued stream up, reads the remote's stream and hands it to the hub.
+
+Runs in a thread or a worker and knows no reader. Invariant: one POST that may have been accepted
+for one generation, and its end is on the row before readers are told.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+from concurrent.futures import Future, wait
+from dataclasses import replace
+from functools import partial
+
+from django.utils import timezone
+
+from creatify_textgen import lifecycle
+from creatify_textgen.exceptions import RemoteError, StreamError, TextgenError, TransitionError
+from creatify_textgen.hub import START, Frame, get_hub
+from creatify_textgen.lifecycle import Arrival, Checkpoint
+from creatify_textgen.models import Generation
+from creatify_textgen.remote import ChunkStream, decide
+from creatify_textgen.services import alarm, circuit
+from creatify_textgen.services.sending import (
+    LeaseLostError,
+    Send,
+    fail_send,
+    prepare_send,
+    settle_refusal,
+)
+from creatify_textgen.services.streaming import rows
+from creatify_textgen.services.streaming.checkpoints import checkpoint_writer, missed_at
+from creatify_textgen.services.streaming.endings import ending, rest
+from creatify_textgen.services.streaming.transcript import Transcript, transcripts_here
+from creatify_textgen.services.streaming.verdicts import INTERRUPTED, Verdict, judge
+from creatify_textgen.states import Cause, Mode, Status
+
+__all__ = ["pump_stream"]
+
+logger = logging.getLogger(__name__)
+
+TRIES = 3
+RETRY_WITHIN_SECONDS = 10.0
+"""A reader waits, so what was surely not accepted is tried again at once or not at all."""
+HEAD_START_SECONDS = 0.002
+"""What a frame gets before its row is written: the hub's thread needs the interpreter, too."""
+HELD_UP = "The worker was held up until its time to send was over; nothing was sent."
+UNSENDABLE = "The site's settings or storage do not let it be sent; nothing was sent."
+DOUBTED = "The remote may have accepted the request, but its answer never came; it is looked up."
+
+
+def pump_stream(generation_id: uuid.UUID) -> None:
+    """Stream a queued generation to its readers and its row, if nobody does already.
+
+    Blocks until the stream has ended. May be called twice: the second time does nothing.
+    """
+    send = rows.run(partial(_take_up, generation_id))
+    if send is None:
+        return
+    try:
+        _Pump(send).run()
+    except Generation.DoesNotExist:
+        logger.warning("Generation %s was deleted while it was streamed.", generation_id)
+
+
+def _take_up(generation_id: uuid.UUID) -> Send | None:
+    waiting = Generation.objects.filter(
+        pk=generation_id, mode=Mode.STREAM, status=Status.QUEUED
+    ).select_related("content")
+    generation = waiting.first()
+    if generation is None:
+        return None
+    now = timezone.now()
+    if circuit.calls_allowed(generation.account, now=now) == 0:
+        _call_off(generation, "remote_unavailable", "The remote is down; try again in a while.")
+        return None
+    send = prepare_send(generation, now=now)
+    if send is None:
+        _tell_why_not(generation)
+    return send
+
+
+def _tell_why_not(generation: Generation) -> None:
+    """Tell readers of a request that could not be made; a lost race is no matter of ours."""
+    row = rows.load(generation.pk)
+    if row.status == Status.FAILED:
+        get_hub().publish(str(row.pk), rest(row, START))
+    elif row.status == Status.QUEUED:
+        _call_off(row, "not_configured", UNSENDABLE)
+
+
+def _call_off(generation: Generation, code: str, message: str) -> None:
+    won = lifecycle.mark_cancelled(
+        generation.pk, cause=Cause.STREAM, now=timezone.now(), detail=message
+    )
+    if won:
+        row = rows.load(generation.pk)
+        get_hub().publish(str(row.pk), ending(row, START, code=code, message=message))
+
+
+class _Pump:
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._generation = send.generation
+        self._key = str(send.generation.pk)
+        self._transcript = Transcript()
+        self._hub = get_hub()
+        self._frames: list[Frame] = []
+        """Read and not published yet."""
+        self._marking: Future[None] | None = None
+        transcripts_here[send.generation.pk] = self._transcript
+
+    def run(self) -> None:
+        stream = self._open()
+        if stream is None:
+            return
+        error: Exception | None = None
+        watching = checkpoint_writer().watching(
+            self._generation.pk, self._transcript, stream=stream
+        )
+        try:
+            with stream, watching:
+                self._read(stream)
+        except Exception as caught:  # noqa: BLE001 - readers are told of it before it is raised
+            error = caught
+        self._end(error)
+
+    def _open(self) -> ChunkStream | None:
+        """Return the remote's stream, or None where it was refused and readers were told."""
+        until = time.monotonic() + RETRY_WITHIN_SECONDS
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._send_once()
+            except LeaseLostError:
+                rows.run(partial(_give_up_lease, self._generation))
+                return None
+            except TextgenError as error:
+                wait = _wait_before_retry(error, attempt)
+                if wait is None or attempt == TRIES or time.monotonic() + wait > until:
+                    self._tell_refusal(error, surely_not_sent=wait is not None)
+                    return None
+                time.sleep(wait)
+            except Exception:
+                self._end(StreamError("The send broke off."))
+                raise
+        raise AssertionError("unreachable")
+
+    def _send_once(self) -> ChunkStream:
+        # As for any other send: who slept through the lease must not send.
+        if time.monotonic() > self._send.must_begin_before:
+            raise LeaseLostError
+        return self._send.client.stream(self._send.request)
+
+    def _read(self, stream: ChunkStream) -> None:
+        """Publish what arrived together, together: one by one costs as much as the parsing."""
+        transcript, frames = self._transcript, self._frames
+        stream.before_wait = self._publish_frames
+        try:
+            for chunk in stream:
+                frames.append(transcript.add(chunk))
+                if self._marking is None:
+                    # Not waited for: the next frames must not wait for the database.
+                    self._marking = rows.start(self._mark_running)
+        finally:
+            self._publish_frames()
+
+    def _publish_frames(self) -> None:
+        if self._frames:
+            self._publish(self._frames)
+            self._frames.clear()
+
+    def _mark_running(self) -> None:
+        time.sleep(HEAD_START_SECONDS)
+        now = timezone.now()
+        circuit.report_success(self._generation.account)
+        lifecycle.mark_running(
+            self._generation.pk,
+            cause=Cause.STREAM,
+            now=now,
+            arrival=Arrival(next_check_at=missed_at(now)),
+        )
+
+    def _tell_refusal(self, error: TextgenError, *, surely_not_sent: bool) -> None:
+        row = rows.run(
+            partial(_write_refusal, self._generation, error, is_uncharged=surely_not_sent)
+        )
+        doubted = row.status == Status.UNCONFIRMED
+        message = DOUBTED if doubted else str(error)
+        self._publish(ending(row, START, code=row.error_code or error.code, message=message))
+
+    def _end(self, error: Exception | None) -> None:
+        """Write the end on the row, then tell the readers."""
+        broken = error if isinstance(error, StreamError) or error is None else StreamError("broken")
+        if self._marking is not None:
+            wait([self._marking])
+        time.sleep(HEAD_START_SECONDS)
+        verdict = judge(self._transcript, error=broken)
+        row = rows.run(partial(self._write_end, verdict))
+        here = self._transcript.position
+        self._publish(ending(row, here, code=verdict.code, message=verdict.message))
+        if error is not None and not isinstance(error, TextgenError):
+            raise error
+
+    def _write_end(self, verdict: Verdict) -> Generation:
+        if verdict.status is None:
+            self._leave_to_the_sweep(verdict)
+        else:
+            try:
+                self._mark_final(verdict)
+            except TransitionError:
+                # An equal request was adopted with our remote id; the text is ours all the same.
+                logger.warning("The remote id of %s is on another row.", self._key)
+                self._mark_final(replace(verdict, outcome=replace(verdict.outcome, remote_id=None)))
+        return rows.load(self._generation.pk)
+
+    def _mark_final(self, verdict: Verdict) -> None:
+        mark = lifecycle.mark_done if verdict.status == Status.DONE else lifecycle.mark_failed
+        now = timezone.now()
+        mark(self._generation.pk, cause=Cause.STREAM, now=now, outcome=verdict.outcome)
+
+    def _leave_to_the_sweep(self, verdict: Verdict) -> None:
+        now = timezone.now()
+        if self._transcript.is_empty:
+            lifecycle.mark_unconfirmed(
+                self._generation.pk,
+                cause=Cause.STREAM,
+                now=now,
+                look_at=now,
+                detail=INTERRUPTED,
+                attempt=self._generation.attempts,
+            )
+        else:
+            spoken = Checkpoint(*self._transcript.spoken())
+            lifecycle.save_checkpoints({self._generation.pk: spoken}, now=now, next_check_at=now)
+        alarm.wake()
+
+    def _publish(self, frames: list[Frame]) -> None:
+        self._hub.publish(self._key, frames)
+
+
+def _give_up_lease(generation: Generation) -> None:
+    """Take back what was not sent; its reader would not wait for another pump."""
+    now = timezone.now()
+    won = lifecycle.mark_queued(
+        generation.pk,
+        cause=Cause.STREAM,
+        now=now,
+        retry_at=now,
+        detail="lease lost before the send",
+        attempt=generation.attempts,
+    )
+    if won:
+        _call_off(generation, "not_taken_up", HELD_UP)
+
+
+def _wait_before_retry(error: TextgenError, attempt: int) -> float | None:
+    """Return how long to wait before the same send may be made again; None where it may not."""
+    decision = decide(error, attempt, now=timezone.now(), random=random.random)
+    return decision.after_seconds if decision.action == "retry" else None
+
+
+def _write_refusal(
+    generation: Generation, error: TextgenError, *, is_uncharged: bool
+) -> Generation:
+    now = timezone.now()
+    if is_uncharged or not isinstance(error, RemoteError):
+        if error.retryable and error.code != "rate_limited":
+            circuit.report_failure(generation.account, now=now)
+        fail_send(generation, code=error.code, reason=str(error), now=now)
+    else:
+        settle_refusal(generation, error, now=now)
+        alarm.wake()
+    return rows.load(generation.pk)

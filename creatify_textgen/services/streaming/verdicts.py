@@ -1,0 +1,99 @@
+"""What a stream's end means for its row. Pure; the remote's words are tables here.
+
+Invariant: only a receipt and a clean finish make a generation done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from creatify_textgen.exceptions import StreamError
+from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.remote import ChunkFailure
+from creatify_textgen.services.streaming.transcript import Transcript
+from creatify_textgen.states import Status
+
+__all__ = ["INTERRUPTED", "Verdict", "judge"]
+
+INTERRUPTED = "stream_interrupted"
+TRUNCATED = "truncated"
+
+# An open set (contract, 6.4): a word that is in none of these tables fails the generation.
+_CLEAN = {"", "STOP", "FINISH_REASON_UNSPECIFIED"}
+_BLOCKED = {
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+    "MODEL_ARMOR",
+    "JAILBREAK",
+}
+_OWN_CODES = {
+    "MALFORMED_FUNCTION_CALL": "malformed_function_call",
+    "MISSING_THOUGHT_SIGNATURE": "missing_thought_signature",
+}
+# Gemini's words for errors inside a stream (contract, 6.6).
+_ERROR_CODES = {
+    "RESOURCE_EXHAUSTED": "rate_limited",
+    "UNAUTHENTICATED": "authentication",
+    "PERMISSION_DENIED": "authentication",
+    "INVALID_ARGUMENT": "invalid_request",
+    "FAILED_PRECONDITION": "invalid_request",
+    "NOT_FOUND": "not_found",
+    "UNAVAILABLE": "remote_unavailable",
+    "DEADLINE_EXCEEDED": "remote_unavailable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a stream ended."""
+
+    status: Status | None
+    """`done` or `failed`; None where nobody knows yet, and the remote's list may tell."""
+    outcome: Outcome
+    code: str = ""
+    """For the reader's error frame; empty where all is well."""
+    message: str = ""
+
+
+def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
+    """Return what became of a stream that ended, with this error or cleanly."""
+    if transcript.failure is not None:
+        return _failed(transcript, *_read_failure(transcript.failure))
+    if error is not None:
+        message = "The stream broke off; what the remote has made of it is looked up."
+        outcome = transcript.outcome(error_code="", partial=True)
+        return Verdict(None, outcome, INTERRUPTED, message)
+    if transcript.block_reason:
+        reason = f"The prompt was blocked ({transcript.block_reason})."
+        return _failed(transcript, "blocked", reason)
+    return _judge_finish(transcript)
+
+
+def _judge_finish(transcript: Transcript) -> Verdict:
+    reason = transcript.finish_reason
+    if reason in _CLEAN or reason == "MAX_TOKENS":
+        code = TRUNCATED if reason == "MAX_TOKENS" else ""
+        return Verdict(Status.DONE, transcript.outcome(error_code=code, partial=False))
+    if reason in _BLOCKED:
+        return _failed(transcript, "blocked", f"The answer was blocked ({reason}).")
+    code = _OWN_CODES.get(reason, "remote_failed")
+    return _failed(transcript, code, f"The answer ended early ({reason}).")
+
+
+def _failed(transcript: Transcript, code: str, reason: str) -> Verdict:
+    partial = any(transcript.spoken())
+    outcome = transcript.outcome(error_code=code, failed_reason=reason, partial=partial)
+    return Verdict(Status.FAILED, outcome, code, reason)
+
+
+def _read_failure(failure: ChunkFailure) -> tuple[str, str]:
+    reason = failure.message or f"The remote reported {failure.code} inside the stream."
+    if "credit" in failure.message.lower():
+        return "insufficient_credits", reason
+    return _ERROR_CODES.get(failure.code, "remote_failed"), reason

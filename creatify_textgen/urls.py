@@ -1,0 +1,15 @@
+"""Joins the doors' paths. Include it as `path("textgen/", include("creatify_textgen.urls"))`."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+__all__ = ["app_name", "urlpatterns"]
+
+app_name = "creatify_textgen"
+
+urlpatterns = [
+    path("", include("creatify_textgen.webhooks.urls")),
+    path("", include("creatify_textgen.streaming.urls")),
+    path("", include("creatify_textgen.rest.urls")),
+]

@@ -1,0 +1,96 @@
+"""The environment's text to values for settings. Knows no setting by name."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+__all__ = ["cache", "database", "flag", "items", "number", "text"]
+
+ENGINES = {
+    "sqlite": "sqlite3",
+    "postgres": "postgresql",
+    "postgresql": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+}
+SQLITE_OPTIONS = {
+    # Writers wait for each other instead of failing, and readers wait for nobody.
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable, or the default where it is unset or empty."""
+    return os.environ.get(name) or default
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Return whether the variable says 1, true, yes or on."""
+    value = text(name).lower()
+    return value in ("1", "true", "yes", "on") if value else default
+
+
+def number(name: str, default: float) -> float:
+    """Return the variable as a number. Raises: ImproperlyConfigured where it is none."""
+    value = text(name, str(default))
+    try:
+        return float(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}.") from None
+
+
+def items(name: str, default: str = "") -> list[str]:
+    """Return what the variable lists between commas."""
+    return [item.strip() for item in text(name, default).split(",") if item.strip()]
+
+
+def database(name: str, *, default: str) -> dict[str, Any]:
+    """Return an entry of DATABASES for `postgres://user:password@host:port/name`, or the like.
+
+    `mariadb://` takes mysqlclient, or PyMySQL where that is installed instead; `sqlite:///` takes
+    a path. Options stand behind a question mark; `?pool=true` gives psycopg's pool.
+    """
+    parts = urlsplit(text(name, default))
+    engine = ENGINES.get(parts.scheme)
+    if engine is None:
+        raise ImproperlyConfigured(f"{name} must begin with one of {', '.join(ENGINES)}.")
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    if engine == "sqlite3":
+        path = Path(unquote(parts.path[1:])).absolute()
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": SQLITE_OPTIONS}
+    if engine == "mysql":
+        options.setdefault("charset", "utf8mb4")
+        _find_mysql_driver()
+    if "pool" in options:
+        options["pool"] = options["pool"] == "true"
+    return {
+        "ENGINE": f"django.db.backends.{engine}",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "OPTIONS": options,
+    }
+
+
+def cache(name: str) -> dict[str, Any]:
+    """Return an entry of CACHES: Redis for a redis:// address, else this process's memory."""
+    location = text(name)
+    if location.startswith(("redis://", "rediss://", "unix://")):
+        return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}
+    return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+
+
+def _find_mysql_driver() -> None:
+    if find_spec("MySQLdb") is None and find_spec("pymysql") is not None:
+        import_module("pymysql").install_as_MySQLdb()

@@ -1,0 +1,1 @@
+"""Tests, and the small host project they run in."""

@@ -1,0 +1,70 @@
+"""Chromium for the tests of pages, and a site of several processes behind a line that can be cut.
+
+TEST_CHROMIUM names another Chromium than Debian's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from creatify_textgen.emulator import Emulator
+from tests.cable import Cable
+from tests.deployment import Deployment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Long enough for a cut in the middle, and for a look at the page before the end.
+STREAM: dict[str, Any] = {"chunk_count": 30, "chunk_interval": 0.1}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with pytest.MonkeyPatch.context() as environment:
+        # Playwright keeps an event loop in this thread, which Django would take for async code.
+        environment.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        with playwright.sync_playwright() as tools:
+            chromium = tools.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            yield chromium
+            chromium.close()
+
+
+@pytest.fixture(scope="module")
+def running(
+    django_db_setup: None,
+    creatify_emulator_server: Emulator,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("deployment")
+    with Deployment(folder, remote_url=creatify_emulator_server.url) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def deployment(running: Deployment, creatify_emulator: Emulator) -> Deployment:
+    running.make_whole()
+    creatify_emulator.switches.set(**STREAM)
+    return running
+
+
+@pytest.fixture
+def cable(deployment: Deployment) -> Iterator[Cable]:
+    """Return the line between the browser and the first web node."""
+    with Cable(deployment.webs[0].port) as cable:
+        yield cable

@@ -1,0 +1,239 @@
+"""The example project's page in real Chromium: an answer comes whole, whatever is cut meanwhile.
+
+The site is two web nodes, a worker and a Redis; its policy allows the site's own files only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from creatify_textgen.emulator import Emulator
+from creatify_textgen.models import Generation
+from tests.cable import Cable
+from tests.deployment import Deployment
+from tests.faults.processes import wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.service,
+    pytest.mark.django_db(transaction=True),
+]
+
+NETWORK_COMPLAINT = "net::ERR_"
+PATIENCE_MS = 30_000
+SILENCE_MS = 45_000
+"""After which the page takes a connection for dead; stream.js says the same."""
+AWAY_MS = 700
+"""Longer than the first wait before a reader comes back."""
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Return what the browser has complained of so far."""
+    return []
+
+
+@pytest.fixture
+def page(
+    cable: Cable, transactional_db: None, browser: Browser, complaints: list[str]
+) -> Iterator[Page]:
+    """Return the page as a user who is signed in sees it; only the network may go wrong."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("ada"))
+    context = browser.new_context(base_url=cable.url)
+    session = client.cookies["sessionid"].value
+    context.add_cookies([{"name": "sessionid", "value": session, "url": cable.url}])
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    response = page.goto("/")
+    assert response is not None
+    assert response.headers["content-security-policy"] == "default-src 'self'"
+    yield page
+    context.close()
+    assert [text for text in complaints if NETWORK_COMPLAINT not in text] == []
+
+
+def ask(page: Page) -> None:
+    page.fill("[name=prompt]", "Tell me of the sea.")
+    page.click("button")
+    expect(page.locator("#answer")).not_to_be_empty(timeout=PATIENCE_MS)
+
+
+def heard(page: Page) -> str:
+    return str(page.locator("#answer").evaluate("element => element.textContent"))
+
+
+def assert_whole(page: Page, remote: Emulator) -> None:
+    """The answer is on the page character by character, and was asked and paid for once."""
+    expect(page.locator("#state")).to_contain_text("done, ", timeout=PATIENCE_MS)
+    row = Generation.objects.select_related("content").get()
+    assert heard(page) == row.content.response_text == remote.generations[0].response_text
+    assert remote.counters["creates"] == 1
+
+
+def test_shows_words_as_they_arrive(page: Page, creatify_emulator: Emulator) -> None:
+    ask(page)
+    lengths = [len(heard(page))]
+    for _ in range(5):
+        page.wait_for_function("seen => answer.textContent.length > seen", arg=lengths[-1])
+        lengths.append(len(heard(page)))
+    expect(page.locator("#state")).to_have_text("Writing")
+    assert_whole(page, creatify_emulator)
+    assert lengths == sorted(set(lengths))
+    assert lengths[-1] < len(heard(page))
+
+
+def test_needs_no_second_request_where_nothing_is_cut(
+    page: Page, creatify_emulator: Emulator, complaints: list[str]
+) -> None:
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    ask(page)
+    assert_whole(page, creatify_emulator)
+    # Chromium asks for the page's icon when it likes.
+    streams = [url for url in requests if "favicon" not in url]
+    assert (len(streams), complaints) == (1, []), requests
+
+
+def test_goes_on_after_the_network_was_gone(
+    page: Page, cable: Cable, creatify_emulator: Emulator, complaints: list[str]
+) -> None:
+    """Twice; being offline alone would leave Chromium the connections that it has."""
+    ask(page)
+    for _ in range(2):
+        page.context.set_offline(True)
+        cable.cut()
+        expect(page.locator("#state")).to_have_text("Cut off; coming back", timeout=PATIENCE_MS)
+        before = heard(page)
+        page.wait_for_timeout(AWAY_MS)
+        cable.mend()
+        page.context.set_offline(False)
+        page.wait_for_function("seen => answer.textContent.length > seen", arg=len(before))
+        assert heard(page).startswith(before)
+    assert_whole(page, creatify_emulator)
+    assert complaints != []
+
+
+def test_goes_on_at_another_node_after_each_of_many_cuts(
+    page: Page, cable: Cable, deployment: Deployment, creatify_emulator: Emulator
+) -> None:
+    creatify_emulator.switches.set(chunk_count=60)
+    ask(page)
+    for web in (deployment.webs[1], deployment.webs[0], deployment.webs[1]):
+        before = heard(page)
+        cable.cut()
+        cable.mend(port=web.port)
+        page.wait_for_function("seen => answer.textContent.length > seen", arg=len(before))
+        assert heard(page).startswith(before)
+    assert_whole(page, creatify_emulator)
+
+
+@pytest.mark.slow
+def test_goes_on_after_five_seconds_away(
+    page: Page, cable: Cable, deployment: Deployment, creatify_emulator: Emulator
+) -> None:
+    """By the wall clock, and with its stream still under way at the other node."""
+    creatify_emulator.switches.set(chunk_count=80, chunk_interval=0.2)
+    ask(page)
+    cable.cut()
+    before = heard(page)
+    page.wait_for_timeout(5_000)
+    cable.mend(port=deployment.webs[1].port)
+    page.wait_for_function("seen => answer.textContent.length > seen", arg=len(before))
+    assert not Generation.objects.get().is_final
+    assert_whole(page, creatify_emulator)
+
+
+def test_goes_on_after_it_was_away_until_the_end(
+    page: Page, cable: Cable, deployment: Deployment, creatify_emulator: Emulator
+) -> None:
+    """The frames have expired, too, when it comes back."""
+    ask(page)
+    cable.cut()
+    wait_until(lambda: Generation.objects.get().is_final)
+    row = Generation.objects.get()
+    wait_until(lambda: deployment.redis.client.delete(f"creatify_textgen:stream:{row.pk}"))
+    cable.mend()
+    assert_whole(page, creatify_emulator)
+
+
+def test_goes_on_after_its_web_node_was_killed(
+    page: Page, deployment: Deployment, creatify_emulator: Emulator
+) -> None:
+    ask(page)
+    deployment.webs[0].kill()
+    expect(page.locator("#state")).to_have_text("Cut off; coming back", timeout=PATIENCE_MS)
+    deployment.make_whole()
+    assert_whole(page, creatify_emulator)
+
+
+def test_goes_on_after_redis_was_restarted(
+    page: Page, deployment: Deployment, creatify_emulator: Emulator
+) -> None:
+    ask(page)
+    deployment.redis.stop()
+    deployment.redis.start()
+    assert_whole(page, creatify_emulator)
+
+
+def test_finds_its_stream_again_after_a_reload(page: Page, creatify_emulator: Emulator) -> None:
+    ask(page)
+    before = heard(page)
+    page.reload()
+    page.wait_for_function("seen => answer.textContent.length >= seen", arg=len(before))
+    expect(page.locator("#state")).to_have_text("Writing")
+    assert_whole(page, creatify_emulator)
+
+
+def test_takes_a_silent_connection_for_dead(
+    page: Page, cable: Cable, creatify_emulator: Emulator
+) -> None:
+    """A line that nobody closed, as after a change of networks; only the page's clock is moved."""
+    page.clock.install()
+    ask(page)
+    attempts = count_streams(page)
+    cable.fall_silent()
+    page.clock.fast_forward(SILENCE_MS - 10_000)
+    expect(page.locator("#state")).to_have_text("Writing")
+    assert attempts == []
+    with page.expect_request("**/stream/"):
+        page.clock.fast_forward(11_000)
+    # Chromium may have taken an idle connection, which is as dead.
+    cable.cut()
+    cable.mend()
+    assert_whole(page, creatify_emulator)
+
+
+def test_counts_silence_from_the_last_word(page: Page, creatify_emulator: Emulator) -> None:
+    page.clock.install()
+    ask(page)
+    attempts = count_streams(page)
+    for _ in range(3):
+        page.clock.fast_forward(SILENCE_MS - 10_000)
+        heard_so_far = len(heard(page))
+        page.wait_for_function("seen => answer.textContent.length > seen", arg=heard_so_far)
+    assert_whole(page, creatify_emulator)
+    assert attempts == []
+
+
+def count_streams(page: Page) -> list[str]:
+    """Return a list that grows with each stream that the page asks for from now on."""
+    asked: list[str] = []
+    page.on(
+        "request", lambda request: request.url.endswith("/stream/") and asked.append(request.url)
+    )
+    return asked

@@ -1,0 +1,283 @@
+"""The invariants of a generation under any order of events, faults and jumps of the clock.
+
+Hypothesis chooses what happens; after each step, and once everything has come to rest, the
+invariants must hold. `make machine` runs it for longer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db.models import Sum
+from django.utils import timezone
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from creatify_textgen import enqueue, gateway, services
+from creatify_textgen.exceptions import RemoteError, TransitionError
+from creatify_textgen.models import Circuit, Generation, GenerationEvent, SweepAlarm, UsageDay
+from creatify_textgen.services import alarm
+from creatify_textgen.services.callbacks import make_token
+from creatify_textgen.services.streaming import rows
+from creatify_textgen.signals import generation_finished
+from creatify_textgen.states import TERMINAL, TRANSITIONS, Status
+from tests.factories import NOW
+from tests.faults.remote_double import FAULTS, STREAM_FAULTS, KilledError, RemoteDouble
+
+SEQUENCES = settings(max_examples=int(os.environ.get("MACHINE_SEQUENCES", "500")))
+PROMPTS = ("alpha", "beta")
+PICK = st.integers(min_value=0, max_value=10_000)
+
+
+class GenerationMachine(RuleBasedStateMachine):
+    """Everything that may happen to generations, and what must hold all the while."""
+
+    clock = NOW
+    remote = RemoteDouble()
+
+    @initialize()
+    def begin(self) -> None:
+        for model in (Generation, UsageDay, Circuit, SweepAlarm):
+            model.objects.all().delete()
+        type(self).clock = NOW
+        type(self).remote = RemoteDouble()
+        alarm._LastWake.until = None
+        self.asked: Counter[str] = Counter()
+        self.accepted: dict[uuid.UUID, str] = {}
+        """What the remote made of a row's own request, as far as it is told here."""
+        self.finals: dict[uuid.UUID, str] = {}
+        self.finished: Counter[uuid.UUID] = Counter()
+        self.pruned = 0
+        generation_finished.connect(self._count_finished)
+
+    def teardown(self) -> None:
+        if hasattr(self, "asked"):
+            self._come_to_rest()
+            generation_finished.disconnect(self._count_finished)
+
+    # What people and processes do.
+
+    @rule(prompt=st.sampled_from(PROMPTS), fault=st.sampled_from(FAULTS))
+    def submit_and_send(self, prompt: str, fault: str) -> None:
+        generation = services.submit(prompt)
+        self.asked[prompt] += 1
+        self._send(services.send_generation, generation, fault)
+
+    @rule(prompt=st.sampled_from(PROMPTS))
+    def submit_and_lose_the_message(self, prompt: str) -> None:
+        services.submit(prompt)
+        self.asked[prompt] += 1
+
+    @rule(prompt=st.sampled_from(PROMPTS), fault=st.sampled_from(STREAM_FAULTS))
+    def stream(self, prompt: str, fault: str) -> None:
+        generation = services.begin_stream(prompt)
+        self.asked[prompt] += 1
+        self._send(services.pump_stream, generation, fault)
+
+    @rule(prompt=st.sampled_from(PROMPTS))
+    def stream_that_no_pump_takes_up(self, prompt: str) -> None:
+        services.begin_stream(prompt)
+        self.asked[prompt] += 1
+
+    @rule(pick=PICK)
+    def pump_again(self, pick: int) -> None:
+        self._with_row(pick, lambda row: services.pump_stream(row.pk))
+
+    @rule(pick=PICK)
+    def deliver_a_task_again(self, pick: int) -> None:
+        self._with_row(pick, lambda row: services.send_generation(row.pk))
+
+    @rule(fault=st.sampled_from([fault for fault in FAULTS if not fault.startswith("killed")]))
+    def sweep(self, fault: str) -> None:
+        self.remote.faults.append(fault)
+        services.sweep()
+        self.remote.faults.clear()
+
+    @rule(pick=PICK)
+    def cancel(self, pick: int) -> None:
+        self._with_row(pick, services.cancel)
+
+    @rule(pick=PICK)
+    def refresh(self, pick: int) -> None:
+        self._with_row(pick, services.refresh)
+
+    @rule(pick=PICK)
+    def retry(self, pick: int) -> None:
+        self._with_row(pick, self._retry)
+
+    @rule(fix=st.booleans())
+    def reconcile(self, fix: bool) -> None:
+        if not self.remote.is_down:
+            services.reconcile(fix=fix)
+
+    @rule(pick=PICK)
+    def prune(self, pick: int) -> None:
+        row = self._row(pick)
+        if row is not None and row.is_final and row.remote_id and not row.next_check_at:
+            self.remote.generations.pop(row.remote_id, None)
+            self.asked[row.content.messages[0]["content"]] -= 1
+            self.finals.pop(row.pk, None)
+            self.pruned += 1
+            row.delete()
+
+    @rule(seconds=st.sampled_from([1, 20, 60, 130, 7200, 90_000]))
+    def let_time_pass(self, seconds: int) -> None:
+        type(self).clock = self.clock + timedelta(seconds=seconds)
+
+    # What the remote does.
+
+    @rule(pick=PICK, status=st.sampled_from(["running", "done", "failed", "thinking"]))
+    def remote_moves_on(self, pick: int, status: str) -> None:
+        ids = sorted(self.remote.generations)
+        if ids:
+            self.remote.advance(ids[pick % len(ids)], status)
+
+    @rule(is_down=st.booleans())
+    def remote_goes_down_or_comes_up(self, is_down: bool) -> None:
+        self.remote.is_down = is_down
+
+    @rule(pick=PICK, times=st.integers(1, 3))
+    def webhook_true(self, pick: int, times: int) -> None:
+        row = self._row(pick)
+        if row is not None and row.remote_id in self.remote.generations:
+            for _ in range(times):
+                self._deliver(row, row.remote_id, self.remote.generations[row.remote_id].status)
+
+    @rule(pick=PICK)
+    def webhook_early(self, pick: int) -> None:
+        """The remote knows whose it is, though we never read its answer."""
+        row = self._row(pick)
+        if row is None or row.remote_id or row.status not in ("submitting", "unconfirmed"):
+            return
+        remote = self.remote.generations.get(self.accepted.get(row.pk, ""))
+        if remote is not None:
+            self._deliver(row, remote.id, remote.status)
+
+    @rule(pick=PICK, status=st.sampled_from(["done", "failed", "pending"]))
+    def webhook_forged_or_stale(self, pick: int, status: str) -> None:
+        row = self._row(pick)
+        if row is not None:
+            self._deliver(row, str(uuid.uuid4()), status)
+
+    # What must hold.
+
+    @invariant()
+    def never_pays_twice(self) -> None:
+        for prompt in PROMPTS:
+            assert self.remote.creates_of(prompt) <= getattr(self, "asked", Counter())[prompt]
+
+    @invariant()
+    def a_final_status_never_changes(self) -> None:
+        finals = getattr(self, "finals", {})
+        for pk, status in Generation.objects.final().values_list("pk", "status"):
+            assert finals.setdefault(pk, status) == status
+        assert set(finals) <= set(Generation.objects.final().values_list("pk", flat=True))
+
+    @invariant()
+    def every_open_row_will_be_looked_at(self) -> None:
+        open_rows = Generation.objects.exclude(status__in=TERMINAL)
+        assert not open_rows.filter(next_check_at=None).exists()
+
+    @invariant()
+    def finished_is_told_at_most_once(self) -> None:
+        assert all(count == 1 for count in getattr(self, "finished", {}).values())
+
+    @invariant()
+    def no_remote_generation_has_two_rows(self) -> None:
+        ids = Generation.objects.exclude(remote_id=None).values_list("remote_id", flat=True)
+        assert len(ids) == len(set(ids))
+
+    @invariant()
+    def the_timeline_follows_the_table(self) -> None:
+        paths: dict[uuid.UUID, Status] = {}
+        rows = GenerationEvent.objects.order_by("generation_id", "id")
+        for pk, status in rows.values_list("generation_id", "status"):
+            before = paths.get(pk, Status.QUEUED)
+            assert status in TRANSITIONS[before], (before, status)
+            paths[pk] = Status(status)
+
+    @invariant()
+    def the_rollup_counts_each_final_row_once(self) -> None:
+        counted = UsageDay.objects.aggregate(total=Sum("generations"))["total"] or 0
+        assert counted == Generation.objects.final().count() + getattr(self, "pruned", 0)
+
+    def _come_to_rest(self) -> None:
+        """With a remote that is well and time enough, everything ends."""
+        self.remote.is_down = False
+        self.remote.faults.clear()
+        for _ in range(12):
+            for remote_id in list(self.remote.generations):
+                self.remote.advance(remote_id, "done")
+            type(self).clock = self.clock + timedelta(days=31)
+            services.sweep()
+        left = Generation.objects.exclude(status__in=TERMINAL)
+        assert not left, [(row, list(row.events.all())) for row in left]
+        assert all(self.finished[pk] == 1 for pk in self.finals)
+        for row in Generation.objects.filter(status=Status.DONE):
+            remote = self.remote.generations[row.remote_id]
+            assert (row.credits_used, row.content.response_text) == (
+                remote.credits_used,
+                remote.response_text,
+            )
+        kept = set(Generation.objects.values_list("remote_id", flat=True))
+        assert set(self.remote.generations) <= kept, "a result that was paid for was lost"
+
+    def _count_finished(self, generation: Generation, **_: Any) -> None:
+        self.finished[generation.pk] += 1
+
+    def _send(self, send: Any, generation: Generation, fault: str) -> None:
+        before = set(self.remote.generations)
+        self.remote.faults.append(fault)
+        with suppress(KilledError):
+            send(generation.pk)
+        self.remote.faults.clear()
+        for remote_id in set(self.remote.generations) - before:
+            self.accepted[generation.pk] = remote_id
+
+    def _row(self, pick: int) -> Generation | None:
+        rows = Generation.objects.select_related("content").order_by("pk")
+        count = rows.count()
+        return rows[pick % count] if count else None
+
+    def _with_row(self, pick: int, act: Any) -> None:
+        row = self._row(pick)
+        if row is None:
+            return
+        # A refusal is an answer; what matters is what it left behind.
+        with suppress(TransitionError, RemoteError):
+            act(row)
+
+    def _retry(self, row: Generation) -> None:
+        if not row.can_retry:
+            return
+        services.retry(row)
+        self.asked[row.content.messages[0]["content"]] += 1
+
+    def _deliver(self, row: Generation, remote_id: str, status: str) -> None:
+        body = json.dumps({"id": remote_id, "status": status}).encode()
+        services.receive_delivery(row.pk, token=make_token(row.pk), body=body)
+
+
+@pytest.mark.machine
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "client_for", lambda account: GenerationMachine.remote)
+    monkeypatch.setattr(enqueue, "stream", lambda generation_id: None)  # rules choose when
+    monkeypatch.setattr(rows, "_is_elsewhere", lambda: False)  # no thread beside the steps
+    monkeypatch.setattr(timezone, "now", lambda: GenerationMachine.clock)
+    run_state_machine_as_test(GenerationMachine, settings=SEQUENCES)

@@ -1,0 +1,158 @@
+"""The history: its columns, filters and search, and what they cost."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.paginator import Paginator
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from creatify_textgen.admin.filters import BoundedPaginator
+from creatify_textgen.models import Generation
+
+from .conftest import HISTORY, make_done, make_media
+
+
+def rows_of(response: Any) -> list[Generation]:
+    return list(response.context["cl"].result_list)
+
+
+class TestColumns:
+    def test_say_unknown_where_credits_are_unknown(self, operator: Client) -> None:
+        make_done(credits_used=None)
+        text = operator.get(HISTORY).text
+        assert '<span class="textgen-credits-unknown">unknown</span>' in text
+
+    def test_show_credits_without_padding(self, operator: Client) -> None:
+        make_done()
+        assert ">0.0005</span>" in operator.get(HISTORY).text
+
+    def test_show_the_status_as_a_word(self, operator: Client) -> None:
+        make_done(status="failed")
+        assert '<span class="textgen-status textgen-status-failed">failed</span>' in (
+            operator.get(HISTORY).text
+        )
+
+    def test_take_as_many_queries_for_many_rows_as_for_one(self, operator: Client) -> None:
+        counts = []
+        for _round in range(2):
+            for _row in range(5):
+                make_done(owner=User.objects.create_user(str(uuid.uuid4())))
+            with CaptureQueriesContext(
+                connection,
+            ) as queries:
+                operator.get(HISTORY)
+            counts.append(len(queries))
+        assert counts[0] == counts[1]
+
+
+class TestExcerpt:
+    def test_is_shown_to_who_may_read_content(self, operator: Client) -> None:
+        make_done(excerpt="a secret plan")
+        assert "a secret plan" in operator.get(HISTORY).text
+
+    def test_is_hidden_from_others(self, staff_with: Callable[..., Client]) -> None:
+        make_done(excerpt="a secret plan")
+        assert "a secret plan" not in staff_with("view_generation").get(HISTORY).text
+
+    def test_cannot_be_probed_by_others(self, staff_with: Callable[..., Client]) -> None:
+        make_done(excerpt="a secret plan")
+        response = staff_with("view_generation").get(HISTORY, {"q": "secret"})
+        assert rows_of(response) == []
+
+
+class TestSearch:
+    @pytest.mark.parametrize("field", ["id", "remote_id", "excerpt", "owner", "error_code"])
+    def test_finds_by(self, operator: Client, field: str) -> None:
+        owner = User.objects.create_user("somebody-else")
+        wanted = make_done(
+            remote_id=str(uuid.uuid4()), excerpt="a red kite", owner=owner, error_code="blocked"
+        )
+        make_done()
+        term = {"excerpt": "red", "owner": "somebody"}.get(field) or str(
+            getattr(wanted, field[:20])
+        )
+        assert rows_of(operator.get(HISTORY, {"q": term})) == [wanted]
+
+
+class TestFilter:
+    @pytest.mark.parametrize(
+        ("name", "column", "value"),
+        [
+            ("status__exact", "status", "failed"),
+            ("mode__exact", "mode", "stream"),
+            ("model_name", "model_name", "gemini-2.5-pro"),
+            ("account", "account", "second"),
+            ("error_code", "error_code", "blocked"),
+        ],
+    )
+    def test_narrows_by(self, operator: Client, name: str, column: str, value: str) -> None:
+        wanted = make_done(**{column: value})
+        make_done()
+        assert rows_of(operator.get(HISTORY, {name: value})) == [wanted]
+
+    def test_narrows_by_owner(self, operator: Client) -> None:
+        owner = User.objects.create_user("owner")
+        wanted = make_done(owner=owner)
+        make_done()
+        assert rows_of(operator.get(HISTORY, {"owner": owner.pk})) == [wanted]
+
+    def test_narrows_to_the_site_itself(self, operator: Client) -> None:
+        make_done(owner=User.objects.create_user("owner"))
+        wanted = make_done()
+        assert rows_of(operator.get(HISTORY, {"owner": "-"})) == [wanted]
+
+    @pytest.mark.parametrize("value", ["x", "1.5", "9" * 30, "\u202e"])
+    def test_survives_an_owner_that_is_none(self, operator: Client, value: str) -> None:
+        make_done()
+        response = operator.get(HISTORY, {"owner": value}, follow=True)
+        assert response.status_code == 200
+
+    def test_offers_no_error_code_where_none_was_seen(self, operator: Client) -> None:
+        make_done()
+        assert "By error code" not in operator.get(HISTORY).text
+
+    def test_narrows_to_the_users_of_an_image(self, operator: Client) -> None:
+        media, wanted = make_media(), make_done()
+        wanted.media.add(media)
+        make_done()
+        assert rows_of(operator.get(HISTORY, {"media__id__exact": str(media.pk)})) == [wanted]
+
+
+class TestPaginator:
+    def test_counts_no_further_than_its_cap(
+        self, operator: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("creatify_textgen.admin.filters.COUNTED", 2)
+        for _row in range(3):
+            make_done()
+        response = operator.get(HISTORY)
+        assert response.context["cl"].result_count == 2
+        assert "There are more" in response.text
+
+    def test_counts_in_the_database(self, db: None) -> None:
+        make_done()
+        with CaptureQueriesContext(connection) as queries:
+            count = BoundedPaginator(Generation.objects.all(), 50).count
+        assert count == 1
+        assert "LIMIT" in queries[0]["sql"]
+        assert issubclass(BoundedPaginator, Paginator)
+
+
+class TestAddition:
+    def test_is_not_offered(self, operator: Client) -> None:
+        assert operator.get(f"{HISTORY}add/").status_code == 403
+
+
+class TestChange:
+    def test_is_refused(self, operator: Client) -> None:
+        generation = make_done()
+        response = operator.post(f"{HISTORY}{generation.pk}/change/", {"model_name": "other"})
+        generation.refresh_from_db()
+        assert (response.status_code, generation.model_name) == (403, "gemini-2.5-flash")

@@ -1,0 +1,110 @@
+"""Work that lost a deadlock is done again; everything else is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError, transaction
+
+from creatify_textgen.lifecycle import transactions
+from creatify_textgen.lifecycle.transactions import TRIES, in_short_transaction
+from creatify_textgen.models import SweepAlarm
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class PostgresError(Exception):
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__("whatever it says")
+        self.sqlstate = sqlstate
+
+
+def as_raised(error: OperationalError, cause: Exception | None = None) -> OperationalError:
+    error.__cause__ = cause
+    return error
+
+
+PASSING = [
+    pytest.param(as_raised(OperationalError(), PostgresError("40001")), id="serialization"),
+    pytest.param(as_raised(OperationalError("x"), PostgresError("40P01")), id="deadlock"),
+    pytest.param(as_raised(OperationalError("x"), PostgresError("55P03")), id="lock"),
+    pytest.param(OperationalError(1020, "changed"), id="MariaDB: changed"),
+    pytest.param(OperationalError(1205, "waited"), id="MariaDB: waited"),
+    pytest.param(OperationalError(1213, "deadlock"), id="MariaDB: deadlock"),
+    pytest.param(OperationalError("database is locked"), id="SQLite: database"),
+    pytest.param(OperationalError("database table is locked"), id="SQLite: table"),
+]
+LASTING = [
+    pytest.param(as_raised(OperationalError("x"), PostgresError("57P01")), id="shut down"),
+    pytest.param(OperationalError(2013, "lost connection"), id="MariaDB: lost"),
+    pytest.param(OperationalError(), id="says nothing"),
+    pytest.param(OperationalError("disk I/O error"), id="SQLite: disk"),
+]
+
+
+class Work:
+    """Fails so many times, then succeeds; notes itself in the database each time."""
+
+    def __init__(self, error: Exception, *, failures: int) -> None:
+        self.error = error
+        self.failures = failures
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        SweepAlarm.objects.create(pk=self.calls)
+        if self.calls <= self.failures:
+            raise self.error
+        return "the result"
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give how long it slept; each pause is as long as it may be."""
+    slept: list[float] = []
+    monkeypatch.setattr(transactions.secrets, "randbelow", lambda bound: bound - 1)
+    monkeypatch.setattr(transactions.time, "sleep", slept.append)
+    return slept
+
+
+class TestShortTransaction:
+    def test_gives_back_the_result(self, pauses: list[float]) -> None:
+        assert in_short_transaction(Work(OperationalError(), failures=0)) == "the result"
+        assert pauses == []
+
+    @pytest.mark.parametrize("error", PASSING)
+    def test_repeats_what_the_database_broke(self, pauses: list[float], error: Exception) -> None:
+        work = Work(error, failures=1)
+        assert in_short_transaction(work) == "the result"
+        assert list(SweepAlarm.objects.values_list("pk", flat=True)) == [2]
+
+    @pytest.mark.parametrize("error", LASTING)
+    def test_raises_what_will_not_pass(self, pauses: list[float], error: Exception) -> None:
+        work = Work(error, failures=1)
+        with pytest.raises(OperationalError):
+            in_short_transaction(work)
+        assert (work.calls, pauses) == (1, [])
+
+    def test_waits_longer_each_time_and_gives_up(self, pauses: list[float]) -> None:
+        work = Work(OperationalError("database is locked"), failures=TRIES)
+        with pytest.raises(OperationalError):
+            in_short_transaction(work)
+        assert work.calls == TRIES
+        assert pauses == [pytest.approx((10 * n - 1) / 1000) for n in range(1, TRIES)]
+
+    def test_succeeds_at_its_last_try(self, pauses: list[float]) -> None:
+        work = Work(OperationalError("database is locked"), failures=TRIES - 1)
+        assert in_short_transaction(work) == "the result"
+
+    def test_runs_once_inside_somebody_else_s_transaction(self, pauses: list[float]) -> None:
+        work = Work(OperationalError("database is locked"), failures=1)
+        with transaction.atomic(), pytest.raises(OperationalError):
+            in_short_transaction(work)
+        assert (work.calls, pauses) == (1, [])
+
+    def test_lets_other_errors_through(self, pauses: list[float]) -> None:
+        work: Any = Work(ValueError("a bug"), failures=1)
+        with pytest.raises(ValueError, match="a bug"):
+            in_short_transaction(work)
+        assert not SweepAlarm.objects.exists()

@@ -1,0 +1,26 @@
+"""A clock that stands still and a remote without sockets, for tests of single steps."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from creatify_textgen import gateway
+from creatify_textgen.services import alarm
+from tests.factories import NOW
+from tests.faults.remote_double import RemoteDouble
+
+
+@pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be NOW, as it was when the factories' rows were made."""
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+    monkeypatch.setattr(alarm._LastWake, "until", None)
+
+
+@pytest.fixture
+def double(monkeypatch: pytest.MonkeyPatch) -> RemoteDouble:
+    """Return a remote in this process, of the one account there is."""
+    remote = RemoteDouble()
+    monkeypatch.setattr(gateway, "client_for", {"default": remote}.__getitem__)
+    return remote

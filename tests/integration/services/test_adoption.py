@@ -1,0 +1,284 @@
+"""Rows whose remote id was never learnt, against the remote's list: adopted, sent again, failed."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from creatify_textgen import lifecycle
+from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.models import Generation
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.services import adoption
+from creatify_textgen.services.adoption import (
+    EARLIER,
+    LATER,
+    adopt_from,
+    read_candidates,
+    settle_lost,
+)
+from creatify_textgen.services.intake import fingerprint
+from creatify_textgen.states import Mode, Status
+from tests.factories import HELLO, NOW, make_generation
+from tests.faults.remote_double import RemoteDouble
+
+pytestmark = pytest.mark.django_db
+
+CLAIM = "5d0c1a3e-0000-4000-8000-000000000000"
+MODEL = "gemini-2.5-flash"
+SECOND = timedelta(seconds=1)
+HELD = NOW + 120 * SECOND
+PRINT = fingerprint(MODEL, HELLO, "", {})
+
+
+def lost(**fields: Any) -> Generation:
+    """Save a row that was sent and never answered, claimed by a sweep."""
+    defaults = {"status": Status.UNCONFIRMED, "submitted_at": NOW, "fingerprint": PRINT}
+    held = {"claim": CLAIM, "checks": 1, "next_check_at": HELD, "attempts": 1}
+    row = make_generation(**{**defaults, **held, **fields})
+    return Generation.objects.select_related("content").get(pk=row.pk)
+
+
+def listed(**fields: Any) -> RemoteGeneration:
+    defaults = {"id": str(uuid.uuid4()), "status": "done", "model_name": MODEL, "created_at": NOW}
+    return RemoteGeneration(**{**defaults, "messages": HELLO, **fields})
+
+
+def fresh(row: Generation) -> Generation:
+    return Generation.objects.select_related("content").get(pk=row.pk)
+
+
+class TestCandidates:
+    def read(self, double: RemoteDouble, *remotes: RemoteGeneration, **row: Any) -> list[str]:
+        double.generations = {remote.id: remote for remote in remotes}
+        return [remote.id for remote in read_candidates("default", [lost(**row)])]
+
+    def test_are_what_was_asked_the_same(self, double: RemoteDouble) -> None:
+        other = [{"role": "user", "content": "Goodbye"}]
+        ids = self.read(
+            double,
+            listed(id="same"),
+            listed(id="other", messages=other),
+            listed(id="no echo", messages=None),
+            listed(id="another system", system_instruction="Be brief."),
+            listed(id="another model", model_name="other"),
+            listed(id="another config", config={"temperature": 0.5}),
+        )
+        assert ids == ["same"]
+
+    def test_are_not_much_older_than_the_send(self, double: RemoteDouble) -> None:
+        ids = self.read(
+            double,
+            listed(id="too old", created_at=NOW - EARLIER - SECOND),
+            listed(id="just young enough", created_at=NOW - EARLIER),
+            listed(id="of unknown age", created_at=None),
+        )
+        assert set(ids) == {"just young enough", "of unknown age"}
+
+    def test_are_as_old_as_the_oldest_row_allows(self, double: RemoteDouble) -> None:
+        rows = [lost(submitted_at=NOW - 3600 * SECOND), lost()]
+        double.generations = {"r1": listed(id="r1", created_at=NOW - 3600 * SECOND)}
+        assert [remote.id for remote in read_candidates("default", rows)] == ["r1"]
+
+
+class TestAdoption:
+    def test_takes_over_what_the_remote_has(self) -> None:
+        row = lost()
+        remote = listed(id="r1", response_text="Hi", credits_used=Decimal("0.5"))
+        assert adopt_from([row], [remote], now=NOW) == []
+        row = fresh(row)
+        assert (row.status, row.remote_id, row.credits_used) == ("done", "r1", Decimal("0.5"))
+        event = row.events.get()
+        assert (event.cause, event.detail, event.at) == ("reconcile", "found in the list", NOW)
+
+    @pytest.mark.parametrize(
+        ("created_at", "fits"),
+        [
+            (NOW - EARLIER, True),
+            (NOW - EARLIER - SECOND, False),
+            (NOW + LATER, True),
+            (NOW + LATER + SECOND, False),
+            (None, True),
+        ],
+        ids=["early", "too early", "late", "too late", "unknown"],
+    )
+    def test_is_of_the_right_time(self, created_at: datetime | None, *, fits: bool) -> None:
+        left = adopt_from([lost()], [listed(created_at=created_at)], now=NOW)
+        assert (left == []) is fits
+
+    def test_counts_from_the_intent_where_no_send_is_noted(self) -> None:
+        row = lost(submitted_at=None, created_at=NOW)
+        assert adopt_from([row], [listed()], now=NOW) == []
+
+    def test_gives_the_oldest_row_the_first(self) -> None:
+        young, old = lost(submitted_at=NOW + SECOND), lost()
+        assert adopt_from([young, old], [listed(id="r1")], now=NOW) == [young]
+        assert fresh(old).remote_id == "r1"
+
+    def test_takes_what_was_created_nearest_to_the_send(self) -> None:
+        row = lost()
+        remotes = [
+            listed(id="of unknown age", created_at=None),
+            listed(id="later", created_at=NOW + 60 * SECOND),
+            listed(id="nearest", created_at=NOW + SECOND),
+            listed(id="earlier", created_at=NOW - 2 * SECOND),
+        ]
+        assert adopt_from([row], remotes, now=NOW) == []
+        assert fresh(row).remote_id == "nearest"
+
+    def test_gives_each_remote_generation_to_one_row(self) -> None:
+        rows = [lost(), lost(), lost()]
+        remotes = [listed(), listed()]
+        left = adopt_from(rows, remotes, now=NOW)
+        assert len(left) == 1
+        adopted = Generation.objects.exclude(remote_id=None).values_list("remote_id", flat=True)
+        assert set(adopted) == {remote.id for remote in remotes}
+
+    def test_of_an_expired_row_that_is_still_under_way_is_its_id_alone(self) -> None:
+        row = lost(status=Status.EXPIRED, checks=2, mode=Mode.STREAM)
+        settle_lost([row], [listed(id="r1", status="pending")], now=NOW)
+        row = fresh(row)
+        assert (row.status, row.remote_id) == ("expired", "r1")
+        assert row.next_check_at is not None
+        assert row.next_check_at > NOW
+        assert not row.events.exists()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_an_expired_row_leaves_another_row_its_id(self) -> None:
+        row = lost(status=Status.EXPIRED)
+        make_generation(status=Status.DONE, remote_id="r1")
+        with pytest.raises(TransitionError) as caught:
+            lifecycle.keep_remote_id(row, "r1", look_at=NOW)
+        assert caught.value.code == "remote_id_taken"
+        assert fresh(row).remote_id is None
+
+    def test_passes_over_what_a_row_has_already(self) -> None:
+        make_generation(status=Status.DONE, remote_id="r1")
+        row = lost()
+        assert adopt_from([row], [listed(id="r1")], now=NOW) == [row]
+
+    def test_passes_over_what_a_row_of_another_name_for_the_account_has(self) -> None:
+        make_generation(status=Status.DONE, remote_id="r1", account="the same workspace")
+        row = lost()
+        assert adopt_from([row], [listed(id="r1")], now=NOW) == [row]
+
+    def test_takes_the_next_where_another_process_was_faster(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = adoption.apply_sighting
+
+        def race(sighting: Any, **options: Any) -> bool:
+            if sighting.remote.id == "r1":
+                raise TransitionError("taken", code="remote_id_taken")
+            return real(sighting, **options)
+
+        monkeypatch.setattr(adoption, "apply_sighting", race)
+        row = lost()
+        assert adopt_from([row], [listed(id="r1"), listed(id="r2")], now=NOW) == []
+        assert fresh(row).remote_id == "r2"
+
+    @pytest.mark.parametrize(
+        ("told", "fits"),
+        [
+            (["a" * 64], True),
+            (["b" * 64], False),
+            ([None], True),
+            (["a" * 64, "a" * 64], False),
+        ],
+        ids=["ours", "another", "not told", "one more"],
+    )
+    def test_is_of_the_same_images(self, told: list[str | None], *, fits: bool) -> None:
+        part = {"type": "image", "mime_type": "image/png"}
+        row = lost()
+        row.content.messages = [{"role": "user", "content": [{**part, "sha256": "a" * 64}]}]
+        parts = [{**part, "sha256": digest} if digest else part for digest in told]
+        remote = listed(messages=[{"role": "user", "content": parts}])
+        row.fingerprint = adoption.fingerprint_of(remote)
+        assert (adopt_from([row], [remote], now=NOW) == []) is fits
+
+
+class TestAbsence:
+    def settle(self, row: Generation) -> Generation:
+        settle_lost([row], [], now=NOW)
+        return fresh(row)
+
+    def test_proves_that_it_may_be_sent_again(self) -> None:
+        row = self.settle(lost())
+        assert (row.status, row.next_check_at) == ("queued", NOW)
+        event = row.events.get()
+        assert (event.cause, event.detail) == (
+            "reconcile",
+            "not in the list: nothing was created",
+        )
+
+    def test_proves_nothing_of_a_later_send(self) -> None:
+        row = lost()
+        Generation.objects.update(attempts=2)
+        assert self.settle(row).status == "unconfirmed"
+
+    @pytest.mark.parametrize("mode", [Mode.ASYNC, Mode.STREAM])
+    @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.EXPIRED])
+    def test_proves_nothing_of_a_row_that_was_touched_since(self, mode: str, status: str) -> None:
+        row = lost(mode=mode, status=status, checks=2)
+        Generation.objects.update(claim=None, hinted_remote_id="r1")  # as a delivery does
+        assert self.settle(row).status == status
+
+    def test_is_waited_for_where_the_host_forbids_a_second_send(self, settings: Any) -> None:
+        settings.CREATIFY_TEXTGEN = {"RESEND_UNCONFIRMED": "never", "POLL_INTERVAL": 1}
+        row = self.settle(lost())
+        assert row.status == "unconfirmed"
+        assert NOW + SECOND < row.next_check_at < NOW + 2 * SECOND
+
+    def test_ends_what_has_expired(self) -> None:
+        row = self.settle(lost(status=Status.EXPIRED))
+        assert (row.status, row.error_code) == ("failed", "never_accepted")
+        assert (row.credits_used, row.finished_at) == (Decimal(), NOW)
+        assert row.content.failed_reason == "The remote does not list it: nothing was created."
+        assert row.events.get().cause == "reconcile"
+
+    def test_of_a_stream_is_looked_at_once_more(self) -> None:
+        row = self.settle(lost(mode=Mode.STREAM, checks=1, submitted_at=NOW - 600 * SECOND))
+        assert row.status == "unconfirmed"
+        assert NOW + 2 * SECOND < row.next_check_at < NOW + 4 * SECOND
+        assert not row.events.exists()
+
+    @pytest.mark.parametrize(("seconds", "status"), [(74, "unconfirmed"), (75, "failed")])
+    def test_of_a_stream_proves_nothing_while_it_may_go_on(self, seconds: int, status: str) -> None:
+        sent_at = NOW - seconds * SECOND
+        row = self.settle(lost(mode=Mode.STREAM, checks=9, submitted_at=sent_at))
+        assert row.status == status
+
+    def test_of_a_stream_twice_fails_it_with_its_part_of_the_text(self) -> None:
+        sent_at = NOW - 600 * SECOND
+        content = {"response_text": "so far"}
+        row = lost(mode=Mode.STREAM, checks=2, submitted_at=sent_at, content=content)
+        row = self.settle(row)
+        assert (row.status, row.error_code, row.partial) == ("failed", "stream_interrupted", True)
+        assert row.credits_used is None
+        assert row.content.response_text == "so far"
+        assert row.content.failed_reason == (
+            "The stream broke off and the remote does not list its generation."
+        )
+        event = row.events.get()
+        assert (event.cause, event.at) == ("reconcile", NOW)
+
+    def test_of_one_row_is_no_matter_of_another_s(self) -> None:
+        found, absent = lost(submitted_at=NOW - SECOND), lost()
+        settle_lost([absent, found], [listed(status="pending")], now=NOW)
+        assert (fresh(found).status, fresh(absent).status) == ("pending", "queued")
+
+
+class TestSentAt:
+    def test_is_in_utc(self) -> None:
+        row = Generation(submitted_at=NOW.astimezone(ZoneInfo("Asia/Tokyo")))
+        assert adoption._sent_at(row).tzinfo is UTC
+
+    def test_of_a_site_without_time_zones_is_in_its_own(self, settings: Any) -> None:
+        settings.TIME_ZONE = "Asia/Tokyo"
+        row = Generation(submitted_at=datetime(2026, 11, 22, 21))  # noqa: DTZ001
+        assert adoption._sent_at(row) == NOW

@@ -1,0 +1,53 @@
+"""The sweep where one of its rows, or the database, gives it trouble."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from creatify_textgen import services, tasks
+from creatify_textgen.emulator import Emulator
+from creatify_textgen.models import Generation, SweepAlarm
+from creatify_textgen.remote import GenerationRequest, RemoteClient
+
+pytestmark = pytest.mark.django_db
+
+
+class TestBug:
+    def test_in_one_send_stops_neither_the_others_nor_the_next_sweep(
+        self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create = RemoteClient.create
+
+        def stumble(client: RemoteClient, request: GenerationRequest) -> Any:
+            if request.messages[0]["content"] == "Say 3":
+                raise RuntimeError("a bug")
+            return create(client, request)
+
+        monkeypatch.setattr(RemoteClient, "create", stumble)
+        services.submit_many([{"messages": f"Say {number}"} for number in range(12)])
+        with pytest.raises(RuntimeError, match="a bug"):
+            services.sweep()
+
+        assert remote.counters["creates"] == 11
+        [doubted] = Generation.objects.exclude(status="pending")
+        assert (doubted.status, doubted.excerpt) == ("unconfirmed", "Say 3")
+        assert SweepAlarm.objects.get().due_at is not None
+
+
+class TestTask:
+    def test_is_tried_again_where_the_database_was_away(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = []
+
+        def fail_once() -> None:
+            calls.append("sweep")
+            if len(calls) == 1:
+                raise OperationalError("the server closed the connection")
+
+        monkeypatch.setattr(services, "sweep", fail_once)
+        tasks.sweep.apply()
+        assert calls == ["sweep", "sweep"]

@@ -1,0 +1,93 @@
+"""A pump that may not send any more sends nothing, and its reader is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from creatify_textgen import enqueue, services
+from creatify_textgen.emulator import Emulator
+from creatify_textgen.hub import get_hub
+from creatify_textgen.models import Generation
+from creatify_textgen.services.sending import Send
+from creatify_textgen.services.streaming import pump
+from creatify_textgen.states import Status
+from tests.integration.remote.server import Connection, serving
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def queued(remote: Emulator, monkeypatch: pytest.MonkeyPatch) -> Generation:
+    monkeypatch.setattr(enqueue, "stream", lambda generation_id: None)
+    return services.begin_stream("Hello")
+
+
+@pytest.fixture
+def slow_pump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the time in which a send may begin be over once it is prepared."""
+
+    def prepare_late(*arguments: Any, **options: Any) -> Send | None:
+        send = prepare_send(*arguments, **options)
+        return send and replace(send, must_begin_before=time.monotonic() - 1)
+
+    prepare_send = pump.prepare_send
+    monkeypatch.setattr(pump, "prepare_send", prepare_late)
+
+
+def told(generation_id: uuid.UUID) -> list[dict[str, Any]]:
+    frames = get_hub().read(str(generation_id), after=0, seconds=0)
+    return [json.loads(frame.data) for frame in frames]
+
+
+@pytest.mark.usefixtures("slow_pump")
+class TestHeldUp:
+    def test_sends_nothing_and_tells_its_reader(self, queued: Generation, remote: Emulator) -> None:
+        services.pump_stream(queued.pk)
+        queued.refresh_from_db()
+        assert (queued.status, queued.credits_used) == (Status.CANCELLED, 0)
+        assert remote.counters["creates"] == 0
+        error, end = told(queued.pk)
+        assert (error["code"], end["status"]) == ("not_taken_up", "cancelled")
+
+    def test_leaves_alone_what_was_sent_by_another(
+        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send_once = pump._Pump._send_once
+
+        def overtaken(held_up: pump._Pump) -> Any:
+            Generation.objects.filter(pk=queued.pk).update(attempts=2)
+            return send_once(held_up)
+
+        monkeypatch.setattr(pump._Pump, "_send_once", overtaken)
+        services.pump_stream(queued.pk)
+        queued.refresh_from_db()
+        assert queued.status == Status.SUBMITTING
+        assert told(queued.pk) == []
+
+
+class TestFrames:
+    def test_reach_a_reader_while_the_remote_is_silent(self, settings: Any) -> None:
+        heard = threading.Event()
+
+        def script(connection: Connection) -> None:
+            connection.start_stream()
+            connection.send('data: {"candidates":[{"content":{"parts":[{"text":"one "}]}}]}\n\n')
+            if heard.wait(10):
+                connection.send('data: {"creatify":{"id":"r-1","credits_used":0.5}}\n\n')
+
+        with serving(script) as server:
+            account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": server.url}
+            settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}}
+            with services.stream("Hello") as session:
+                assert next(session).text == "one "
+                heard.set()
+                list(session)
+
+        assert session.generation.status == Status.DONE

@@ -1,0 +1,371 @@
+"""System checks: what each finds, what each leaves alone, and that none leaves this process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.core.checks import CheckMessage, run_checks
+
+from creatify_textgen.checks import check_deployment, check_values
+from creatify_textgen.conf import DEFAULTS
+from tests.architecture.source import PACKAGE, ROOT
+
+ACCOUNT = {"API_ID": "test-api-id", "API_KEY": "test-api-key"}
+TYPE = "creatify_textgen.E003"
+
+WRONG_VALUES: list[tuple[str, Any]] = [
+    ("DEFAULT_MODEL", ""),
+    ("DEFAULT_MODEL", 3),
+    ("DEFAULT_MODEL", "m" * 256),
+    ("MODELS", "gemini-2.5-flash"),
+    ("MODELS", []),
+    ("MODELS", [None]),
+    ("RESTRICT_MODELS", "no"),
+    ("WEBHOOK_BASE_URL", "example.com"),
+    ("WEBHOOK_BASE_URL", "ftp://example.com"),
+    ("WEBHOOK_BASE_URL", "https://user:password@example.com"),
+    ("WEBHOOK_BASE_URL", "https://example.com/?a=b"),
+    ("WEBHOOK_BASE_URL", "https://example.com:port"),
+    ("CONFIRM_WEBHOOKS", None),
+    ("POLL_INTERVAL", 0),
+    ("POLL_INTERVAL", "2"),
+    ("POLL_INTERVAL", True),
+    ("POLL_MAX_INTERVAL", float("inf")),
+    ("POLL_MAX_INTERVAL", float("nan")),
+    ("SUBMIT_LEASE", -1),
+    ("EXPIRE_AFTER", None),
+    ("RESEND_UNCONFIRMED", "always"),
+    ("RESEND_UNCONFIRMED", ["never"]),
+    ("STREAM_BACKEND", "memcached://127.0.0.1"),
+    ("STREAM_BACKEND", "memory"),
+    ("STREAM_BACKEND", None),
+    ("TIMEOUTS", 30),
+    ("TIMEOUTS", {"read": 0}),
+    ("TIMEOUTS", {"sync": "60"}),
+    ("MEDIA_STORAGE", None),
+    ("CELERY_QUEUE", ""),
+    ("STREAM_QUEUE", 1),
+    ("DEFAULT_MODEL", None),
+    ("DEFAULT_MODEL", "  "),
+    ("DEFAULT_MODEL", ["gemini-2.5-pro"]),
+    ("MODELS", None),
+    ("MODELS", {"gemini-2.5-pro": "Pro"}),
+    ("MODELS", ["gemini-2.5-pro", ""]),
+    ("MODELS", ["m" * 256]),
+    ("RESTRICT_MODELS", 1),
+    ("WEBHOOK_BASE_URL", True),
+    ("WEBHOOK_BASE_URL", "https://"),
+    ("WEBHOOK_BASE_URL", "https://[::1"),
+    ("WEBHOOK_BASE_URL", "https://example.com/#top"),
+    ("WEBHOOK_BASE_URL", "https://example.com:99999"),
+    ("WEBHOOK_BASE_URL", "//example.com"),
+    ("WEBHOOK_BASE_URL", "https://exa mple.com"),
+    ("WEBHOOK_BASE_URL", "https://example.com\n"),
+    ("WEBHOOK_BASE_URL", ["https://example.com"]),
+    ("CONFIRM_WEBHOOKS", "False"),
+    ("POLL_INTERVAL", None),
+    ("POLL_INTERVAL", 10**400),
+    ("POLL_INTERVAL", 2 + 0j),
+    ("POLL_MAX_INTERVAL", -60),
+    ("SUBMIT_LEASE", float("nan")),
+    ("SUBMIT_LEASE", timedelta(seconds=15)),
+    ("EXPIRE_AFTER", "1 day"),
+    ("EXPIRE_AFTER", float("inf")),
+    ("EXPIRE_AFTER", 10**12),
+    ("RESEND_UNCONFIRMED", None),
+    ("RESEND_UNCONFIRMED", True),
+    ("STREAM_BACKEND", ""),
+    ("STREAM_BACKEND", "redis:/127.0.0.1"),
+    ("STREAM_BACKEND", ["redis://127.0.0.1"]),
+    ("TIMEOUTS", None),
+    ("TIMEOUTS", {"connect": None}),
+    ("TIMEOUTS", {"stream_idle": float("inf")}),
+    ("TIMEOUTS", {"read": True}),
+    ("MEDIA_STORAGE", ""),
+    ("MEDIA_STORAGE", {"BACKEND": "a.b"}),
+    ("CELERY_QUEUE", 0),
+    ("CELERY_QUEUE", ["celery"]),
+    ("STREAM_QUEUE", ""),
+    ("ACCOUNTS", 7),
+    ("ACCOUNTS", {None: ACCOUNT}),
+    ("ACCOUNTS", {"default": ["id", "key"]}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "API_KEY": "key\r\nX: y"}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "API_KEY": b"key"}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "BASE_URL": "ftp://api.creatify.ai"}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "BASE_URL": "https://id:key@api.creatify.ai"}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "BASE_URL": 7}}),
+    ("ACCOUNTS", ["default"]),
+    ("ACCOUNTS", {"default": "key"}),
+    ("ACCOUNTS", {"": ACCOUNT}),
+    ("ACCOUNTS", {"n" * 65: ACCOUNT}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "API_KEY": "k\u00e9y"}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "API_ID": " id"}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "API_ID": 17}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "BASE_URL": "api.creatify.ai/"}}),
+]
+RIGHT_VALUES: list[tuple[str, Any]] = [
+    *((key, default) for key, default in DEFAULTS.items() if key != "ACCOUNTS"),
+    ("WEBHOOK_BASE_URL", "https://example.com"),
+    ("STREAM_BACKEND", "rediss://:password@example.com:6380/1"),
+    ("TIMEOUTS", {"sync": 60.5}),
+    ("TIMEOUTS", {}),
+    ("ACCOUNTS", lambda: 1 / 0),
+    ("ACCOUNTS", {"default": lambda: 1 / 0}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "API_KEY": lambda: 1 / 0}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "API_KEY": "vault.secrets.creatify_key"}}),
+    ("ACCOUNTS", "vault.accounts"),
+]
+
+
+def ids_of(messages: list[CheckMessage]) -> list[str]:
+    return [str(message.id) for message in messages]
+
+
+def change(settings: Any, **values: Any) -> None:
+    settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": ACCOUNT}, **values}
+
+
+@pytest.fixture
+def host(host_celery: Celery) -> Iterator[Any]:
+    """Return the host's Celery settings, to be changed for one test."""
+    before = {
+        name: getattr(host_celery.conf, name)
+        for name in (
+            "broker_url",
+            "broker_transport_options",
+            "task_always_eager",
+            "task_acks_late",
+        )
+    }
+    yield host_celery.conf
+    host_celery.conf.update(before)
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        WRONG_VALUES,
+        ids=[f"{key}-{n}" for n, (key, _) in enumerate(WRONG_VALUES)],
+    )
+    def test_tells_a_wrong_one_with_its_key(self, settings: Any, key: str, value: Any) -> None:
+        change(settings, **{key: value})
+        messages = check_values()
+        assert ids_of(messages) == [TYPE]
+        assert f"'{key}'" in messages[0].msg
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        RIGHT_VALUES,
+        ids=[f"{key}-{n}" for n, (key, _) in enumerate(RIGHT_VALUES)],
+    )
+    def test_accepts_a_right_one(self, settings: Any, key: str, value: Any) -> None:
+        change(settings, **{key: value})
+        assert check_values() == []
+
+    def test_refuses_a_setting_that_is_no_dict(self, settings: Any) -> None:
+        settings.CREATIFY_TEXTGEN = ["ACCOUNTS"]
+        assert ids_of(check_values() + check_deployment()) == ["creatify_textgen.E001"]
+
+    @pytest.mark.parametrize(
+        ("values", "suggestion"),
+        [
+            ({"POLL_INTERVALL": 3}, "POLL_INTERVAL"),
+            ({"stream_backend": "memory://"}, "STREAM_BACKEND"),
+            ({"TIMEOUTS": {"raed": 3}}, "read"),
+            ({"ACCOUNTS": {"default": {**ACCOUNT, "BASEURL": "https://a.b"}}}, "BASE_URL"),
+        ],
+    )
+    def test_suggests_the_key_that_was_meant(
+        self, settings: Any, values: dict[str, Any], suggestion: str
+    ) -> None:
+        change(settings, **values)
+        [message] = check_values()
+        assert (message.id, message.hint) == (
+            "creatify_textgen.E002",
+            f"Did you mean '{suggestion}'?",
+        )
+
+    def test_lists_the_keys_where_none_is_near(self, settings: Any) -> None:
+        change(settings, COLOR="red")
+        [message] = check_values()
+        assert "STREAM_BACKEND" in (message.hint or "")
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"POLL_INTERVAL": 90},
+            {"RESTRICT_MODELS": True, "MODELS": ["gemini-2.5-pro"]},
+        ],
+        ids=["intervals", "models"],
+    )
+    def test_tells_what_contradicts(self, settings: Any, values: dict[str, Any]) -> None:
+        change(settings, **values)
+        assert ids_of(check_values()) == ["creatify_textgen.E004"]
+
+    def test_warns_of_missing_credentials(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.CREATIFY_TEXTGEN = {}
+        monkeypatch.delenv("CREATIFY_API_ID", raising=False)
+        monkeypatch.setenv("CREATIFY_API_KEY", "key")
+        [message] = check_values()
+        assert message.id == "creatify_textgen.W001"
+        assert "API_ID" in message.msg
+        assert "CREATIFY_API_ID" in (message.hint or "")
+
+    def test_never_shows_a_key(self, settings: Any) -> None:
+        change(settings, ACCOUNTS={"default": {"API_ID": "sentinel\n", "API_KEY": "sentinel\n"}})
+        assert "sentinel" not in str(check_values())
+
+
+class TestDeployment:
+    def test_finds_nothing_in_this_host(self, settings: Any) -> None:
+        change(settings)
+        assert check_deployment() == []
+
+    def test_leaves_wrong_values_to_the_other_check(self, settings: Any) -> None:
+        change(settings, WEBHOOK_BASE_URL=3, STREAM_BACKEND=3)
+        assert check_deployment() == []
+
+    def test_wants_the_rest_framework_where_the_api_is_mounted(self, settings: Any) -> None:
+        change(settings)
+        settings.INSTALLED_APPS = [a for a in settings.INSTALLED_APPS if a != "rest_framework"]
+        assert ids_of(check_deployment()) == ["creatify_textgen.E010"]
+
+    def test_wants_a_receiver_for_webhooks(self, settings: Any) -> None:
+        change(settings, WEBHOOK_BASE_URL="https://example.com")
+        settings.ROOT_URLCONF = "tests.integration.no_urls"
+        assert ids_of(check_deployment()) == ["creatify_textgen.E011"]
+
+    def test_wants_no_receiver_where_results_are_polled_for(self, settings: Any) -> None:
+        change(settings)
+        settings.ROOT_URLCONF = "tests.integration.no_urls"
+        assert check_deployment() == []
+
+    @pytest.mark.parametrize(("length", "ids"), [(200, []), (201, ["creatify_textgen.E012"])])
+    def test_holds_webhook_urls_to_200_characters(
+        self, settings: Any, length: int, ids: list[str]
+    ) -> None:
+        rest = "https:///textgen/webhooks/" + 36 * "i" + "/" + 32 * "t" + "/"
+        change(settings, WEBHOOK_BASE_URL="https://" + "h" * (length - len(rest)))
+        assert ids_of(check_deployment()) == ids
+
+    @pytest.mark.parametrize(
+        ("url", "ids"),
+        [
+            ("http://example.com", ["creatify_textgen.W010"]),
+            ("http://192.168.0.2:8000", ["creatify_textgen.W010"]),
+            ("http://127.0.0.1:8000", []),
+            ("http://[::1]:8000", []),
+            ("http://localhost:8000/", []),
+            ("http://site.localhost", []),
+        ],
+    )
+    def test_warns_of_http_but_on_loopback(self, settings: Any, url: str, ids: list[str]) -> None:
+        change(settings, WEBHOOK_BASE_URL=url)
+        assert ids_of(check_deployment()) == ids
+
+    def test_wants_the_media_storage_to_exist(self, settings: Any) -> None:
+        change(settings, MEDIA_STORAGE="bucket")
+        [message] = check_deployment()
+        assert message.id == "creatify_textgen.E013"
+        assert "default, staticfiles" in (message.hint or "")
+
+    def test_warns_where_no_celery_app_is_loaded(
+        self, settings: Any, host_celery: Celery, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change(settings)
+        monkeypatch.setattr(host_celery, "main", "default")
+        assert ids_of(check_deployment()) == ["creatify_textgen.W011"]
+
+    @pytest.mark.parametrize(
+        ("debug", "ids"), [(True, []), (False, ["creatify_textgen.W012"])], ids=["debug", "not"]
+    )
+    def test_warns_of_eager_tasks_outside_debug(
+        self, settings: Any, host: Any, *, debug: bool, ids: list[str]
+    ) -> None:
+        change(settings)
+        settings.DEBUG = debug
+        host.task_always_eager = True
+        assert ids_of(check_deployment()) == ids
+
+    @pytest.mark.parametrize(
+        ("broker", "visibility", "late", "ids"),
+        [
+            ("redis://", 60, False, ["creatify_textgen.W013"]),
+            ("redis://", 61, False, []),
+            ("redis://", 61, True, ["creatify_textgen.W013"]),
+            ("rediss://", 141, True, []),
+            ("redis://", None, True, []),
+            ("amqp://", 1, True, []),
+        ],
+    )
+    def test_compares_the_visibility_timeout(
+        self,
+        settings: Any,
+        host: Any,
+        *,
+        broker: str,
+        visibility: int | None,
+        late: bool,
+        ids: list[str],
+    ) -> None:
+        change(settings, STREAM_BACKEND="redis://")
+        host.broker_url = broker
+        host.broker_transport_options = {"visibility_timeout": visibility} if visibility else {}
+        host.task_acks_late = late
+        assert ids_of(check_deployment()) == ids
+
+
+class TestMemoryStreams:
+    def test_are_refused_beside_more_than_one_web_process(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change(settings)
+        monkeypatch.setenv("WEB_CONCURRENCY", "2")
+        assert ids_of(check_deployment()) == ["creatify_textgen.E014"]
+
+    def test_are_fine_in_one_web_process(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change(settings)
+        monkeypatch.setenv("WEB_CONCURRENCY", "1")
+        assert check_deployment() == []
+
+    @pytest.mark.parametrize("broker", ["redis://", "amqp://", "sqs://"])
+    def test_draw_a_warning_beside_workers_of_their_own(
+        self, settings: Any, host: Any, broker: str
+    ) -> None:
+        change(settings)
+        host.broker_url = broker
+        assert ids_of(check_deployment()) == ["creatify_textgen.W014"]
+
+    def test_are_fine_under_debug(self, settings: Any, host: Any) -> None:
+        change(settings)
+        settings.DEBUG = True
+        host.broker_url = "redis://"
+        assert check_deployment() == []
+
+
+class TestRegistration:
+    def test_runs_both_under_the_apps_tag(self, settings: Any) -> None:
+        change(settings, MEDIA_STORAGE="bucket", COLOR="red")
+        ids = ids_of(run_checks(tags=["creatify_textgen"]))
+        assert sorted(ids) == ["creatify_textgen.E002", "creatify_textgen.E013"]
+
+    def test_has_the_tasks_registered_in_web_processes(self, host_celery: Celery) -> None:
+        names = {"submit", "stream", "sweep", "reconcile"}
+        assert {f"creatify_textgen.{name}" for name in names} <= set(host_celery.tasks)
+
+    def test_documents_each_id(self) -> None:
+        sources = (PACKAGE / "checks").glob("*.py")
+        known = re.findall(
+            r"creatify_textgen\.([EW]\d{3})", "".join(path.read_text() for path in sources)
+        )
+        told = re.findall(r"^\| `([EW]\d{3})`", (ROOT / "docs/settings.md").read_text(), re.M)
+        assert sorted(set(known)) == sorted(told)

@@ -1,0 +1,165 @@
+"""The frames of one stream in one process, with readers of both kinds."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from creatify_textgen.hub import END, START, Frame, Position, buffer, chunk_frame, word_frame
+from creatify_textgen.hub.buffer import Buffer
+from creatify_textgen.hub.memory import KEEP_ENDED_SECONDS, KEEP_SECONDS, MemoryHub
+
+
+def frames(first: int, last: int, *, size: int = 1) -> list[Frame]:
+    return [
+        chunk_frame(Position(number - 1), Position(number), "x" * size)
+        for number in range(first, last + 1)
+    ]
+
+
+def numbers(found: list[Frame]) -> list[int]:
+    return [frame.number for frame in found]
+
+
+class TestBuffer:
+    def test_gives_what_is_behind_a_number(self) -> None:
+        held = Buffer()
+        held.add(frames(1, 5))
+        assert numbers(held.after(2)) == [3, 4, 5]
+        assert held.after(5) == []
+
+    def test_finds_its_way_over_holes(self) -> None:
+        held = Buffer()
+        held.add([*frames(1, 2), *frames(7, 8)])
+        assert numbers(held.after(4)) == [7, 8]
+
+    def test_drops_the_oldest_frames_above_its_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(buffer, "MAX_FRAMES", 32)
+        held = Buffer()
+        for frame in frames(1, 100):
+            held.add([frame])
+        kept = numbers(held.after(0))
+        assert kept[-1] == 100
+        assert 1 < len(kept) <= 32
+
+    def test_drops_the_oldest_frames_above_its_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(buffer, "MAX_BYTES", 1000)
+        held = Buffer()
+        for frame in frames(1, 50, size=100):
+            held.add([frame])
+        kept = held.after(0)
+        assert kept[-1].number == 50
+        assert sum(len(frame.wire) for frame in kept) <= 1000
+
+    def test_keeps_a_frame_that_is_larger_than_all_of_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(buffer, "MAX_BYTES", 10)
+        held = Buffer()
+        held.add(frames(1, 2, size=100))
+        assert numbers(held.after(0)) == [2]
+
+    def test_wakes_a_thread(self) -> None:
+        held = Buffer()
+        found: list[Frame] = []
+        reader = threading.Thread(target=lambda: found.extend(held.wait(0, seconds=10)))
+        reader.start()
+        held.add(frames(1, 1))
+        reader.join(10)
+        assert numbers(found) == [1]
+
+    def test_wakes_coroutines_of_any_loop_from_a_thread(self) -> None:
+        held = Buffer()
+
+        async def read() -> list[list[int]]:
+            readers = [asyncio.create_task(held.wait_async(0, seconds=10)) for _ in range(3)]
+            await asyncio.sleep(0)
+            await asyncio.to_thread(held.add, frames(1, 2))
+            return [numbers(await reader) for reader in readers]
+
+        assert asyncio.run(read()) == [[1, 2]] * 3
+        assert asyncio.run(held.wait_async(0, seconds=10)) == held.after(0)
+
+    def test_forgets_a_coroutine_that_leaves(self) -> None:
+        held = Buffer()
+
+        async def leave() -> None:
+            reader = asyncio.create_task(held.wait_async(0, seconds=10))
+            await asyncio.sleep(0)
+            reader.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reader
+
+        asyncio.run(leave())
+        assert [room.waiters for room in held._rooms.values()] == [{}]
+
+    def test_ends_each_wait_at_its_own_time(self) -> None:
+        held = Buffer()
+        ended: list[float] = []
+
+        async def read(seconds: float) -> None:
+            await held.wait_async(0, seconds=seconds)
+            ended.append(seconds)
+
+        async def read_all() -> None:
+            readers = [asyncio.create_task(read(seconds)) for seconds in (0.06, 3600, 0.02)]
+            await asyncio.gather(readers[0], readers[2])
+            held.add(frames(1, 1))
+            await readers[1]
+
+        asyncio.run(read_all())
+        assert ended == [0.02, 0.06, 3600]
+
+    def test_forgets_a_loop_that_has_closed(self) -> None:
+        held = Buffer()
+        waiting: list[asyncio.Task[list[Frame]]] = []
+
+        async def leave() -> None:
+            waiting.append(asyncio.create_task(held.wait_async(0, seconds=10)))
+            await asyncio.sleep(0)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(leave())
+        loop.close()
+        held.add(frames(1, 1))
+        assert held._rooms == {}
+        for task in waiting:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    def test_lets_nobody_wait_who_came_before_it_was_closed(self) -> None:
+        held = Buffer()
+
+        async def read() -> list[Frame]:
+            reader = asyncio.create_task(held.wait_async(0, seconds=3600))
+            await asyncio.sleep(0)
+            held.close()
+            return await reader
+
+        assert asyncio.run(read()) == []
+
+    def test_lets_nobody_wait_for_long_who_comes_after_it_was_closed(self) -> None:
+        held = Buffer()
+        held.close()
+        assert held.wait(0, seconds=3600) == []
+        assert asyncio.run(held.wait_async(0, seconds=3600)) == []
+
+    def test_returns_nothing_in_time(self) -> None:
+        assert asyncio.run(Buffer().wait_async(0, seconds=0.001)) == []
+        assert Buffer().wait(0, seconds=0.001) == []
+
+
+class TestMemoryHub:
+    def test_keeps_an_ended_stream_for_a_while_only(self) -> None:
+        now = [0.0]
+        hub = MemoryHub(clock=lambda: now[0])
+        hub.publish("ended", [*frames(1, 1), word_frame(START, END, {})])
+        hub.publish("silent", frames(1, 1))
+        now[0] = KEEP_ENDED_SECONDS + 1
+        hub.publish("other", frames(1, 1))
+        assert hub.read("ended", after=0, seconds=0) == []
+        assert hub.read("silent", after=0, seconds=0) != []
+        now[0] += KEEP_SECONDS
+        hub.publish("another", frames(1, 1))
+        assert hub.read("silent", after=0, seconds=0) == []

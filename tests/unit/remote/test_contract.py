@@ -1,0 +1,58 @@
+"""Values that guard themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from creatify_textgen.remote.contract import Credentials, GenerationRequest, Timeouts
+
+
+class TestCredentials:
+    def test_hides_its_values(self) -> None:
+        credentials = Credentials("the-id", "the-key")
+
+        assert repr(credentials) == "Credentials(base_url='https://api.creatify.ai')"
+
+    def test_drops_a_trailing_slash(self) -> None:
+        assert Credentials("a", "b", "http://127.0.0.1:1/x/").base_url == "http://127.0.0.1:1/x"
+
+    @pytest.mark.parametrize("value", ["", " a", "a\n", "a\r\nX: y", "ä", "a\x00"], ids=repr)
+    def test_refuses_what_no_header_may_carry(self, value: str) -> None:
+        for pair in ((value, "fine"), ("fine", value)):
+            with pytest.raises(ValueError, match="empty or holds") as caught:
+                Credentials(*pair)
+            assert not value.strip() or value not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "api.creatify.ai",
+            "ftp://x",
+            "https://",
+            "https://u:p@x",
+            "https://x?y",
+            "https://x#y",
+        ],
+    )
+    def test_refuses_what_is_no_base_url(self, url: str) -> None:
+        with pytest.raises(ValueError, match="base URL"):
+            Credentials("a", "b", url)
+
+
+class TestTimeouts:
+    @pytest.mark.parametrize(
+        ("sync", "body_bytes", "seconds"),
+        [(False, 0, 35), (True, 0, 125), (False, 128 * 1024 * 100, 135)],
+    )
+    def test_knows_when_a_send_has_surely_ended(
+        self, *, sync: bool, body_bytes: int, seconds: float
+    ) -> None:
+        assert Timeouts().longest_send(sync=sync, body_bytes=body_bytes) == seconds
+
+
+class TestGenerationRequest:
+    def test_hides_the_webhook_url(self) -> None:
+        request = GenerationRequest(model_name="m", messages=[], webhook_url="https://x/token/")
+
+        assert "token" not in repr(request)

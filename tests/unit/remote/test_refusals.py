@@ -1,0 +1,115 @@
+"""Every shape of an error's body, and what must never get out of one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from creatify_textgen import exceptions
+from creatify_textgen.remote.refusals import parse_error, parse_retry_after
+from tests.unit.remote.samples import sample
+
+SHAPES: dict[str, dict[str, Any]] = json.loads(sample("errors.json"))
+NOW = datetime(2026, 11, 22, 17, 0, 0, tzinfo=UTC)
+
+
+class TestParseError:
+    @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+    def test_knows_every_shape(self, shape: dict[str, Any]) -> None:
+        error = parse_error(shape["status"], {}, shape["body"].encode())
+
+        assert type(error) is getattr(exceptions, shape["error"])
+        assert (error.status, error.code, error.request_sent) == (
+            shape["status"],
+            shape["code"],
+            True,
+        )
+        assert error.excerpt == shape["body"][:500]
+
+    def test_says_nothing_that_the_remote_wrote(self) -> None:
+        error = parse_error(400, {}, b'{"error": "your prompt was: secret"}')
+
+        assert "secret" not in str(error)
+        assert "secret" in error.excerpt
+
+    def test_keeps_five_hundred_characters(self) -> None:
+        assert len(parse_error(400, {}, ("ü" * 10_000).encode()).excerpt) == 500
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "https://site.example/hooks/T/k+n/",
+            r"https:\/\/site.example\/hooks\/T\/k+n\/",
+            "https%3A%2F%2Fsite.example%2Fhooks%2FT%2Fk%2Bn%2F",
+        ],
+    )
+    def test_redacts_secrets_however_they_are_written(self, written: str) -> None:
+        error = parse_error(
+            400, {}, f"no: {written} KEY&1 KEY&amp;1 x".encode(), secrets=SECRETS_OF_A_REQUEST
+        )
+
+        assert error.excerpt == "no: [redacted] [redacted] [redacted] x"
+
+    def test_redacts_before_it_cuts(self) -> None:
+        error = parse_error(400, {}, b"x" * 495 + b"KEY&1 and more", secrets=["KEY&1"])
+
+        assert "KEY" not in error.excerpt
+
+    def test_names_where_a_redirect_leads(self) -> None:
+        error = parse_error(
+            307,
+            {"location": "http://user:KEY1@other.example/sse/KEY1/?k=KEY1"},
+            b"",
+            secrets=["KEY1"],
+        )
+
+        assert "http://other.example/sse/[redacted]/" in str(error)
+        assert "KEY1" not in str(error)
+        assert "user" not in str(error)
+
+    @pytest.mark.parametrize("location", ["", "http://[", "\x00"])
+    def test_survives_a_broken_location(self, location: str) -> None:
+        assert parse_error(302, {"location": location}, b"").status == 302
+
+    @pytest.mark.parametrize("status", [429, 503])
+    def test_reads_how_long_to_wait(self, status: int) -> None:
+        assert parse_error(status, {"retry-after": "7"}, b"").retry_after == 7
+
+
+SECRETS_OF_A_REQUEST = ("https://site.example/hooks/T/k+n/", "KEY&1", "")
+
+
+class TestRetryAfter:
+    @pytest.mark.parametrize(
+        ("headers", "seconds"),
+        [
+            ({}, None),
+            ({"retry-after": ""}, None),
+            ({"retry-after": "0"}, 0),
+            ({"retry-after": " 120 "}, 120),
+            ({"retry-after": "1.5"}, 1.5),
+            ({"retry-after": "-1"}, None),
+            ({"retry-after": "9" * 400}, None),
+            ({"retry-after": "soon"}, None),
+            ({"retry-after": "Sun, 22 Nov 2026 17:00:30 GMT"}, 30),
+            ({"retry-after": "Sun, 22 Nov 2026 16:00:00 GMT"}, 0),
+            (
+                {
+                    "retry-after": "Sun, 22 Nov 2026 17:00:30 GMT",
+                    "date": "Sun, 22 Nov 2026 17:00:20 GMT",
+                },
+                10,
+            ),
+        ],
+        ids=str,
+    )
+    def test_reads_seconds_and_dates(self, headers: dict[str, str], seconds: float | None) -> None:
+        assert parse_retry_after(headers, now=NOW) == seconds
+
+    def test_does_not_guess_without_a_clock(self) -> None:
+        headers = {"retry-after": "Sun, 22 Nov 2026 17:00:30 GMT"}
+
+        assert parse_retry_after(headers, now=None) is None

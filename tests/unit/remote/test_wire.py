@@ -1,0 +1,182 @@
+"""JSON values off the wire: what may be kept of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from creatify_textgen.remote import wire
+
+
+class TestLoad:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{",
+            "NaN",
+            "-Infinity",
+            '{"a": Infinity}',
+            "1e99999999999999999999",
+            "9" * 5000,
+            "[" * 100_000,
+            '{"a":' * 100_000,
+            "{} {}",
+            '"\x00"',
+        ],
+        ids=lambda text: text[:12],
+    )
+    def test_refuses_with_one_kind_of_error(self, text: str) -> None:
+        with pytest.raises(ValueError, match="not readable"):
+            wire.load(text)
+
+    def test_does_not_keep_the_text_in_the_error(self) -> None:
+        with pytest.raises(ValueError, match="not readable") as caught:
+            wire.load("{secret")
+
+        assert caught.value.__context__ is None
+        assert caught.value.__cause__ is None
+
+    def test_reads_bytes_with_a_mark_and_with_broken_utf8(self) -> None:
+        assert wire.load(b'\xef\xbb\xbf{"a": "\xff"}') == {"a": "\ufffd"}
+
+    @given(st.binary(max_size=60))
+    def test_raises_nothing_else(self, body: bytes) -> None:
+        with suppress(ValueError):
+            wire.load(body)
+
+
+class TestPlain:
+    def test_makes_values_that_databases_take(self) -> None:
+        value = wire.load('{"a\\u0000": [1.5, 1e400, "\\ud800", null, true, 7]}')
+
+        assert wire.plain(value) == {"a\ufffd": [1.5, None, "\ufffd", None, True, 7]}
+
+    def test_cuts_off_what_is_nested_too_deep(self) -> None:
+        value = json.loads("[" * 500 + "]" * 500)
+
+        assert json.dumps(wire.plain(value)) == "[" * 100 + "null" + "]" * 100
+
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        )
+    )
+    def test_always_gives_strict_json(self, value: Any) -> None:
+        try:
+            loaded = wire.load(json.dumps(value))
+        except ValueError:
+            return
+
+        json.dumps(wire.plain(loaded), allow_nan=False).encode()
+
+
+class TestAmount:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("0.0005", "0.0005"),
+            ("5e-05", "0.00005"),
+            ("379.0", "379.0"),
+            ("0", "0"),
+            ("2", "2"),
+            ("-0.5", "-0.5"),
+            ('"0.00012345678"', "0.00012345678"),
+            ("0.1000000000000000055511151231257827", "0.1000000000000000055511151231257827"),
+        ],
+    )
+    def test_keeps_what_was_written(self, text: str, expected: str) -> None:
+        assert wire.amount(wire.load(text)) == Decimal(expected)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "null",
+            "true",
+            "[]",
+            '""',
+            '"NaN"',
+            '"Infinity"',
+            '"many"',
+            "1e12",
+            "-1e12",
+            "1e999999",
+            "1e-1001",
+            "1e-999999999",
+        ],
+    )
+    def test_does_not_know_anything_else(self, text: str) -> None:
+        assert wire.amount(wire.load(text)) is None
+
+    def test_does_not_believe_a_negative_charge(self) -> None:
+        assert wire.charge(-1) is None
+        assert wire.charge(0) == 0
+        assert wire.charge(None) is None
+
+
+class TestMoment:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("2023-11-07T05:31:56Z", datetime(2023, 11, 7, 5, 31, 56, tzinfo=UTC)),
+            (
+                "2026-10-03T13:43:28.855601-07:00",
+                datetime(2026, 10, 3, 20, 43, 28, 855601, tzinfo=UTC),
+            ),
+        ],
+    )
+    def test_turns_offsets_into_utc(self, text: str, expected: datetime) -> None:
+        assert wire.moment(text) == expected
+        assert str(wire.moment(text)).endswith("+00:00")
+
+    @pytest.mark.parametrize(
+        "value", [None, 7, "", "soon", "2026-10-03T13:43:28", "0001-01-01T00:00:00+14:00"]
+    )
+    def test_knows_no_time_without_an_offset(self, value: Any) -> None:
+        assert wire.moment(value) is None
+
+
+class TestIdentifier:
+    @pytest.mark.parametrize(
+        "value", ["a1b2c3d4-5678-90ab-cdef-1234567890ab", "x", "7.1:a_B", 7], ids=str
+    )
+    def test_takes_what_may_stand_in_a_path(self, value: Any) -> None:
+        assert wire.identifier(value) == str(value)
+
+    @pytest.mark.parametrize(
+        "value",
+        [None, True, "", ".", "..", "a/b", "a b", "a\n", "é", "a" * 65, -1, 10**64, 1.5, {}, "?a"],
+        ids=repr,
+    )
+    def test_refuses_the_rest(self, value: Any) -> None:
+        assert wire.identifier(value) is None
+
+
+class TestFunctionCall:
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ({"name": "f", "args": {"a": 1}}, {"name": "f", "args": {"a": 1}}),
+            ({"name": None, "args": None}, {"name": "", "args": {}}),
+            ({"name": "f", "args": "x"}, {"name": "f", "args": {"value": "x"}}),
+            (None, {"name": "", "args": {}}),
+        ],
+        ids=str,
+    )
+    def test_always_has_a_name_and_an_object(self, value: Any, expected: dict[str, Any]) -> None:
+        assert wire.function_call(value) == expected
+
+    def test_has_floats_and_no_decimals(self) -> None:
+        call = wire.function_call(wire.load('{"name": "f", "args": {"a": 1.5}}'))
+
+        assert math.isclose(call["args"]["a"], 1.5)
+        assert isinstance(call["args"]["a"], float)

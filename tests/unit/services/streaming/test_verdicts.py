@@ -1,0 +1,103 @@
+"""What the end of a stream means for its row."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from creatify_textgen.exceptions import StreamError
+from creatify_textgen.hub import Position
+from creatify_textgen.remote import parse_chunk
+from creatify_textgen.services.streaming.transcript import Transcript
+from creatify_textgen.services.streaming.verdicts import judge
+from creatify_textgen.states import Status
+
+RECEIPT = {"creatify": {"id": "r-1", "credits_used": 0.0005}}
+
+
+def heard(*chunks: dict[str, Any]) -> Transcript:
+    transcript = Transcript()
+    for chunk in chunks:
+        transcript.add(parse_chunk(json.dumps(chunk)))
+    return transcript
+
+
+def said(text: str, *, thought: bool = False, **candidate: Any) -> dict[str, Any]:
+    part = {"text": text} | ({"thought": True} if thought else {})
+    return {"candidates": [{"content": {"role": "model", "parts": [part]}, **candidate}]}
+
+
+class TestTranscript:
+    def test_keeps_thoughts_apart_and_counts_all(self) -> None:
+        call = {"functionCall": {"name": "wave", "args": {}}}
+        calling = {"candidates": [{"content": {"parts": [call, call]}}]}
+        transcript = heard(said("Hm.", thought=True), said("Yes"), calling)
+        assert transcript.spoken() == ("Yes", "Hm.")
+        assert transcript.position == Position(3, 3, 3, 2)
+
+    def test_takes_the_last_counts_and_the_model_that_answered(self) -> None:
+        transcript = heard(
+            said("a") | {"usageMetadata": {"totalTokenCount": 3}, "modelVersion": "m-1"},
+            said('the "totalTokenCount": 9') | {"usageMetadata": {"trafficType": "ON_DEMAND"}},
+            {"usage_metadata": {"total_token_count": 5}, "model_version": "m-2"},
+            RECEIPT,
+        )
+        outcome = transcript.outcome(error_code="", partial=False)
+        assert outcome.usage == {"total_token_count": 5}
+        assert outcome.model_version == "m-2"
+        assert (outcome.remote_id, outcome.credits_used) == ("r-1", Decimal("0.0005"))
+
+
+class TestJudge:
+    @pytest.mark.parametrize(
+        ("finish_reason", "status", "code"),
+        [
+            ("STOP", Status.DONE, ""),
+            ("", Status.DONE, ""),
+            ("MAX_TOKENS", Status.DONE, ""),
+            ("SAFETY", Status.FAILED, "blocked"),
+            ("PROHIBITED_CONTENT", Status.FAILED, "blocked"),
+            ("MALFORMED_FUNCTION_CALL", Status.FAILED, "malformed_function_call"),
+            ("A_WORD_OF_NEXT_YEAR", Status.FAILED, "remote_failed"),
+        ],
+    )
+    def test_reads_the_finish_reason(self, finish_reason: str, status: Status, code: str) -> None:
+        verdict = judge(heard(said("Yes", finishReason=finish_reason) | RECEIPT), error=None)
+        assert (verdict.status, verdict.code) == (status, code)
+        assert verdict.outcome.credits_used == Decimal("0.0005")
+        assert verdict.outcome.response_text == "Yes"
+
+    def test_marks_a_truncated_answer(self) -> None:
+        verdict = judge(heard(said("Ye", finishReason="MAX_TOKENS") | RECEIPT), error=None)
+        assert (verdict.outcome.error_code, verdict.outcome.partial) == ("truncated", False)
+
+    def test_keeps_the_cost_of_a_blocked_prompt(self) -> None:
+        blocked = {"promptFeedback": {"blockReason": "SAFETY"}}
+        verdict = judge(heard(blocked, RECEIPT), error=None)
+        assert (verdict.status, verdict.code) == (Status.FAILED, "blocked")
+        assert verdict.outcome.credits_used == Decimal("0.0005")
+        assert not verdict.outcome.partial
+
+    @pytest.mark.parametrize(
+        ("failure", "code"),
+        [
+            ({"code": 503, "status": "UNAVAILABLE", "message": "Busy"}, "remote_unavailable"),
+            ({"status": "RESOURCE_EXHAUSTED", "message": "quota"}, "rate_limited"),
+            ({"status": "INTERNAL"}, "remote_failed"),
+            ("You have no credits left", "insufficient_credits"),
+            ("Oops", "remote_failed"),
+        ],
+    )
+    def test_gives_errors_inside_the_stream_stable_codes(self, failure: Any, code: str) -> None:
+        transcript = heard(said("Ye"), {"error": failure})
+        verdict = judge(transcript, error=StreamError("it failed"))
+        assert (verdict.status, verdict.code) == (Status.FAILED, code)
+        assert verdict.outcome.partial
+        assert verdict.outcome.response_text == "Ye"
+
+    def test_leaves_a_cut_stream_open(self) -> None:
+        verdict = judge(heard(said("Ye")), error=StreamError("cut"))
+        assert (verdict.status, verdict.code) == (None, "stream_interrupted")
