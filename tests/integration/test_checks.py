@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -128,22 +127,6 @@ def ids_of(messages: list[CheckMessage]) -> list[str]:
 
 def change(settings: Any, **values: Any) -> None:
     settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": ACCOUNT}, **values}
-
-
-@pytest.fixture
-def host(host_celery: Celery) -> Iterator[Any]:
-    """Return the host's Celery settings, to be changed for one test."""
-    before = {
-        name: getattr(host_celery.conf, name)
-        for name in (
-            "broker_url",
-            "broker_transport_options",
-            "task_always_eager",
-            "task_acks_late",
-        )
-    }
-    yield host_celery.conf
-    host_celery.conf.update(before)
 
 
 class TestValues:
@@ -287,11 +270,11 @@ class TestDeployment:
         ("debug", "ids"), [(True, []), (False, ["creatify_textgen.W012"])], ids=["debug", "not"]
     )
     def test_warns_of_eager_tasks_outside_debug(
-        self, settings: Any, host: Any, *, debug: bool, ids: list[str]
+        self, settings: Any, *, debug: bool, ids: list[str]
     ) -> None:
         change(settings)
         settings.DEBUG = debug
-        host.task_always_eager = True
+        settings.CELERY_TASK_ALWAYS_EAGER = True
         assert ids_of(check_deployment()) == ids
 
     @pytest.mark.parametrize(
@@ -308,7 +291,6 @@ class TestDeployment:
     def test_compares_the_visibility_timeout(
         self,
         settings: Any,
-        host: Any,
         *,
         broker: str,
         visibility: int | None,
@@ -316,9 +298,10 @@ class TestDeployment:
         ids: list[str],
     ) -> None:
         change(settings, STREAM_BACKEND="redis://")
-        host.broker_url = broker
-        host.broker_transport_options = {"visibility_timeout": visibility} if visibility else {}
-        host.task_acks_late = late
+        settings.CELERY_BROKER_URL = broker
+        options = {"visibility_timeout": visibility} if visibility else {}
+        settings.CELERY_BROKER_TRANSPORT_OPTIONS = options
+        settings.CELERY_TASK_ACKS_LATE = late
         assert ids_of(check_deployment()) == ids
 
 
@@ -338,17 +321,15 @@ class TestMemoryStreams:
         assert check_deployment() == []
 
     @pytest.mark.parametrize("broker", ["redis://", "amqp://", "sqs://"])
-    def test_draw_a_warning_beside_workers_of_their_own(
-        self, settings: Any, host: Any, broker: str
-    ) -> None:
+    def test_draw_a_warning_beside_workers_of_their_own(self, settings: Any, broker: str) -> None:
         change(settings)
-        host.broker_url = broker
+        settings.CELERY_BROKER_URL = broker
         assert ids_of(check_deployment()) == ["creatify_textgen.W014"]
 
-    def test_are_fine_under_debug(self, settings: Any, host: Any) -> None:
+    def test_are_fine_under_debug(self, settings: Any) -> None:
         change(settings)
         settings.DEBUG = True
-        host.broker_url = "redis://"
+        settings.CELERY_BROKER_URL = "redis://"
         assert check_deployment() == []
 
 

@@ -28,7 +28,7 @@ def published() -> Iterator[list[str]]:
         names.append(sender)
 
     alarm._LastWake.until = None
-    before_task_publish.connect(note)
+    before_task_publish.connect(note, weak=False)
     yield names
     before_task_publish.disconnect(note)
 
