@@ -1,7 +1,8 @@
 """Copies the streams that readers here watch from Redis into this process.
 
 One thread and one blocking connection, however many readers and streams: no pub/sub, no polling.
-Invariant: a stream nobody has read for a while is no longer copied, and starts anew when asked.
+Invariant: a stream that has ended, or that nobody has read for a while, is no longer copied; the
+latter starts anew when asked.
 """
 
 from __future__ import annotations
@@ -111,7 +112,11 @@ class Mirror:
         with self._lock:
             for stream in [s for s, watch in self._watches.items() if watch.read_at < oldest]:
                 del self._watches[stream]
-            return {stream_key(s).encode(): watch for s, watch in self._watches.items()}
+            return {
+                stream_key(stream).encode(): watch
+                for stream, watch in self._watches.items()
+                if not watch.buffer.has_ended
+            }
 
     def _ask(self, watches: dict[bytes, _Watch]) -> list[Any]:
         ids = [watch.last_id for watch in watches.values()]
