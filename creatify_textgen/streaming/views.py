@@ -76,7 +76,7 @@ class StreamView(StreamEndpoint):
         key = request.headers.get("Idempotency-Key")
         generation = services.begin_stream(**fields, owner=request.user, idempotency_key=key)
         _let_connections_go()
-        frame = first_frame(generation.pk, seconds=FIRST_FRAME_SECONDS)
+        frame = first_frame(generation, seconds=FIRST_FRAME_SECONDS)
         if frame is None or frame.event != ERROR:
             return _stream(request, generation, after=START, slot=slot)
         slot.release()

@@ -34,12 +34,13 @@ def follow(
     *,
     after: Position = START,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    row: Generation | None = None,
 ) -> Generator[Batch, None, None]:
     """Yield the frames behind this position as they come, up to the end frame.
 
-    An empty batch is a heartbeat. Raises: Generation.DoesNotExist.
+    An empty batch is a heartbeat; `row` is as for `Reading`. Raises: Generation.DoesNotExist.
     """
-    reading = Reading(generation_id, after=after, heartbeat_seconds=heartbeat_seconds)
+    reading = Reading(generation_id, after=after, heartbeat_seconds=heartbeat_seconds, row=row)
     steps = reading.steps()
     answer: Any = None
     while (step := _next(steps, answer)) is not None:
@@ -81,9 +82,12 @@ async def follow_async(
             answer = await rows.run_async(_row_work(step, generation_id))
 
 
-def first_frame(generation_id: uuid.UUID, *, seconds: float) -> Frame | None:
-    """Return the first frame, or None where it is not there within so many seconds."""
-    for batch in follow(generation_id, heartbeat_seconds=seconds):
+def first_frame(generation: Generation, *, seconds: float) -> Frame | None:
+    """Return the first frame, or None where it is not there within so many seconds.
+
+    `generation` was saved or read this moment.
+    """
+    for batch in follow(generation.pk, heartbeat_seconds=seconds, row=generation):
         return batch[0] if batch else None
     return None
 

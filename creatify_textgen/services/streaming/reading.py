@@ -65,15 +65,18 @@ class Reading:
         *,
         after: Position,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        row: Generation | None = None,
     ) -> None:
+        """`row` is the row where it was read or written this moment: it need not be looked at."""
         self.generation_id = generation_id
         self.position = after
         self._heartbeat_seconds = heartbeat_seconds
+        self._row = row
 
     def steps(self) -> Generator[Step | Batch, Any, None]:
         """Yield what is needed, and the batches that come of it, up to the end frame."""
         # Frames first: who finds some there gets them before anybody asks the database.
-        row: Generation | None = None
+        row = self._row
         while True:
             frames = yield Wait(self.position.number, self._patience(row))
             ready, has_gap = self._sift(frames)

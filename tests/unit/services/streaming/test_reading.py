@@ -95,6 +95,12 @@ class TestFollowing:
         assert isinstance(waiting, Wait)
         assert waiting.seconds > 0
 
+    def test_waits_at_once_where_the_row_is_at_hand(self) -> None:
+        saved = row("", status=Status.QUEUED)
+        waiting = next(Reading(saved.pk, after=START, row=saved).steps())
+        assert isinstance(waiting, Wait)
+        assert 10 < waiting.seconds <= 15
+
     def test_beats_while_nothing_comes(self) -> None:
         steps = Reading(row("").pk, after=START).steps()
         next(steps)
