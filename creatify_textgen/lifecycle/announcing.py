@@ -14,12 +14,17 @@ from creatify_textgen.models import Generation
 from creatify_textgen.signals import generation_finished, generation_status_changed
 from creatify_textgen.states import TERMINAL
 
-__all__ = ["announce", "announce_overdue"]
+__all__ = ["announce", "announce_overdue", "is_heard"]
+
+
+def is_heard() -> bool:
+    """Whether the host listens to every move, so that rows which are not final are needed, too."""
+    return bool(generation_status_changed.has_listeners(Generation))
 
 
 def announce(generations: Sequence[Generation]) -> None:
     """Tell the host that these have moved, and of those that are final that they finished."""
-    if generation_status_changed.has_listeners(Generation):
+    if is_heard():
         for generation in generations:
             generation_status_changed.send_robust(sender=Generation, generation=generation)
     _announce_finished([generation for generation in generations if generation.is_final])

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from creatify_textgen.exceptions import TransitionError
-from creatify_textgen.lifecycle.announcing import announce
+from creatify_textgen.lifecycle.announcing import announce, is_heard
 from creatify_textgen.lifecycle.by_key import columns
 from creatify_textgen.lifecycle.rollup import add_to_rollup
 from creatify_textgen.lifecycle.transactions import in_short_transaction
@@ -85,14 +85,16 @@ def _move_in_transaction(
     )
     if not changed:
         return set()
-    won = list(Generation.objects.filter(pk__in=ids, claim=claim))
-    won_ids = {generation.pk for generation in won}
+    mine = Generation.objects.filter(pk__in=ids, claim=claim)
+    won_ids = set(ids) if changed == len(ids) else set(mine.values_list("pk", flat=True))
     _write_contents([move for move in moves if move.generation_id in won_ids])
     _write_timeline([m for m in moves if m.generation_id in won_ids], to=to, cause=cause, now=now)
-    if to in TERMINAL:
-        add_to_rollup(won, status=to, now=now)
-    # Django's log wants a name, which a partial has not: it would raise for want of one.
-    transaction.on_commit(lambda: announce(won), robust=True)
+    if to in TERMINAL or is_heard():
+        won = list(mine)
+        if to in TERMINAL:
+            add_to_rollup(won, status=to, now=now)
+        # Django's log wants a name, which a partial has not: it would raise for want of one.
+        transaction.on_commit(lambda: announce(won), robust=True)
     return won_ids
 
 

@@ -25,7 +25,7 @@ from creatify_textgen.models import Generation
 from creatify_textgen.remote import GenerationRequest, RemoteClient, RemoteGeneration, decide
 from creatify_textgen.services import circuit
 from creatify_textgen.services.callbacks import webhook_url
-from creatify_textgen.services.intake import wire_request
+from creatify_textgen.services.intake import media_of, wire_request
 from creatify_textgen.services.snapshots import Sighting, apply_sighting
 from creatify_textgen.states import Cause
 
@@ -68,13 +68,18 @@ def prepare_send(generation: Generation, *, now: datetime, sync: bool = False) -
     `generation` needs its content loaded. What makes the request impossible fails the row here.
     """
     started = time.monotonic()
-    body_bytes = sum(media.size for media in generation.media.all()) * 4 // 3
+    media = media_of(generation.content)
+    body_bytes = sum(medium.size for medium in media.values()) * 4 // 3
     lease = gateway.longest_send(sync=sync, body_bytes=body_bytes) + conf.submit_lease
     if not lifecycle.mark_submitting(generation, now=now, lease_seconds=lease):
         return None
     try:
         request = wire_request(
-            generation, generation.content, webhook_url=webhook_url(generation), sync=sync
+            generation,
+            generation.content,
+            media=media,
+            webhook_url=webhook_url(generation),
+            sync=sync,
         )
         client = gateway.client_for(generation.account)
     except TextgenError as error:

@@ -8,7 +8,7 @@ or base64. Writes nothing but media.
 from creatify_textgen.services.intake.acceptance import Intake, accept
 from creatify_textgen.services.intake.body import read_body
 from creatify_textgen.services.intake.fingerprints import fingerprint, media_digests
-from creatify_textgen.services.intake.wire import StoredSource, wire_request
+from creatify_textgen.services.intake.wire import StoredSource, media_of, wire_request
 
 __all__ = [
     "Intake",
@@ -17,5 +17,6 @@ __all__ = [
     "fingerprint",
     "media_digests",
     "read_body",
+    "media_of",
     "wire_request",
 ]

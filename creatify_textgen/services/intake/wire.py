@@ -15,7 +15,7 @@ from creatify_textgen.models import Generation, GenerationContent, Media
 from creatify_textgen.remote.contract import GenerationRequest
 from creatify_textgen.services.media import has_file, open_media
 
-__all__ = ["StoredSource", "wire_request"]
+__all__ = ["StoredSource", "media_of", "wire_request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,26 @@ class StoredSource:
         return cast("BinaryIO", open_media(self.media))
 
 
+def media_of(content: GenerationContent) -> dict[str, Media]:
+    """Return the stored media that the messages name, by id; no query where they name none."""
+    ids = [UUID(key) for key, _ in _media_paths(content.messages)]
+    return {str(key): row for key, row in Media.objects.in_bulk(ids).items()} if ids else {}
+
+
 def wire_request(
     generation: Generation,
     content: GenerationContent,
     *,
+    media: dict[str, Media] | None = None,
     webhook_url: str = "",
     sync: bool = False,
 ) -> GenerationRequest:
-    """Return the request to send; no query unless there are media, then one.
+    """Return the request to send, with what `media_of` returned, or returns now.
 
     Raises: RequestError `media_missing` where a medium's row or file is gone.
     """
-    media = _media_of(content.messages)
+    media = media_of(content) if media is None else media
+    _refuse_missing(content.messages, media)
     return GenerationRequest(
         model_name=generation.model_name,
         messages=[_with_sources(message, media) for message in content.messages],
@@ -57,17 +65,13 @@ def wire_request(
     )
 
 
-def _media_of(messages: list[dict[str, Any]]) -> dict[str, Media]:
+def _refuse_missing(messages: list[dict[str, Any]], media: dict[str, Media]) -> None:
     paths = dict(_media_paths(messages))
-    if not paths:
-        return {}
-    found = {str(key): row for key, row in Media.objects.in_bulk([UUID(k) for k in paths]).items()}
-    missing = [path for key, path in paths.items() if key not in found or not has_file(found[key])]
+    missing = [path for key, path in paths.items() if key not in media or not has_file(media[key])]
     if missing:
         rule = "Its file is gone: upload it again."
         errors = {path: [rule] for path in missing}
         raise RequestError(f"{missing[0]}: {rule}", errors=errors, code="media_missing")
-    return found
 
 
 def _media_paths(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

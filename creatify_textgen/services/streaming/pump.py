@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 TRIES = 3
 RETRY_WITHIN_SECONDS = 10.0
 """A reader waits, so what was surely not accepted is tried again at once or not at all."""
-HEAD_START_SECONDS = 0.002
+HEAD_START_SECONDS = 0.005
 """What a frame gets before its row is written: the hub's thread needs the interpreter, too."""
 HELD_UP = "The worker was held up until its time to send was over; nothing was sent."
 UNSENDABLE = "The site's settings or storage do not let it be sent; nothing was sent."

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 
 from creatify_textgen import gateway
 from creatify_textgen.exceptions import (
@@ -66,11 +68,15 @@ class TestPrepare:
         assert generation.lease_until == NOW + timedelta(seconds=seconds)
 
     def test_leases_the_time_that_an_upload_takes(self, double: RemoteDouble) -> None:
-        generation = make_generation()
+        size = 3 * 128 * 1024
+        row = {"kind": "video", "mime_type": "video/mp4", "size": size, "sha256": "0" * 64}
+        parts = []
         for _ in range(2):
-            size = 3 * 128 * 1024
-            row = {"kind": "video", "mime_type": "video/mp4", "size": size, "sha256": "0" * 64}
-            generation.media.add(Media.objects.create(**row, path=str(uuid.uuid4())))
+            path = default_storage.save(str(uuid.uuid4()), ContentFile(bytes(size)))
+            media = Media.objects.create(**row, path=path)
+            parts.append({"type": "video", "mime_type": "video/mp4", "media": str(media.pk)})
+        generation = make_generation()
+        generation.content.messages = [{"role": "user", "content": parts}]
         prepare_send(generation, now=NOW)
         generation.refresh_from_db()
         # As base64 the two have 8 x 128 kB, and the slowest uplink that counts 128 a second.
