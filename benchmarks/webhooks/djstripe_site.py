@@ -17,6 +17,7 @@ from django.urls import include, path
 
 from benchmarks.webhooks.djstripe_events import ENDPOINT_ID, SIGNING_SECRET
 from tests.databases import database_from_url
+from tests.settings import MIDDLEWARE
 
 KEY = "sk_test_" + "0" * 24
 
@@ -25,9 +26,14 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     USE_TZ=True,
-    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "djstripe"],
-    # Only what gives an answer its length; our own site has seven.
-    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+    INSTALLED_APPS=[
+        "django.contrib.contenttypes",
+        "django.contrib.auth",
+        "django.contrib.sessions",
+        "django.contrib.messages",
+        "djstripe",
+    ],
+    MIDDLEWARE=MIDDLEWARE,  # our own site's
     DATABASES={
         "default": database_from_url(os.environ["TEST_DATABASE_URL"]) | {"CONN_MAX_AGE": None}
     },

@@ -1,6 +1,7 @@
 """A delivery, from its bytes to a row that is due.
 
-Invariant: a right token costs one statement, a wrong one none, and neither a call of the remote.
+Invariant: a right token costs one statement at most, a wrong one none, and neither a call of the
+remote.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from creatify_textgen.models import Generation
 from creatify_textgen.remote import RemoteGeneration, parse_webhook
 from creatify_textgen.services import alarm
 from creatify_textgen.services.callbacks import is_valid_token
+from creatify_textgen.services.repeats import Repeats
 from creatify_textgen.services.snapshots import Sighting, apply_sighting
 from creatify_textgen.signals import webhook_rejected
 from creatify_textgen.states import Cause
@@ -24,6 +26,8 @@ from creatify_textgen.states import Cause
 __all__ = ["receive_delivery"]
 
 SECOND = timedelta(seconds=1)
+
+_repeats = Repeats()
 
 
 def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> None:
@@ -37,38 +41,43 @@ def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> No
     if not is_valid_token(generation_id, token):
         raise _rejected("bad_token", "The webhook's token is wrong.")
     del token  # Where something fails below, this frame's variables are reported.
+    if _repeats.has(generation_id, body):
+        return
     try:
         remote = parse_webhook(body)
     except WebhookError as error:
         raise _rejected("malformed_delivery", str(error)) from error
-    if conf.confirm_webhooks:
-        _note(generation_id, remote)
-    else:
-        _believe(generation_id, remote)
+    take_in = _note if conf.confirm_webhooks else _believe
+    _repeats.add(generation_id, body, is_open=take_in(generation_id, remote))
 
 
-def _note(generation_id: uuid.UUID, remote: RemoteGeneration) -> None:
+def _note(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
+    """Make the row due; False where it is final."""
     now = timezone.now()
-    if lifecycle.note_delivery(
+    is_open = lifecycle.note_delivery(
         generation_id,
         remote.id,
         now=now,
         second_ago=now - SECOND,
         second_later=now + SECOND,
-    ):
+    )
+    if is_open:
         alarm.wake()
+    return is_open
 
 
-def _believe(generation_id: uuid.UUID, remote: RemoteGeneration) -> None:
+def _believe(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
+    """Move the row to where the body says it is; False where it was final before."""
     generation = Generation.objects.filter(pk=generation_id).first()
     if generation is None or generation.is_final:
-        return
+        return False
     if generation.remote_id not in (None, remote.id):
         raise _rejected("malformed_delivery", "The delivery names another generation.")
     try:
         apply_sighting(Sighting(generation, remote), cause=Cause.WEBHOOK, now=timezone.now())
     except TransitionError:
-        _note(generation_id, remote)
+        return _note(generation_id, remote)
+    return True
 
 
 def _rejected(code: str, message: str) -> WebhookError:

@@ -96,7 +96,8 @@ class TestDelivery:
         body = delivery_of(remote)
 
         statuses = all_at_once(
-            *[partial(post, generation, body)] * SENDERS,
+            # Each with other bytes, or a process would remember the first.
+            *[partial(post, generation, body + b" " * number) for number in range(SENDERS)],
             *[sweep_repeatedly] * 4,
             *[partial(refresh_repeatedly, generation)] * 2,
             partial(services.reconcile, fix=True),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from django.db import DatabaseError
 
-from creatify_textgen import services
+from creatify_textgen import lifecycle, services
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import WebhookError
 from creatify_textgen.models import Generation
@@ -102,6 +104,37 @@ class TestHint:
         with django_assert_max_num_queries(1):
             deliver(generation, body())
         assert remote.requests == []
+
+    def test_again_within_a_second_costs_no_statement(
+        self, remote: Emulator, django_assert_num_queries: Any
+    ) -> None:
+        generation = make_generation(status=Status.PENDING, remote_id="r1")
+        deliver(generation, body())
+        with django_assert_num_queries(0):
+            deliver(generation, body())
+        deliver(generation, body(status="failed"))
+        generation.refresh_from_db()
+        assert generation.deliveries == 2
+
+    def test_for_a_row_known_to_be_final_costs_no_statement(
+        self, django_assert_num_queries: Any
+    ) -> None:
+        generation = make_generation(status=Status.DONE, remote_id="r1")
+        deliver(generation, body())
+        with django_assert_num_queries(0):
+            deliver(generation, body(status="failed"))
+
+    def test_that_the_database_did_not_take_is_taken_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        generation = make_generation(status=Status.PENDING, remote_id="r1")
+        with monkeypatch.context() as broken:
+            broken.setattr(lifecycle, "note_delivery", Mock(side_effect=DatabaseError))
+            with pytest.raises(DatabaseError):
+                deliver(generation, body())
+        deliver(generation, body())
+        generation.refresh_from_db()
+        assert generation.deliveries == 1
 
 
 class TestBelief:
