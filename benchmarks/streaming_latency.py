@@ -1,8 +1,9 @@
 """What the app adds to a stream's delays: beside a bare threaded relay behind gunicorn, in turn.
 
-The app is whole: the example project's uvicorn, a Celery worker and Redis. Each frame says when
-the upstream sent it. The first frame is timed from the client's request, each following one from
-its send; printed are the percentiles of each and their differences.
+The app is whole: the example project behind gunicorn's threads, as the relay, and behind uvicorn,
+with one Celery worker and one Redis. Each frame says when the upstream sent it. The first frame is
+timed from the client's request, each following one from its send; printed are the percentiles of
+each and their differences.
 
     python -m benchmarks.streaming_latency [--pairs 100] [--chunks 10] [--interval 0.05]
 """
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,8 @@ from tests.faults.processes import OwnRedis, wait_until  # noqa: E402
 BODY = b'{"messages":"Tell me of the sea.","model_name":"gemini-2.5-flash"}'
 FRAME = re.compile(rb"\[(\d+)@(\d+)\]")
 WARM_UPS = 5
+THREADS = ["--worker-class", "gthread", "--threads", "8", "--log-level", "error"]
+THREADS += ["--no-control-socket"]
 
 
 class Target(NamedTuple):
@@ -107,8 +110,7 @@ def relay(upstream_url: str) -> Iterator[Target]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "benchmarks.bare_relay:application"]
-    command += ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "8"]
-    command += ["--log-level", "error", "--no-control-socket"]
+    command += [*THREADS, "--bind", f"127.0.0.1:{port}"]
     environment = os.environ | {"UPSTREAM": f"{upstream_url}/stream/"}
     with subprocess.Popen(command, env=environment) as process:
         try:
@@ -123,28 +125,39 @@ def _listens(port: int) -> bool:
         return not probe.connect_ex(("127.0.0.1", port))
 
 
+class ThreadedWeb(Web):
+    """gunicorn with threads in place of uvicorn, at the same place."""
+
+    def __init__(self, name: str, *, environment: Mapping[str, str], folder: Path) -> None:
+        super().__init__(name, environment=environment, folder=folder)
+        self._command = [sys.executable, "-m", "gunicorn", "example_project.wsgi:application"]
+        self._command += [*THREADS, "--bind", f"127.0.0.1:{self.port}"]
+
+
 @contextmanager
-def app(upstream_url: str, folder: Path) -> Iterator[Target]:
-    """Run a web node, a worker and a Redis until the block ends."""
+def app(upstream_url: str, folder: Path) -> Iterator[tuple[Target, Target]]:
+    """Run two web nodes, threaded and asynchronous, a worker and a Redis until the block ends."""
     with OwnRedis(folder) as redis, ExitStack() as running:
         environment = site_environment(upstream_url, redis.url)
-        web = Web("web", environment=environment, folder=folder)
+        threaded = ThreadedWeb("threaded", environment=environment, folder=folder)
+        asynchronous = Web("asynchronous", environment=environment, folder=folder)
         worker = Worker("worker", environment=environment, folder=folder)
-        for program in (web, worker):
+        for program in (threaded, asynchronous, worker):
             program.begin()
             running.callback(program.kill)
             program.wait()
-        yield Target(web.port, "/textgen/generations/stream/", signed_in())
+        path, headers = "/textgen/generations/stream/", signed_in()
+        yield Target(threaded.port, path, headers), Target(asynchronous.port, path, headers)
 
 
 def site_environment(upstream_url: str, redis_url: str) -> dict[str, str]:
-    pool = "?pool=true" if connection.vendor == "postgresql" else ""
+    kept = "?pool=true" if connection.vendor == "postgresql" else "?conn_max_age=60"
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "example_project.settings",
         "DJANGO_SECRET_KEY": settings.SECRET_KEY,
         "DJANGO_ALLOWED_HOSTS": "127.0.0.1",
-        "DATABASE_URL": url_of_database(connection.settings_dict) + pool,
+        "DATABASE_URL": url_of_database(connection.settings_dict) + kept,
         "CELERY_BROKER_URL": redis_url.replace("/0", "/1"),
         "TEXTGEN_STREAM_BACKEND": redis_url,
         "CREATIFY_BASE_URL": upstream_url,
@@ -184,22 +197,22 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=10)
     parser.add_argument("--interval", type=float, default=0.05)
     options = parser.parse_args()
-    bare, ours = Delays([], []), Delays([], [])
+    bare, threaded, asynchronous = Delays([], []), Delays([], []), Delays([], [])
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         url = running.enter_context(upstream(options))
-        sides = [
-            (running.enter_context(relay(url)), bare),
-            (running.enter_context(app(url, folder)), ours),
-        ]
+        relayed = running.enter_context(relay(url))
+        targets = running.enter_context(app(url, folder))
+        sides = [*zip((relayed, *targets), (bare, threaded, asynchronous), strict=True)]
         for pair in range(options.pairs + WARM_UPS):
             for target, delays in sides:
                 noted = delays if pair >= WARM_UPS else Delays([], [])
                 read_stream(target, chunks=options.chunks, delays=noted)
         wait_until(lambda: not rows_of_reader().exclude(status="done").exists())
     print(f"{options.pairs} pairs of {options.chunks} frames on {connection.vendor}")
-    report("first frame", bare.first, ours.first, aim=15)
-    report("each following frame", bare.following, ours.following, aim=3)
+    for name, ours in (("gunicorn", threaded), ("uvicorn", asynchronous)):
+        report(f"{name}, first frame", bare.first, ours.first, aim=15)
+        report(f"{name}, each following frame", bare.following, ours.following, aim=3)
     if connection.vendor != "sqlite":
         rows_of_reader().delete()
         User.objects.filter(username="reader").delete()

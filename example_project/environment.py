@@ -57,22 +57,27 @@ def database(name: str, *, default: str) -> dict[str, Any]:
     """Return an entry of DATABASES for `postgres://user:password@host:port/name`, or the like.
 
     `mariadb://` takes mysqlclient, or PyMySQL where that is installed instead; `sqlite:///` takes
-    a path. Options stand behind a question mark; `?pool=true` gives psycopg's pool.
+    a path. Options stand behind a question mark: `pool=true` gives psycopg's pool, and
+    `conn_max_age=60` keeps a thread's connection for so many seconds.
     """
     parts = urlsplit(text(name, default))
     engine = ENGINES.get(parts.scheme)
     if engine is None:
         raise ImproperlyConfigured(f"{name} must begin with one of {', '.join(ENGINES)}.")
     options: dict[str, Any] = dict(parse_qsl(parts.query))
+    seconds = int(options.pop("conn_max_age", 0))
+    kept = {"CONN_MAX_AGE": seconds, "CONN_HEALTH_CHECKS": seconds > 0}
     if engine == "sqlite3":
         path = Path(unquote(parts.path[1:])).absolute()
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": SQLITE_OPTIONS}
+        place = {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+        return {**place, **kept, "OPTIONS": SQLITE_OPTIONS}
     if engine == "mysql":
         options.setdefault("charset", "utf8mb4")
         _find_mysql_driver()
     if "pool" in options:
         options["pool"] = options["pool"] == "true"
     return {
+        **kept,
         "ENGINE": f"django.db.backends.{engine}",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),

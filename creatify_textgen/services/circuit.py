@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import F
+from django.db.models import F, OuterRef, QuerySet
 
-from creatify_textgen.models import Circuit
+from creatify_textgen.models import Circuit, Generation
 
-__all__ = ["calls_allowed", "open_until", "report_failure", "report_success"]
+__all__ = [
+    "calls_allowed",
+    "may_send",
+    "open_until",
+    "report_failure",
+    "report_success",
+    "with_circuit",
+]
 
 FAILURES_TO_OPEN = 5
 """Failures in a row after which the remote counts as down."""
@@ -29,7 +36,22 @@ def calls_allowed(account: str, *, now: datetime) -> int | None:
 
     Where a try is due, the first to ask gets it alone.
     """
-    until = open_until(account)
+    return _calls_until(open_until(account), account, now=now)
+
+
+def with_circuit(rows: QuerySet[Generation]) -> QuerySet[Generation]:
+    """Have each row read carry what `may_send` asks for, which spares a statement."""
+    circuits = Circuit.objects.filter(account=OuterRef("account"))
+    return rows.annotate(_circuit_open_until=circuits.values("open_until"))
+
+
+def may_send(generation: Generation, *, now: datetime) -> bool:
+    """Whether a row that was read by `with_circuit` this moment may be sent now."""
+    until: datetime | None = generation.__dict__["_circuit_open_until"]
+    return _calls_until(until, generation.account, now=now) != 0
+
+
+def _calls_until(until: datetime | None, account: str, *, now: datetime) -> int | None:
     if until is None:
         return None
     if until > now:

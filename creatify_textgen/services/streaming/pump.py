@@ -69,11 +69,11 @@ def _take_up(generation_id: uuid.UUID) -> Send | None:
     waiting = Generation.objects.filter(
         pk=generation_id, mode=Mode.STREAM, status=Status.QUEUED
     ).select_related("content")
-    generation = waiting.first()
+    generation = circuit.with_circuit(waiting).first()
     if generation is None:
         return None
     now = timezone.now()
-    if circuit.calls_allowed(generation.account, now=now) == 0:
+    if not circuit.may_send(generation, now=now):
         _call_off(generation, "remote_unavailable", "The remote is down; try again in a while.")
         return None
     send = prepare_send(generation, now=now)
