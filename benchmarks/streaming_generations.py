@@ -5,13 +5,17 @@ for thirty. Prints the gaps between the frames of a stream as they are handed to
 them those of the bare client, which reads as many streams in as many threads and does nothing else:
 what this machine and the upstream allow.
 
-    python -m benchmarks.streaming_generations [--generations 400] [--interval 0.05]
+With more processes than one, each streams so many, at the same upstream and database.
+
+    python -m benchmarks.streaming_generations [--generations 400] [--processes 1]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -77,9 +81,11 @@ def pump_all(count: int, gaps: Gaps) -> None:
     hub.publish = note_and_publish  # type: ignore[method-assign]
     enqueue.stream = lambda generation_id: None
     ids = [services.begin_stream(f"Count to {number}").pk for number in range(count)]
-    Generation.objects.update(next_check_at=timezone.now() + timedelta(seconds=60))
+    Generation.objects.filter(pk__in=ids).update(
+        next_check_at=timezone.now() + timedelta(seconds=60)
+    )
     run_threads(services.pump_stream, ids)
-    done = Generation.objects.filter(status="done").count()
+    done = Generation.objects.filter(status="done", pk__in=ids).count()
     print(f"{done} of {count} done")
     hub.close()
 
@@ -99,17 +105,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--generations", type=int, default=400)
     parser.add_argument("--interval", type=float, default=0.05)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--upstream", help="of a process that another one has started")
     options = parser.parse_args()
+    if options.upstream:
+        measure(options, options.upstream)
+        return
     with emulator_process(chunk_interval=options.interval, chunk_count=CHUNKS) as emulator:
-        account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": emulator.url}
-        accounts = {"default": account}
-        settings.CREATIFY_TEXTGEN = {"ACCOUNTS": accounts, "STREAM_BACKEND": REDIS}
-        for name, run in (("bare streams", read_bare), ("generations", pump_all)):
-            gaps = Gaps()
-            run(options.generations, gaps)
-            print(
-                f"{options.generations} {name}: {gaps} ({options.interval * 1e3:.0f} ms upstream)"
-            )
+        if options.processes == 1:
+            measure(options, emulator.url)
+            return
+        again = [sys.executable, "-m", "benchmarks.streaming_generations", *sys.argv[1:]]
+        again += ["--upstream", emulator.url]
+        children = [subprocess.Popen(again) for _ in range(options.processes)]
+        for child in children:
+            child.wait()
+
+
+def measure(options: argparse.Namespace, upstream: str) -> None:
+    account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": upstream}
+    settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}, "STREAM_BACKEND": REDIS}
+    for name, run in (("bare streams", read_bare), ("generations", pump_all)):
+        gaps = Gaps()
+        run(options.generations, gaps)
+        print(f"{options.generations} {name}: {gaps} ({options.interval * 1e3:.0f} ms upstream)")
 
 
 if __name__ == "__main__":
