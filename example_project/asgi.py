@@ -5,6 +5,7 @@ Under DEBUG it serves static files itself, as `runserver` would.
 
 from __future__ import annotations
 
+import gc
 import os
 
 from django.conf import settings
@@ -16,3 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
 application = get_asgi_application()
 if settings.DEBUG:
     application = ASGIStaticFilesHandler(application)
+
+# Keep modules out of garbage collections, each of which would hold up every stream.
+gc.collect()
+gc.freeze()

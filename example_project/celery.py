@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 
 __all__ = ["app"]
 
@@ -13,3 +16,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
 app = Celery("example_project")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def spare_what_is_loaded(**_: Any) -> None:
+    """Keep modules out of garbage collections, each of which would hold up every stream."""
+    gc.collect()
+    gc.freeze()

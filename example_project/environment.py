@@ -66,18 +66,19 @@ def database(name: str, *, default: str) -> dict[str, Any]:
         raise ImproperlyConfigured(f"{name} must begin with one of {', '.join(ENGINES)}.")
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     seconds = int(options.pop("conn_max_age", 0))
-    kept = {"CONN_MAX_AGE": seconds, "CONN_HEALTH_CHECKS": seconds > 0}
     if engine == "sqlite3":
-        path = Path(unquote(parts.path[1:])).absolute()
-        place = {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
-        return {**place, **kept, "OPTIONS": SQLITE_OPTIONS}
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": Path(unquote(parts.path[1:])).absolute(),
+            "OPTIONS": SQLITE_OPTIONS,
+            "CONN_MAX_AGE": seconds,
+        }
     if engine == "mysql":
         options.setdefault("charset", "utf8mb4")
         _find_mysql_driver()
     if "pool" in options:
         options["pool"] = options["pool"] == "true"
     return {
-        **kept,
         "ENGINE": f"django.db.backends.{engine}",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
@@ -85,6 +86,8 @@ def database(name: str, *, default: str) -> dict[str, Any]:
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
         "OPTIONS": options,
+        "CONN_MAX_AGE": seconds,
+        "CONN_HEALTH_CHECKS": seconds > 0,
     }
 
 

@@ -115,7 +115,8 @@ def _rows(
 
 
 def _insert(generation: Generation, content: GenerationContent, intake: Intake) -> None:
-    with transaction.atomic():
+    # Only with a key can it collide and be taken back by itself.
+    with transaction.atomic(savepoint=generation.idempotency_key is not None):
         generation.save(force_insert=True)
         content.save(force_insert=True)
         if intake.media:

@@ -1,7 +1,8 @@
 """The endpoints of streams: create and stream, attach or resume, get a ticket.
 
 Authentication, permissions and throttling are DRF's and so the host's; bytes of frames are not.
-Invariant: no database connection is held while a stream is read.
+Invariant: no database connection is held while a stream is read, unless CONN_MAX_AGE keeps it for
+the thread.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class StreamView(StreamEndpoint):
     def _begin(self, request: Request, fields: dict[str, Any], *, slot: Slot) -> HttpResponseBase:
         key = request.headers.get("Idempotency-Key")
         generation = services.begin_stream(**fields, owner=request.user, idempotency_key=key)
-        _let_connections_go()
+        _let_connections_go(request)
         frame = first_frame(generation, seconds=FIRST_FRAME_SECONDS)
         if frame is None or frame.event != ERROR:
             return _stream(request, generation, after=START, slot=slot)
@@ -121,7 +122,7 @@ def _stream(
 ) -> StreamingHttpResponse:
     reader_class = AsyncReader if isinstance(request._request, ASGIRequest) else SyncReader
     reader = reader_class(generation.pk, after=after, slot=slot)
-    _let_connections_go()
+    _let_connections_go(request)
     response = StreamingHttpResponse(reader, content_type="text/event-stream", headers=HEADERS)
     response["X-Generation-Id"] = str(generation.pk)
     return response
@@ -137,8 +138,16 @@ def _position(written: str) -> Position:
         raise RequestError(f"Last-Event-ID: {text}", errors={"Last-Event-ID": [text]}) from None
 
 
-def _let_connections_go() -> None:
-    """Close this thread's database connections, which would idle as long as the stream lasts."""
+def _let_connections_go(request: Request) -> None:
+    """Close this thread's database connections, which would idle as long as the stream lasts.
+
+    Under WSGI the host's CONN_MAX_AGE may keep one: no more than there are threads, as ever.
+    """
+    is_own_thread = isinstance(request._request, ASGIRequest)
     for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
+        if connection.in_atomic_block:
+            continue
+        if is_own_thread:
             connection.close()
+        else:
+            connection.close_if_unusable_or_obsolete()
