@@ -18,7 +18,15 @@ from creatify_textgen.exceptions import RequestError, TextgenError
 from creatify_textgen.models import Media
 from creatify_textgen.services.staging import StagedMedia, stage
 
-__all__ = ["find_media", "get_media_for", "has_file", "keep", "open_media", "store_media"]
+__all__ = [
+    "find_media",
+    "get_media_for",
+    "has_file",
+    "keep",
+    "open_media",
+    "store_media",
+    "to_uuid",
+]
 
 FOLDER = "creatify_textgen"
 LONGEST_PATH = 255
@@ -90,7 +98,7 @@ def get_media_for(user: Any, media_id: UUID | str) -> Media:
 
     Raises: RequestError `media_not_found`, also for another's and for an anonymous user.
     """
-    wanted = _uuid(media_id)
+    wanted = to_uuid(media_id)
     if wanted and (user is None or getattr(user, "is_authenticated", False)):
         found = find_media([wanted], owner_id=getattr(user, "pk", None)).get(wanted)
         if found:
@@ -103,7 +111,8 @@ def find_media(media_ids: Collection[UUID], *, owner_id: Any) -> dict[UUID, Medi
     return Media.objects.filter(owner_id=owner_id).in_bulk(media_ids)
 
 
-def _uuid(value: UUID | str) -> UUID | None:
+def to_uuid(value: Any) -> UUID | None:
+    """Return the id that this is, or None where it is none."""
     try:
         return value if isinstance(value, UUID) else UUID(value)
     except (ValueError, TypeError, AttributeError):

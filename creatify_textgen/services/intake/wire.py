@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
-from uuid import UUID
 
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.models import Generation, GenerationContent, Media
 from creatify_textgen.remote.contract import GenerationRequest
-from creatify_textgen.services.media import has_file, open_media
+from creatify_textgen.services.media import has_file, open_media, to_uuid
 
 __all__ = ["StoredSource", "media_of", "wire_request"]
 
@@ -35,7 +34,7 @@ class StoredSource:
 
 def media_of(content: GenerationContent) -> dict[str, Media]:
     """Return the stored media that the messages name, by id; no query where they name none."""
-    ids = [UUID(key) for key, _ in _media_paths(content.messages)]
+    ids = [key for named, _ in _media_paths(content.messages) if (key := to_uuid(named))]
     return {str(key): row for key, row in Media.objects.in_bulk(ids).items()} if ids else {}
 
 
@@ -76,9 +75,10 @@ def _refuse_missing(messages: list[dict[str, Any]], media: dict[str, Media]) -> 
 
 def _media_paths(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for number, message in enumerate(messages):
-        content = message.get("content")
+        # What came by another way than `accept` may have any form.
+        content = message.get("content") if isinstance(message, dict) else None
         for index, part in enumerate(content if isinstance(content, list) else ()):
-            if "media" in part:
+            if isinstance(part, dict) and "media" in part:
                 yield part["media"], f"messages[{number}].content[{index}].media"
 
 

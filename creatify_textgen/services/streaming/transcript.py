@@ -102,7 +102,7 @@ class Transcript:
             self.finish_reason = chunk.finish_reason or self.finish_reason
         if "lock" in raw:
             self.block_reason = chunk.block_reason or self.block_reason
-        if not self._model_version or self._model_version not in raw:
+        if not self._model_version or f'"{self._model_version}"' not in raw:
             self._model_version = chunk.model_version or self._model_version
         if "creatify" in raw:
             self.receipt = chunk.receipt or self.receipt

@@ -82,6 +82,15 @@ class TestPrepare:
         # As base64 the two have 8 x 128 kB, and the slowest uplink that counts 128 a second.
         assert generation.lease_until == NOW + timedelta(seconds=50 + 8)
 
+    @pytest.mark.parametrize("named", ["nonsense", 7, None, str(uuid.uuid4())])
+    def test_fails_what_names_a_medium_that_is_none(self, double: RemoteDouble, named: Any) -> None:
+        generation = make_generation()
+        part = {"type": "image", "mime_type": "image/png", "media": named}
+        generation.content.messages = ["?", {"role": "user", "content": ["?", part]}]
+        assert prepare_send(generation, now=NOW) is None
+        generation.refresh_from_db()
+        assert (generation.status, generation.error_code) == ("failed", "media_missing")
+
     @pytest.mark.parametrize("sync", [False, True])
     def test_says_what_was_asked_and_where_to_call(
         self, double: RemoteDouble, settings: Any, *, sync: bool

@@ -40,7 +40,7 @@ class TestTranscript:
 
     def test_takes_the_last_counts_and_the_model_that_answered(self) -> None:
         transcript = heard(
-            said("a") | {"usageMetadata": {"totalTokenCount": 3}, "modelVersion": "m-1"},
+            said("a") | {"usageMetadata": {"totalTokenCount": 3}, "modelVersion": "m"},
             said('the "totalTokenCount": 9') | {"usageMetadata": {"trafficType": "ON_DEMAND"}},
             {"usage_metadata": {"total_token_count": 5}, "model_version": "m-2"},
             RECEIPT,
