@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import worker_process_init, worker_ready
 
 __all__ = ["app"]
 
@@ -18,6 +18,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
+@worker_process_init.connect
 @worker_ready.connect
 def spare_what_is_loaded(**_: Any) -> None:
     """Keep modules out of garbage collections, each of which would hold up every stream."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -61,6 +62,13 @@ def django_db_modify_db_settings() -> None:
         own = database_from_url("sqlite://")
         connections["default"].settings_dict.update(NAME=own["NAME"])
         connections["default"].settings_dict["TEST"]["NAME"] = own["NAME"]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Close what threads that have ended left behind, before the database is dropped."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

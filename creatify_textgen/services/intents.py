@@ -115,8 +115,7 @@ def _rows(
 
 
 def _insert(generation: Generation, content: GenerationContent, intake: Intake) -> None:
-    # Only with a key can it collide and be taken back by itself.
-    with transaction.atomic(savepoint=generation.idempotency_key is not None):
+    with transaction.atomic():
         generation.save(force_insert=True)
         content.save(force_insert=True)
         if intake.media:

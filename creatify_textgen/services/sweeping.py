@@ -106,7 +106,7 @@ class _Sweep:
         now = timezone.now()
         # Few at a time: a lease is taken only for what can be sent before it runs out.
         due = self._claim([Status.QUEUED], limit=SENDS_AT_ONCE, now=now)
-        prefetch_related_objects(due, "content", "media")
+        prefetch_related_objects(due, "content")
         for generation in due:
             send = begin_send(generation, now=now)
             if send is not None:

@@ -18,7 +18,7 @@ from creatify_textgen.models import Generation
 from creatify_textgen.remote import RemoteGeneration, parse_webhook
 from creatify_textgen.services import alarm
 from creatify_textgen.services.callbacks import is_valid_token
-from creatify_textgen.services.repeats import Repeats
+from creatify_textgen.services.finished import FinishedRows
 from creatify_textgen.services.snapshots import Sighting, apply_sighting
 from creatify_textgen.signals import webhook_rejected
 from creatify_textgen.states import Cause
@@ -27,7 +27,7 @@ __all__ = ["receive_delivery"]
 
 SECOND = timedelta(seconds=1)
 
-_repeats = Repeats()
+_finished = FinishedRows()
 
 
 def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> None:
@@ -41,18 +41,19 @@ def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> No
     if not is_valid_token(generation_id, token):
         raise _rejected("bad_token", "The webhook's token is wrong.")
     del token  # Where something fails below, this frame's variables are reported.
-    if _repeats.has(generation_id, body):
-        return
     try:
         remote = parse_webhook(body)
     except WebhookError as error:
         raise _rejected("malformed_delivery", str(error)) from error
+    if generation_id in _finished:
+        return
     take_in = _note if conf.confirm_webhooks else _believe
-    _repeats.add(generation_id, body, is_open=take_in(generation_id, remote))
+    if not take_in(generation_id, remote):
+        _finished.add(generation_id)
 
 
 def _note(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
-    """Make the row due; False where it is final."""
+    """Make the row due; False where it is final, or gone."""
     now = timezone.now()
     is_open = lifecycle.note_delivery(
         generation_id,
@@ -69,7 +70,9 @@ def _note(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
 def _believe(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
     """Move the row to where the body says it is; False where it was final before."""
     generation = Generation.objects.filter(pk=generation_id).first()
-    if generation is None or generation.is_final:
+    if generation is None:
+        return True  # A host's replica may not have it yet.
+    if generation.is_final:
         return False
     if generation.remote_id not in (None, remote.id):
         raise _rejected("malformed_delivery", "The delivery names another generation.")

@@ -96,8 +96,7 @@ class TestDelivery:
         body = delivery_of(remote)
 
         statuses = all_at_once(
-            # Each with other bytes, or a process would remember the first.
-            *[partial(post, generation, body + b" " * number) for number in range(SENDERS)],
+            *[partial(post, generation, body)] * SENDERS,
             *[sweep_repeatedly] * 4,
             *[partial(refresh_repeatedly, generation)] * 2,
             partial(services.reconcile, fix=True),

@@ -79,12 +79,12 @@ def _media_paths(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         content = message.get("content") if isinstance(message, dict) else None
         for index, part in enumerate(content if isinstance(content, list) else ()):
             if isinstance(part, dict) and "media" in part:
-                yield part["media"], f"messages[{number}].content[{index}].media"
+                yield str(part["media"]), f"messages[{number}].content[{index}].media"
 
 
 def _with_sources(message: dict[str, Any], media: dict[str, Media]) -> dict[str, Any]:
-    content = message.get("content")
-    if not media or not isinstance(content, list):
+    content = message.get("content") if media else None
+    if not isinstance(content, list):
         return message
     return {**message, "content": [_part_with_source(part, media) for part in content]}
 

@@ -82,7 +82,7 @@ class TestPrepare:
         # As base64 the two have 8 x 128 kB, and the slowest uplink that counts 128 a second.
         assert generation.lease_until == NOW + timedelta(seconds=50 + 8)
 
-    @pytest.mark.parametrize("named", ["nonsense", 7, None, str(uuid.uuid4())])
+    @pytest.mark.parametrize("named", ["nonsense", 7, None, [], {}, str(uuid.uuid4())])
     def test_fails_what_names_a_medium_that_is_none(self, double: RemoteDouble, named: Any) -> None:
         generation = make_generation()
         part = {"type": "image", "mime_type": "image/png", "media": named}
