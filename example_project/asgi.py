@@ -5,19 +5,17 @@ Under DEBUG it serves static files itself, as `runserver` would.
 
 from __future__ import annotations
 
-import gc
 import os
 
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
+from example_project.collector import let_it_rest
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
 
 application = get_asgi_application()
 if settings.DEBUG:
     application = ASGIStaticFilesHandler(application)
-
-# Keep modules out of garbage collections, each of which would hold up every stream.
-gc.collect()
-gc.freeze()
+let_it_rest()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init, worker_ready
+
+from example_project.collector import let_it_rest
 
 __all__ = ["app"]
 
@@ -20,7 +21,5 @@ app.autodiscover_tasks()
 
 @worker_process_init.connect
 @worker_ready.connect
-def spare_what_is_loaded(**_: Any) -> None:
-    """Keep modules out of garbage collections, each of which would hold up every stream."""
-    gc.collect()
-    gc.freeze()
+def set_collector(**_: Any) -> None:
+    let_it_rest()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
 
+from example_project.collector import let_it_rest
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
 
 application = get_wsgi_application()
-
-# Keep modules out of garbage collections, each of which would hold up every stream.
-gc.collect()
-gc.freeze()
+let_it_rest()

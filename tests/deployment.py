@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import redis
 from django.conf import settings
 from django.db import connection
 
@@ -57,10 +58,6 @@ class _Program:
         self.begin()
         self.wait()
 
-    @property
-    def words(self) -> str:
-        return self._words.read_text()
-
     def _is_ready(self) -> bool:
         raise NotImplementedError
 
@@ -97,11 +94,14 @@ class Worker(_Program):
 
     def __init__(self, name: str, *, environment: Mapping[str, str], folder: Path) -> None:
         command = ["celery", "-A", "example_project", "worker", "--pool", "threads"]
-        options = ["--concurrency", "20", "--loglevel", "info", "--without-mingle"]
+        options = ["--concurrency", "20", "--without-mingle"]
         super().__init__(name, [*command, *options], environment=environment, folder=folder)
+        self._broker = environment["CELERY_BROKER_URL"]
 
     def _is_ready(self) -> bool:
-        return " ready." in self.words
+        """Whether it waits for a task: it is the only one that does at this broker."""
+        with redis.Redis.from_url(self._broker) as client:
+            return any(other["cmd"] == "brpop" for other in client.client_list())
 
 
 class Deployment:

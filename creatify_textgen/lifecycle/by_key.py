@@ -28,6 +28,9 @@ class ByKey(Expression):
     def as_sql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> tuple[str, tuple[Any, ...]]:
+        return self.sql(connection)
+
+    def sql(self, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         quote = connection.ops.quote_name
         placeholder = self._cast(connection)
         params: list[Any] = []

@@ -13,8 +13,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F
-
 from creatify_textgen.lifecycle.moves import Move, make_moves
 from creatify_textgen.lifecycle.outcome import NOTHING_NEW, Outcome
 from creatify_textgen.models import Generation
@@ -55,7 +53,7 @@ def mark_submitting(generation: Generation, *, now: datetime, lease_seconds: flo
     """
     lease_until = now + timedelta(seconds=lease_seconds)
     row = {
-        "attempts": F("attempts") + 1,
+        "attempts": generation.attempts + 1,
         "lease_until": lease_until,
         "next_check_at": lease_until,
         "submitted_at": now,

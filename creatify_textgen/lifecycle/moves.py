@@ -19,6 +19,7 @@ from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.lifecycle.announcing import announce, is_heard
 from creatify_textgen.lifecycle.by_key import columns
 from creatify_textgen.lifecycle.rollup import add_to_rollup
+from creatify_textgen.lifecycle.statements import insert_rows, update_rows
 from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
 from creatify_textgen.states import SOURCES, TERMINAL, Cause, Status
@@ -76,12 +77,11 @@ def _move_in_transaction(
 ) -> set[uuid.UUID]:
     claim = uuid.uuid4()
     ids = [move.generation_id for move in moves]
-    changed = Generation.objects.filter(pk__in=ids, status__in=SOURCES[to], **only).update(
-        status=to,
-        updated_at=now,
-        claim=claim,
-        checks=0,
-        **columns(Generation, {move.generation_id: move.row for move in moves}),
+    values = columns(Generation, {move.generation_id: move.row for move in moves})
+    changed = update_rows(
+        Generation,
+        {"status": to, "updated_at": now, "claim": claim, "checks": 0, **values},
+        where={"id": ids, "status": SOURCES[to], **only},
     )
     if not changed:
         return set()
@@ -101,19 +101,21 @@ def _move_in_transaction(
 def _write_contents(moves: Sequence[Move]) -> None:
     contents = {move.generation_id: move.content for move in moves if move.content}
     if contents:
-        GenerationContent.objects.filter(pk__in=contents).update(
-            **columns(GenerationContent, contents)
-        )
+        values = columns(GenerationContent, contents)
+        update_rows(GenerationContent, values, where={"generation": contents})
 
 
 def _write_timeline(moves: Sequence[Move], *, to: Status, cause: Cause, now: datetime) -> None:
-    GenerationEvent.objects.bulk_create(
-        GenerationEvent(
-            generation_id=move.generation_id,
-            at=now,
-            status=to,
-            cause=cause,
-            detail=move.detail[:255],
-        )
-        for move in moves
+    insert_rows(
+        GenerationEvent,
+        [
+            {
+                "generation": move.generation_id,
+                "at": now,
+                "status": to,
+                "cause": cause,
+                "detail": move.detail[:255],
+            }
+            for move in moves
+        ],
     )

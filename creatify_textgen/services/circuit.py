@@ -17,7 +17,7 @@ __all__ = [
     "open_until",
     "report_failure",
     "report_success",
-    "with_circuit",
+    "with_open_until",
 ]
 
 FAILURES_TO_OPEN = 5
@@ -39,16 +39,15 @@ def calls_allowed(account: str, *, now: datetime) -> int | None:
     return _calls_until(open_until(account), account, now=now)
 
 
-def with_circuit(rows: QuerySet[Generation]) -> QuerySet[Generation]:
-    """Have each row read carry what `may_send` asks for, which spares a statement."""
+def with_open_until(rows: QuerySet[Generation], *, name: str) -> QuerySet[Generation]:
+    """Have each row read carry under this name what `may_send` asks for: a statement less."""
     circuits = Circuit.objects.filter(account=OuterRef("account"))
-    return rows.annotate(_circuit_open_until=circuits.values("open_until"))
+    return rows.annotate(**{name: circuits.values("open_until")})
 
 
-def may_send(generation: Generation, *, now: datetime) -> bool:
-    """Whether a row that was read by `with_circuit` this moment may be sent now."""
-    until: datetime | None = generation.__dict__["_circuit_open_until"]
-    return _calls_until(until, generation.account, now=now) != 0
+def may_send(account: str, *, open_until: datetime | None, now: datetime) -> bool:
+    """Whether a row that was read this moment, `with_open_until`, may be sent now."""
+    return _calls_until(open_until, account, now=now) != 0
 
 
 def _calls_until(until: datetime | None, account: str, *, now: datetime) -> int | None:

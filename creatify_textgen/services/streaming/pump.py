@@ -27,15 +27,15 @@ from creatify_textgen.services.sending import (
     LeaseLostError,
     Send,
     fail_send,
-    prepare_send,
     settle_refusal,
 )
 from creatify_textgen.services.streaming import rows
 from creatify_textgen.services.streaming.checkpoints import checkpoint_writer, missed_at
-from creatify_textgen.services.streaming.endings import ending, rest
+from creatify_textgen.services.streaming.endings import ending
+from creatify_textgen.services.streaming.taking_up import call_off, take_up
 from creatify_textgen.services.streaming.transcript import Transcript, transcripts_here
 from creatify_textgen.services.streaming.verdicts import INTERRUPTED, Verdict, judge
-from creatify_textgen.states import Cause, Mode, Status
+from creatify_textgen.states import Cause, Status
 
 __all__ = ["pump_stream"]
 
@@ -47,7 +47,6 @@ RETRY_WITHIN_SECONDS = 10.0
 HEAD_START_SECONDS = 0.005
 """What a frame gets before its row is written: the hub's thread needs the interpreter, too."""
 HELD_UP = "The worker was held up until its time to send was over; nothing was sent."
-UNSENDABLE = "The site's settings or storage do not let it be sent; nothing was sent."
 DOUBTED = "The remote may have accepted the request, but its answer never came; it is looked up."
 
 
@@ -56,48 +55,13 @@ def pump_stream(generation_id: uuid.UUID) -> None:
 
     Blocks until the stream has ended. May be called twice: the second time does nothing.
     """
-    send = rows.run(partial(_take_up, generation_id))
+    send = rows.run(partial(take_up, generation_id))
     if send is None:
         return
     try:
         _Pump(send).run()
     except Generation.DoesNotExist:
         logger.warning("Generation %s was deleted while it was streamed.", generation_id)
-
-
-def _take_up(generation_id: uuid.UUID) -> Send | None:
-    waiting = Generation.objects.filter(
-        pk=generation_id, mode=Mode.STREAM, status=Status.QUEUED
-    ).select_related("content")
-    generation = circuit.with_circuit(waiting).first()
-    if generation is None:
-        return None
-    now = timezone.now()
-    if not circuit.may_send(generation, now=now):
-        _call_off(generation, "remote_unavailable", "The remote is down; try again in a while.")
-        return None
-    send = prepare_send(generation, now=now)
-    if send is None:
-        _tell_why_not(generation)
-    return send
-
-
-def _tell_why_not(generation: Generation) -> None:
-    """Tell readers of a request that could not be made; a lost race is no matter of ours."""
-    row = rows.load(generation.pk)
-    if row.status == Status.FAILED:
-        get_hub().publish(str(row.pk), rest(row, START))
-    elif row.status == Status.QUEUED:
-        _call_off(row, "not_configured", UNSENDABLE)
-
-
-def _call_off(generation: Generation, code: str, message: str) -> None:
-    won = lifecycle.mark_cancelled(
-        generation.pk, cause=Cause.STREAM, now=timezone.now(), detail=message
-    )
-    if won:
-        row = rows.load(generation.pk)
-        get_hub().publish(str(row.pk), ending(row, START, code=code, message=message))
 
 
 class _Pump:
@@ -252,7 +216,7 @@ def _give_up_lease(generation: Generation) -> None:
         attempt=generation.attempts,
     )
     if won:
-        _call_off(generation, "not_taken_up", HELD_UP)
+        call_off(generation, "not_taken_up", HELD_UP)
 
 
 def _wait_before_retry(error: TextgenError, attempt: int) -> float | None:

@@ -16,7 +16,7 @@ from creatify_textgen.emulator import Emulator
 from creatify_textgen.hub import get_hub
 from creatify_textgen.models import Generation
 from creatify_textgen.services.sending import Send
-from creatify_textgen.services.streaming import pump
+from creatify_textgen.services.streaming import pump, taking_up
 from creatify_textgen.states import Status
 from tests.integration.remote.server import Connection, serving
 
@@ -37,8 +37,8 @@ def slow_pump(monkeypatch: pytest.MonkeyPatch) -> None:
         send = prepare_send(*arguments, **options)
         return send and replace(send, must_begin_before=time.monotonic() - 1)
 
-    prepare_send = pump.prepare_send
-    monkeypatch.setattr(pump, "prepare_send", prepare_late)
+    prepare_send = taking_up.prepare_send
+    monkeypatch.setattr(taking_up, "prepare_send", prepare_late)
 
 
 def told(generation_id: uuid.UUID) -> list[dict[str, Any]]:
