@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -34,6 +35,7 @@ from creatify_textgen import enqueue, gateway, services  # noqa: E402
 from creatify_textgen.hub import get_hub  # noqa: E402
 from creatify_textgen.models import Generation  # noqa: E402
 from creatify_textgen.remote import GenerationRequest  # noqa: E402
+from example_project.collector import let_it_rest  # noqa: E402
 
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
 CHUNKS = 600
@@ -85,8 +87,10 @@ def pump_all(count: int, gaps: Gaps) -> None:
         next_check_at=timezone.now() + timedelta(seconds=60)
     )
     run_threads(services.pump_stream, ids)
-    done = Generation.objects.filter(status="done", pk__in=ids).count()
-    print(f"{done} of {count} done")
+    ended = Counter(Generation.objects.filter(pk__in=ids).values_list("status", "error_code"))
+    print(
+        ", ".join(f"{number} {status} {code}".strip() for (status, code), number in ended.items())
+    )
     hub.close()
 
 
@@ -125,6 +129,7 @@ def main() -> None:
 def measure(options: argparse.Namespace, upstream: str) -> None:
     account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": upstream}
     settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}, "STREAM_BACKEND": REDIS}
+    let_it_rest()
     for name, run in (("bare streams", read_bare), ("generations", pump_all)):
         gaps = Gaps()
         run(options.generations, gaps)

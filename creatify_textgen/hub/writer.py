@@ -29,6 +29,8 @@ KEEP_ENDED_SECONDS = 300
 RENEW_SECONDS = 60.0
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 FRAMES_AT_ONCE = 500
+BYTES_AT_ONCE = 4 * 1024 * 1024
+"""In one pipeline, or one more frame than that."""
 RETRY_SECONDS = 0.5
 GATHER_SECONDS = 0.003
 """From one write to the next where there is much to write; a lone frame goes at once."""
@@ -94,8 +96,11 @@ class StreamWriter:
         return True
 
     def _take(self) -> tuple[list[tuple[str, Frame]], set[str]]:
-        count = min(len(self._pending), FRAMES_AT_ONCE)
-        frames = [self._pending.popleft() for _ in range(count)]
+        frames: list[tuple[str, Frame]] = []
+        size = 0
+        while self._pending and len(frames) < FRAMES_AT_ONCE and size < BYTES_AT_ONCE:
+            frames.append(self._pending.popleft())
+            size += len(frames[-1][1].wire)
         signals = {self._signals.popleft() for _ in range(len(self._signals))}
         return frames, signals
 

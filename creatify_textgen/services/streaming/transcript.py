@@ -1,6 +1,6 @@
 """What a pump has heard so far, chunk by chunk. Pure: no clock, no rows.
 
-One thread adds, another may read `spoken()` at any time and gets a state between two chunks.
+One thread adds, one other may read `spoken()` at any time and gets a state between two chunks.
 """
 
 from __future__ import annotations
@@ -68,7 +68,11 @@ class Transcript:
     def spoken(self) -> tuple[str, str]:
         """Return the text of the answer so far, and the thoughts apart from it."""
         pieces = self._spoken[:]
-        return "".join([text for text, _ in pieces]), "".join([thought for _, thought in pieces])
+        text = "".join([text for text, _ in pieces])
+        thoughts = "".join([thoughts for _, thoughts in pieces])
+        # Joined once: a long stream is asked every second. What was added since stays behind it.
+        self._spoken[: len(pieces)] = [(text, thoughts)]
+        return text, thoughts
 
     @property
     def is_empty(self) -> bool:

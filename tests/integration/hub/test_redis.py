@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import uuid
 from collections.abc import Iterator
 
@@ -10,7 +12,7 @@ import redis
 
 from creatify_textgen.hub import END, START, Position, chunk_frame, word_frame
 from creatify_textgen.hub.redis import RedisHub
-from creatify_textgen.hub.writer import stream_key
+from creatify_textgen.hub.writer import BYTES_AT_ONCE, KEEP_ENDED_SECONDS, stream_key
 
 pytestmark = pytest.mark.service
 
@@ -39,3 +41,31 @@ def test_stops_copying_a_stream_that_has_ended(hub: RedisHub, redis_url: str) ->
         assert [frame.number for frame in hub.read(other, after=0, seconds=5)] == [1]
         assert hub.read(ended, after=2, seconds=0) == []
         client.delete(stream_key(ended), stream_key(other))
+
+
+def test_writes_again_what_redis_may_have_had_already(hub: RedisHub, redis_url: str) -> None:
+    stream = f"test-{uuid.uuid4()}"
+    first = chunk_frame(START, FIRST, "{}")
+    second = chunk_frame(FIRST, Position(2, 4), "{}")
+    hub.publish(stream, [first])
+    hub.publish(stream, [first, second, word_frame(second.end, END, {})])
+    frames = hub.read(stream, after=0, seconds=5)
+    while frames[-1].event != END:
+        frames += hub.read(stream, after=frames[-1].number, seconds=5)
+    assert [frame.number for frame in frames] == [1, 2, 3]
+    with redis.Redis.from_url(redis_url) as client:
+        assert 0 < client.ttl(stream_key(stream)) <= KEEP_ENDED_SECONDS
+        client.delete(stream_key(stream))
+
+
+def test_writes_large_frames_in_several_pipelines(hub: RedisHub, redis_url: str) -> None:
+    stream = f"test-{uuid.uuid4()}"
+    raw = json.dumps("x" * (BYTES_AT_ONCE // 2))
+    places = [Position(number) for number in range(6)]
+    hub.publish(stream, [chunk_frame(*pair, raw) for pair in itertools.pairwise(places)])
+    seen: list[int] = []
+    while len(seen) < 5:
+        seen += [frame.number for frame in hub.read(stream, after=len(seen), seconds=5)]
+    assert seen == [1, 2, 3, 4, 5]
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(stream_key(stream))
