@@ -23,6 +23,11 @@ pytest_plugins = ["creatify_textgen.emulator.fixtures"]
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "", None}
 
+LEFT_OPEN = """
+SELECT state, state_change, query, pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
 settings.register_profile(
     "default",
     deadline=None,  # two shared cores make single examples slow now and then
@@ -65,10 +70,19 @@ def django_db_modify_db_settings() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Close what threads that have ended left behind, before the database is dropped."""
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: Any, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """End what still uses the database, and say what it was, before the database is dropped."""
     yield
-    gc.collect()
+    gc.collect()  # connections of threads that have ended
+    if connection.vendor == "postgresql":
+        capture = request.config.pluginmanager.get_plugin("capturemanager")
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(LEFT_OPEN)
+            for state, since, query, _ in cursor.fetchall():
+                with capture.global_and_fixture_disabled():
+                    sys.stderr.write(f"\nLeft open, {state} since {since}: {query[:500]}\n")
 
 
 @pytest.fixture(scope="session")

@@ -60,12 +60,13 @@ def test_writes_again_what_redis_may_have_had_already(hub: RedisHub, redis_url: 
 
 def test_writes_large_frames_in_several_pipelines(hub: RedisHub, redis_url: str) -> None:
     stream = f"test-{uuid.uuid4()}"
-    raw = json.dumps("x" * (BYTES_AT_ONCE // 2))
-    places = [Position(number) for number in range(6)]
+    # More than one pipeline takes, and less than a reader's process keeps.
+    raw = json.dumps("x" * (BYTES_AT_ONCE // 4))
+    places = [Position(number) for number in range(7)]
     hub.publish(stream, [chunk_frame(*pair, raw) for pair in itertools.pairwise(places)])
     seen: list[int] = []
-    while len(seen) < 5:
+    while len(seen) < 6:
         seen += [frame.number for frame in hub.read(stream, after=len(seen), seconds=5)]
-    assert seen == [1, 2, 3, 4, 5]
+    assert seen == [1, 2, 3, 4, 5, 6]
     with redis.Redis.from_url(redis_url) as client:
         client.delete(stream_key(stream))
