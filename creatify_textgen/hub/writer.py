@@ -32,6 +32,8 @@ FRAMES_AT_ONCE = 500
 BYTES_AT_ONCE = 4 * 1024 * 1024
 """In one pipeline, or one more frame than that."""
 RETRY_SECONDS = 0.5
+ALREADY_WRITTEN = "equal or smaller"
+"""Of a frame that was written before its answer was lost."""
 GATHER_SECONDS = 0.003
 """From one write to the next where there is much to write; a lone frame goes at once."""
 
@@ -127,10 +129,13 @@ class StreamWriter:
         for key in signals:
             pipeline.execute_command("XADD", key, "MAXLEN", 1, "*", "h", "")  # type: ignore[no-untyped-call]
             pipeline.expire(key, KEEP_SECONDS)
-        # A frame that was written before its answer was lost is refused the second time.
         for answer in pipeline.execute(raise_on_error=False):
-            if isinstance(answer, redis.RedisError) and not isinstance(answer, redis.ResponseError):
+            if not isinstance(answer, redis.RedisError) or ALREADY_WRITTEN in str(answer):
+                continue
+            if not isinstance(answer, redis.ResponseError):
                 raise answer
+            logger.error("Redis refuses frames (%s).", answer)
+            break
 
     def _count_bytes(self, key: str, size: int, *, number: int) -> int:
         """Return how many frames of this stream to keep."""

@@ -19,7 +19,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Protocol
 
-from django.db import DatabaseError
 from django.utils import timezone
 
 from creatify_textgen import lifecycle
@@ -117,7 +116,7 @@ class CheckpointWriter:
             try:
                 now = timezone.now()
                 rows.run(partial(self.write, now=now, elapsed=time.monotonic()))
-            except DatabaseError:
+            except Exception:  # without this thread no stream here would give a sign of life
                 logger.exception("Could not save the texts of streams; trying again.")
 
 

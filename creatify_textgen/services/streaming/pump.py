@@ -14,6 +14,7 @@ from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from creatify_textgen import lifecycle
@@ -46,6 +47,8 @@ RETRY_WITHIN_SECONDS = 10.0
 """A reader waits, so what was surely not accepted is tried again at once or not at all."""
 HEAD_START_SECONDS = 0.005
 """What a frame gets before its row is written: the hub's thread needs the interpreter, too."""
+END_PAUSES = (0.5, 1, 2, 5, 10, 15)
+"""Seconds between tries to write a stream's end; before a sweep would take its pump for dead."""
 HELD_UP = "The worker was held up until its time to send was over; nothing was sent."
 DOUBTED = "The remote may have accepted the request, but its answer never came; it is looked up."
 
@@ -161,11 +164,21 @@ class _Pump:
             wait([self._marking])
         time.sleep(HEAD_START_SECONDS)
         verdict = judge(self._transcript, error=broken)
-        row = rows.run(partial(self._write_end, verdict))
+        row = self._write_end_patiently(verdict)
         here = self._transcript.position
         self._publish(ending(row, here, code=verdict.code, message=verdict.message))
         if error is not None and not isinstance(error, TextgenError):
             raise error
+
+    def _write_end_patiently(self, verdict: Verdict) -> Generation:
+        """Write the end, again where the database is away: nobody else has the receipt."""
+        for pause in END_PAUSES:
+            try:
+                return rows.run(partial(self._write_end, verdict))
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("The end of %s waits for the database (%s).", self._key, type(error))
+                time.sleep(pause)
+        return rows.run(partial(self._write_end, verdict))
 
     def _write_end(self, verdict: Verdict) -> Generation:
         if verdict.status is None:

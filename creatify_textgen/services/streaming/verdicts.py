@@ -65,7 +65,7 @@ def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
     """Return what became of a stream that ended, with this error or cleanly."""
     if transcript.failure is not None:
         return _failed(transcript, *_read_failure(transcript.failure))
-    if error is not None:
+    if error is not None and transcript.receipt is None:
         message = "The stream broke off; what the remote has made of it is looked up."
         outcome = transcript.outcome(error_code="", partial=True)
         return Verdict(None, outcome, INTERRUPTED, message)

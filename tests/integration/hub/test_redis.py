@@ -58,6 +58,20 @@ def test_writes_again_what_redis_may_have_had_already(hub: RedisHub, redis_url: 
         client.delete(stream_key(stream))
 
 
+def test_says_what_redis_refuses_and_writes_the_rest(
+    hub: RedisHub, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused, good = (f"test-{uuid.uuid4()}" for _ in range(2))
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(stream_key(refused), "not a stream", ex=60)
+        for stream in (refused, good):
+            hub.publish(stream, [chunk_frame(START, FIRST, "{}")])
+        assert [frame.number for frame in hub.read(good, after=0, seconds=5)] == [1]
+        hub.close()
+        assert "Redis refuses frames (WRONGTYPE" in caplog.text
+        client.delete(stream_key(refused), stream_key(good))
+
+
 def test_writes_large_frames_in_several_pipelines(hub: RedisHub, redis_url: str) -> None:
     stream = f"test-{uuid.uuid4()}"
     # More than one pipeline takes, and less than a reader's process keeps.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import InterfaceError, OperationalError
 
 from creatify_textgen import enqueue, services
 from creatify_textgen.emulator import Emulator
@@ -91,3 +92,25 @@ class TestFrames:
                 list(session)
 
         assert session.generation.status == Status.DONE
+
+
+class TestDatabase:
+    def test_that_is_away_at_the_end_is_waited_for(
+        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failures = [OperationalError("gone"), InterfaceError("closed")]
+
+        def mark_late(*arguments: Any, **options: Any) -> bool:
+            if failures:
+                raise failures.pop()
+            return mark_done(*arguments, **options)
+
+        mark_done = pump.lifecycle.mark_done
+        monkeypatch.setattr(pump.lifecycle, "mark_done", mark_late)
+        monkeypatch.setattr(pump, "END_PAUSES", (0, 0))
+        services.pump_stream(queued.pk)
+        queued.refresh_from_db()
+        assert (queued.status, failures) == (Status.DONE, [])
+        assert queued.credits_used is not None
+        assert told(queued.pk)[-1]["status"] == "done"
+        assert remote.counters["creates"] == 1

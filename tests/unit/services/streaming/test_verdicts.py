@@ -98,6 +98,11 @@ class TestJudge:
         assert verdict.outcome.partial
         assert verdict.outcome.response_text == "Ye"
 
+    def test_believes_a_receipt_whatever_comes_behind_it(self) -> None:
+        verdict = judge(heard(said("Yes"), RECEIPT), error=StreamError("an odd event"))
+        assert (verdict.status, verdict.code) == (Status.DONE, "")
+        assert verdict.outcome.remote_id == "r-1"
+
     def test_leaves_a_cut_stream_open(self) -> None:
         verdict = judge(heard(said("Ye")), error=StreamError("cut"))
         assert (verdict.status, verdict.code) == (None, "stream_interrupted")
