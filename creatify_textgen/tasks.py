@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 from celery import shared_task
@@ -10,6 +11,8 @@ from django.db import Error as DatabaseFault
 from creatify_textgen import services
 
 __all__ = ["reconcile", "stream", "submit", "sweep"]
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="creatify_textgen.submit", ignore_result=True)
@@ -40,5 +43,10 @@ def sweep() -> None:
 
 @shared_task(name="creatify_textgen.reconcile", ignore_result=True)
 def reconcile(account: str = "default", *, fix: bool = False) -> None:
-    """Compare the remote's list with our rows; a beat schedule may run it daily."""
-    services.reconcile(account=account, fix=fix)
+    """Compare the remote's list with our rows and log the differences.
+
+    Made for a daily beat schedule, with `fix`.
+    """
+    report = services.reconcile(account=account, fix=fix)
+    if not report.is_clean:
+        logger.warning("%s", report)

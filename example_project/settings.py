@@ -85,7 +85,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # The safety net: generations arm their own sweeps, and this finds what a crash left behind.
 CELERY_BEAT_SCHEDULE = {
     "textgen-sweep": {"task": "creatify_textgen.sweep", "schedule": 60.0},
-    "textgen-reconcile": {"task": "creatify_textgen.reconcile", "schedule": 86400.0},
+    "textgen-reconcile": {
+        "task": "creatify_textgen.reconcile",
+        "schedule": 86400.0,
+        "kwargs": {"fix": True},
+    },
 }
 
 # Credentials are read from CREATIFY_API_ID, CREATIFY_API_KEY and CREATIFY_BASE_URL.

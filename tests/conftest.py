@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.contrib.testing.worker import start_worker
 from django.db import connection, connections
 from hypothesis import HealthCheck, settings
 
@@ -18,6 +20,7 @@ from creatify_textgen.emulator import Emulator
 from creatify_textgen.streaming.limits import reader_slots
 from tests.celery_app import app
 from tests.databases import database_from_url, url_of_database
+from tests.deployment import Deployment
 
 pytest_plugins = ["creatify_textgen.emulator.fixtures"]
 
@@ -91,6 +94,15 @@ def host_celery() -> Celery:
     return app
 
 
+@pytest.fixture
+def host_worker(host_celery: Celery, transactional_db: None) -> Iterator[None]:
+    """Let a worker in a thread take the host's tasks; the root logger gets its level back."""
+    level = logging.root.level
+    with start_worker(host_celery, pool="solo", perform_ping_check=False):
+        yield
+    logging.root.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     """Return the Redis of tests marked `service`; each uses keys of its own."""
@@ -101,6 +113,18 @@ def redis_url() -> str:
 def rabbitmq_url() -> str:
     """Return the RabbitMQ of tests marked `service`; each uses queues of its own."""
     return os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
+
+
+@pytest.fixture(scope="module")
+def running_deployment(
+    django_db_setup: None,
+    creatify_emulator_server: Emulator,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    """Run the example project in processes of its own; a test calls `make_whole` first."""
+    folder = tmp_path_factory.mktemp("deployment")
+    with Deployment(folder, remote_url=creatify_emulator_server.url) as deployment:
+        yield deployment
 
 
 @pytest.fixture

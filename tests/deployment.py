@@ -1,4 +1,4 @@
-"""The example project as it is deployed: two web nodes, a worker and a Redis, each a process.
+"""The example project as it is deployed: web nodes, a worker and a Redis, each a process.
 
 They share the tests' database and an emulator. Each can be killed, and started again where it was.
 """
@@ -21,7 +21,7 @@ from tests.architecture.source import ROOT
 from tests.databases import url_of_database
 from tests.faults.processes import OwnRedis, wait_until
 
-__all__ = ["Deployment", "Web", "Worker"]
+__all__ = ["Deployment", "ThreadedWeb", "Web", "Worker"]
 
 
 class _Program:
@@ -69,9 +69,11 @@ class Web(_Program):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._address = probe.getsockname()
-        command = ["uvicorn", "example_project.asgi:application", "--lifespan", "off"]
-        options = ["--port", str(self.port), "--log-level", "warning"]
-        super().__init__(name, [*command, *options], environment=environment, folder=folder)
+        super().__init__(name, self._serve(), environment=environment, folder=folder)
+
+    def _serve(self) -> list[str]:
+        application = ["uvicorn", "example_project.asgi:application", "--lifespan", "off"]
+        return [*application, "--port", str(self.port), "--log-level", "warning"]
 
     @property
     def port(self) -> int:
@@ -87,6 +89,13 @@ class Web(_Program):
         except OSError:
             return False
         return True
+
+
+class ThreadedWeb(Web):
+    """Django's own server, which is WSGI with a thread for each request."""
+
+    def _serve(self) -> list[str]:
+        return ["django", "runserver", f"127.0.0.1:{self.port}", "--noreload", "--skip-checks"]
 
 
 class Worker(_Program):
@@ -114,6 +123,7 @@ class Deployment:
         self.webs = [
             Web(f"web-{number}", environment=environment, folder=folder) for number in (1, 2)
         ]
+        self.threaded_web = ThreadedWeb("wsgi", environment=environment, folder=folder)
         self.worker = Worker("worker", environment=environment, folder=folder)
 
     def __enter__(self) -> Self:
@@ -122,13 +132,13 @@ class Deployment:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for program in (*self.webs, self.worker):
+        for program in (*self.webs, self.threaded_web, self.worker):
             program.kill()
         self.redis.stop()
         self.redis.client.close()
 
     def make_whole(self) -> None:
-        """Start again whatever was killed."""
+        """Start again whatever was killed; the threaded node runs only where a test begins it."""
         programs = (*self.webs, self.worker)
         for program in programs:
             program.begin()

@@ -21,7 +21,9 @@ def read_events(response: requests.Response, *, last_id: str = "") -> Iterator[S
     fields: dict[str, str] = {}
     for line in response.iter_lines(chunk_size=1, decode_unicode=False):
         name, _, value = line.decode().partition(": ")
-        if name:
+        if name == "data" and name in fields:
+            fields[name] += f"\n{value}"
+        elif name:
             fields[name] = value
         elif fields:
             last_id = fields.get("id", last_id)
@@ -37,7 +39,7 @@ def text_of(events: list[ServerEvent]) -> str:
         part["text"]
         for event in events
         if event.name == "message"
-        for candidate in event.data.get("candidates", [])
-        for part in candidate.get("content", {}).get("parts", [])
-        if "text" in part and not part.get("thought")
+        for candidate in event.data.get("candidates") or []
+        for part in (candidate.get("content") or {}).get("parts") or []
+        if part.get("text") and not part.get("thought")
     )

@@ -23,3 +23,12 @@ def make_generation(*, content: dict[str, Any] | None = None, **fields: Any) -> 
     generation = Generation.objects.create(**fields)
     GenerationContent.objects.create(generation=generation, messages=HELLO, **(content or {}))
     return generation
+
+
+def let_time_pass(generation_id: Any) -> None:
+    """Make an open row due, its lease and its last sign of life long ago."""
+    open_row = Generation.objects.filter(pk=generation_id, finished_at=None)
+    for row in open_row:
+        long_ago = row.updated_at - timedelta(hours=1)
+        open_row.update(next_check_at=long_ago, updated_at=long_ago)
+        open_row.exclude(lease_until=None).update(lease_until=long_ago)

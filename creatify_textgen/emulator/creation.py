@@ -109,6 +109,8 @@ class Creation:
         return json_answer(_rendered(call, generation=generation), status=201)
 
     def _end_stream(self, generation: RemoteGeneration, *, everything: bool) -> None:
+        if generation.settings.stuck:
+            return
         if everything or generation.settings.stream_disconnect == "charged":
             self._processing.finish(generation)
         else:

@@ -55,7 +55,9 @@ class RemoteGeneration:
     @property
     def is_visible(self) -> bool:
         """Whether the API admits to it."""
-        return self.mode != "stream" or self.settings.stream_listed
+        listed = self.settings.stream_listed
+        ended = listed == "at_end" and self.is_final
+        return self.mode != "stream" or listed == "at_once" or ended
 
 
 @dataclass(slots=True)

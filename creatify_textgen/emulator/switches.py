@@ -47,7 +47,9 @@ class Settings:
     # How a generation goes and how it ends.
     pending_seconds: float = switch(0.05, "Seconds a generation stays pending.")
     running_seconds: float = switch(0.1, "Seconds a generation stays running.")
-    stuck: bool = switch(False, "Generations stay pending until they are finished by hand.")
+    stuck: bool = switch(
+        False, "Generations, streamed ones too, do not end until they are finished by hand."
+    )
     final_state: str = switch(
         "done",
         "How a generation ends; empty, function_calls and invalid_json are done with that content.",
@@ -168,7 +170,11 @@ class Settings:
     )
     list_page_size: int = switch(100, "Generations a page of {results, next}.", counted_by="list")
     list_limit: int = switch(0, "Generations the list admits to; 0: all.", counted_by="list")
-    stream_listed: bool = switch(True, "Streamed generations are stored and listed.")
+    stream_listed: str = switch(
+        "at_once",
+        "When streamed generations are listed: as they begin, once they have ended, or never.",
+        allowed=("at_once", "at_end", "never"),
+    )
 
     # Keys and credits.
     api_keys: tuple[str, ...] = switch(

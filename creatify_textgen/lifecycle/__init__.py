@@ -6,7 +6,6 @@ commit. No network here, ever.
 
 from creatify_textgen.lifecycle.announcing import announce_overdue
 from creatify_textgen.lifecycle.claims import (
-    Checkpoint,
     claim_due,
     claim_one,
     drop_hint,
@@ -16,7 +15,7 @@ from creatify_textgen.lifecycle.claims import (
     postpone,
     save_checkpoints,
 )
-from creatify_textgen.lifecycle.corrections import correct_credits
+from creatify_textgen.lifecycle.corrections import complete_failed, correct_credits
 from creatify_textgen.lifecycle.marks import (
     Arrival,
     mark_arrived,
@@ -35,11 +34,11 @@ from creatify_textgen.lifecycle.outcome import NOTHING_NEW, Outcome
 __all__ = [
     "NOTHING_NEW",
     "Arrival",
-    "Checkpoint",
     "Outcome",
     "announce_overdue",
     "claim_due",
     "claim_one",
+    "complete_failed",
     "correct_credits",
     "drop_hint",
     "keep_remote_id",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 from typing import Any
@@ -18,12 +17,12 @@ from django.db.models import F
 
 from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.lifecycle.by_key import columns
+from creatify_textgen.lifecycle.outcome import Outcome
 from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent
-from creatify_textgen.states import TERMINAL, Status
+from creatify_textgen.states import IN_FLIGHT, TERMINAL, Status
 
 __all__ = [
-    "Checkpoint",
     "claim_due",
     "claim_one",
     "drop_hint",
@@ -48,14 +47,6 @@ UPDATE {table} SET
     END
 WHERE id = %s AND status NOT IN ({final})
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The text of a stream so far."""
-
-    text: str = field(repr=False)
-    thoughts: str = field(default="", repr=False)
 
 
 def claim_due(
@@ -169,11 +160,12 @@ def _delivery_sql() -> str:
 
 
 def save_checkpoints(
-    checkpoints: Mapping[uuid.UUID, Checkpoint], *, now: datetime, next_check_at: datetime
+    checkpoints: Mapping[uuid.UUID, Outcome], *, now: datetime, next_check_at: datetime
 ) -> None:
-    """Save the texts of streams that are under way and say when a silent pump is missed.
+    """Save what streams that are under way have said, and when a silent pump is missed.
 
-    Rows that have moved on keep what they have.
+    Rows that have moved on keep what they have. `updated_at` is then when a row's pump last gave
+    a sign of life.
     """
     in_short_transaction(
         partial(_save_in_transaction, checkpoints, now=now, next_check_at=next_check_at)
@@ -181,17 +173,23 @@ def save_checkpoints(
 
 
 def _save_in_transaction(
-    checkpoints: Mapping[uuid.UUID, Checkpoint], *, now: datetime, next_check_at: datetime
+    checkpoints: Mapping[uuid.UUID, Outcome], *, now: datetime, next_check_at: datetime
 ) -> None:
     claim = uuid.uuid4()
-    Generation.objects.filter(
-        pk__in=checkpoints, status__in=(Status.SUBMITTING, Status.RUNNING)
-    ).update(claim=claim, updated_at=now, next_check_at=next_check_at, partial=True)
+    rows = {pk: saved.row_fields() for pk, saved in checkpoints.items()}
+    # Unconfirmed, too: a sweep may have taken a pump for dead that could not reach the database.
+    Generation.objects.filter(pk__in=checkpoints, status__in=IN_FLIGHT).update(
+        claim=claim,
+        checks=0,
+        updated_at=now,
+        next_check_at=next_check_at,
+        **columns(Generation, rows),
+    )
     held = Generation.objects.filter(pk__in=checkpoints, claim=claim)
     contents = {
-        pk: {"response_text": saved.text, "response_thoughts": saved.thoughts}
+        pk: fields
         for pk in held.values_list("pk", flat=True)
-        if (saved := checkpoints.get(pk)) is not None
+        if (saved := checkpoints.get(pk)) and (fields := saved.content_fields())
     }
     if contents:
         GenerationContent.objects.filter(pk__in=contents).update(

@@ -1,15 +1,66 @@
-"""What may still be written on a row after its last move: credits learnt late. No status."""
+"""What may still be written on a row after its last move: what was learnt late. No status."""
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from django.db import IntegrityError
+
+from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.lifecycle.outcome import Outcome
 from creatify_textgen.lifecycle.rollup import correct_rollup
 from creatify_textgen.lifecycle.transactions import in_short_transaction
-from creatify_textgen.models import Generation
+from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
+from creatify_textgen.states import Cause, Status
 
-__all__ = ["correct_credits"]
+__all__ = ["complete_failed", "correct_credits"]
+
+
+def complete_failed(
+    generation_id: uuid.UUID, outcome: Outcome, *, cause: Cause, now: datetime, detail: str
+) -> bool:
+    """Write the id, cost and answer of a failed row that was given up before they were known.
+
+    It stays failed, for the reason that it has. Returns False where nothing of that was learnt,
+    the row is not failed, or it has its remote id.
+
+    Raises: TransitionError with code `remote_id_taken` where another row has the remote id.
+    """
+    if outcome.remote_id is None and outcome.credits_used is None:
+        return False
+    learnt = replace(outcome, error_code=None, failed_reason=None)
+    return in_short_transaction(
+        partial(_complete, generation_id, learnt, cause=cause, now=now, detail=detail)
+    )
+
+
+def _complete(
+    generation_id: uuid.UUID, learnt: Outcome, *, cause: Cause, now: datetime, detail: str
+) -> bool:
+    given_up = Generation.objects.filter(pk=generation_id, status=Status.FAILED, remote_id=None)
+    generation = given_up.select_for_update().first()
+    if generation is None:
+        return False
+    try:
+        given_up.update(updated_at=now, **learnt.row_fields())
+    except IntegrityError as error:
+        raise TransitionError(
+            "Another generation has this remote id already.", code="remote_id_taken"
+        ) from error
+    content = learnt.content_fields()
+    if content:
+        GenerationContent.objects.filter(pk=generation_id).update(**content)
+    if learnt.credits_used is not None:
+        before, generation.credits_used = generation.credits_used, learnt.credits_used
+        correct_rollup(generation, before=before)
+    GenerationEvent.objects.create(
+        generation=generation, at=now, status=Status.FAILED, cause=cause, detail=detail
+    )
+    return True
 
 
 def correct_credits(generation: Generation, credits_used: Decimal) -> bool:

@@ -5,7 +5,7 @@ None means "not told": the column keeps what it has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -52,6 +52,12 @@ class Outcome:
 
     def content_fields(self) -> dict[str, Any]:
         return self._told(_CONTENT)
+
+    def without_answer(self) -> Outcome:
+        """Return what is known beside the answer itself, which then is not there whole."""
+        content = Outcome(failed_reason=self.failed_reason, usage=self.usage)
+        answer = {name: getattr(content, name) for name in _CONTENT}
+        return replace(self, **answer, partial=True)
 
     def _told(self, names: tuple[str, ...]) -> dict[str, Any]:
         told = {name: getattr(self, name) for name in names}

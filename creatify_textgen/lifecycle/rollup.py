@@ -47,9 +47,25 @@ def correct_rollup(generation: Generation, *, before: Decimal | None) -> None:
         return
     day = _utc_day(generation.finished_at)
     row = _usage_row(generation, status=Status(generation.status), day=day)
+    counted = _find(row) or row
     difference = (generation.credits_used or Decimal()) - (before or Decimal())
     unknown = (generation.credits_used is None) - (before is None)
-    _add({row.key: _Sum(row, 0, difference, unknown)})
+    # A day whose sums were deleted begins anew, and has nothing to take away from.
+    unknown = max(unknown, -counted.credits_unknown)
+    _add({counted.key: _Sum(counted, 0, difference, unknown)})
+
+
+def _find(row: UsageDay) -> UsageDay | None:
+    """Return the row as it is saved. Its key is of the owner it had, who may be deleted since."""
+    locked = UsageDay.objects.select_for_update()
+    alike = locked.filter(
+        day=row.day,
+        account=row.account,
+        owner_id=row.owner_id,
+        model_name=row.model_name,
+        status=row.status,
+    )
+    return locked.filter(pk=row.key).first() or alike.order_by("-credits_unknown").first()
 
 
 def _utc_day(now: datetime) -> date:

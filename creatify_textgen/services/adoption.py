@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-
-from django.utils import timezone
 
 from creatify_textgen import gateway, lifecycle
 from creatify_textgen.conf import conf
@@ -21,17 +19,24 @@ from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import RemoteGeneration
-from creatify_textgen.services.intake import fingerprint, media_digests
+from creatify_textgen.services.matching import (
+    EARLIER,
+    as_heard,
+    distance,
+    fingerprint_of,
+    fits,
+    may_become,
+    sent_at,
+)
 from creatify_textgen.services.snapshots import Sighting, apply_sighting, next_poll_at, wait
-from creatify_textgen.states import TRANSITIONS, Cause, Mode, Status
+from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Mode, Status
 
 __all__ = ["adopt_from", "read_candidates", "settle_lost"]
 
-EARLIER, LATER = timedelta(minutes=2), timedelta(minutes=10)
-"""How far from our send the remote may have dated its creation: clocks differ, queues wait."""
 LOOKS_FOR_A_STREAM = 2
-"""A stream may be listed only once it has ended, so one look without it proves nothing; nor do
-many while its send's lease would run, for the remote may still be writing."""
+LISTED_WITHIN = timedelta(minutes=5)
+"""A stream may be listed only once it has ended, and the remote may go on writing when its reader
+is cut off: so few looks prove nothing, nor do many so soon after its last sign of life."""
 
 
 def read_candidates(account: str, lost: Sequence[Generation]) -> list[RemoteGeneration]:
@@ -40,7 +45,7 @@ def read_candidates(account: str, lost: Sequence[Generation]) -> list[RemoteGene
     Touches no database. Raises: RemoteError where the list could not be read whole.
     """
     wanted = {generation.fingerprint for generation in lost}
-    since = min(_sent_at(generation) for generation in lost) - EARLIER
+    since = min(sent_at(generation) for generation in lost) - EARLIER
     return [
         remote
         for remote in gateway.client_for(account).list()
@@ -53,8 +58,12 @@ def settle_lost(
     lost: Sequence[Generation], candidates: Iterable[RemoteGeneration], *, now: datetime
 ) -> None:
     """Adopt what was found for these claimed rows, and decide on what is absent."""
-    for generation in adopt_from(lost, candidates, now=now):
-        _settle_absent(generation, now=now)
+    listed = list(candidates)
+    for generation in adopt_from(lost, listed, now=now):
+        if any(may_become(generation, remote) for remote in listed):
+            wait({generation: next_poll_at(generation, now=now)}, now=now)
+        else:
+            _settle_absent(generation, now=now)
 
 
 def adopt_from(
@@ -63,26 +72,20 @@ def adopt_from(
     """Adopt for each row, the oldest first, what was created nearest to its send.
 
     Equal requests are interchangeable, but a row that takes what is further off may leave its own
-    to rows that it does not fit. Returns the rows left over.
+    to rows that it does not fit. Rows that wait come before streams that were given up. Returns
+    the rows left over.
     """
     free = _not_adopted(candidates)
     left: list[Generation] = []
-    for generation in sorted(lost, key=_sent_at):
-        fitting = [remote for remote in free[generation.fingerprint] if _fits(generation, remote)]
-        fitting.sort(key=partial(_distance, generation))
-        adopted = next((remote for remote in fitting if _adopt(generation, remote, now)), None)
+    for generation in sorted(lost, key=_turn):
+        fitting = [remote for remote in free[generation.fingerprint] if fits(generation, remote)]
+        fitting.sort(key=partial(distance, generation))
+        adopted = next((one for one in fitting if _adopt(generation, one, now)), None)
         if adopted is None:
             left.append(generation)
         else:
             free[generation.fingerprint].remove(adopted)
     return left
-
-
-def fingerprint_of(remote: RemoteGeneration) -> str:
-    """Return the fingerprint of what the remote says it was asked."""
-    return fingerprint(
-        remote.model_name, remote.messages or [], remote.system_instruction, remote.config
-    )
 
 
 def _not_adopted(candidates: Iterable[RemoteGeneration]) -> dict[str, list[RemoteGeneration]]:
@@ -95,34 +98,24 @@ def _not_adopted(candidates: Iterable[RemoteGeneration]) -> dict[str, list[Remot
     return free
 
 
-def _fits(generation: Generation, remote: RemoteGeneration) -> bool:
-    if not _shows_its_media(generation, remote):
-        return False
-    if remote.created_at is None:
-        return True
-    return _sent_at(generation) - EARLIER <= remote.created_at <= _sent_at(generation) + LATER
+def _turn(generation: Generation) -> tuple[bool, datetime]:
+    return generation.is_final, sent_at(generation)
 
 
-def _distance(generation: Generation, remote: RemoteGeneration) -> timedelta:
-    if remote.created_at is None:
-        return timedelta.max
-    return abs(remote.created_at - _sent_at(generation))
-
-
-def _shows_its_media(generation: Generation, remote: RemoteGeneration) -> bool:
-    """Whether the echoed images and videos are the row's, as far as the echo tells."""
-    told = media_digests(remote.messages)
-    if not any(told):
-        return True
-    ours = media_digests(generation.content.messages)
-    return len(ours) == len(told) and all(
-        theirs in (None, digest) for digest, theirs in zip(ours, told, strict=True)
+def _others_wait(generation: Generation, remote: RemoteGeneration) -> bool:
+    """Whether this may be what a row that was sent and is not final waits for."""
+    alike = Generation.objects.filter(
+        account=generation.account, fingerprint=generation.fingerprint, remote_id=None
     )
+    sent = alike.exclude(status__in=[*TERMINAL, Status.QUEUED]).select_related("content")
+    return any(fits(other, remote) for other in sent)
 
 
 def _adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> bool:
-    sighting = Sighting(generation, remote)
+    sighting = Sighting(generation, as_heard(generation, remote))
     try:
+        if generation.is_final:
+            return _complete(sighting, now=now)
         if sighting.target not in TRANSITIONS[Status(generation.status)]:
             # Expired here and still under way there: it is not absent, and ends by its id.
             look_at = next_poll_at(generation, now=now)
@@ -130,6 +123,18 @@ def _adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> b
         return apply_sighting(sighting, cause=Cause.RECONCILE, now=now, detail="found in the list")
     except TransitionError:
         return False  # Another process adopted it a moment ago.
+
+
+def _complete(sighting: Sighting, *, now: datetime) -> bool:
+    if sighting.target not in TERMINAL or _others_wait(sighting.generation, sighting.remote):
+        return False
+    return lifecycle.complete_failed(
+        sighting.generation.pk,
+        sighting.outcome(),
+        cause=Cause.RECONCILE,
+        now=now,
+        detail="found in the list after it was given up",
+    )
 
 
 def _settle_absent(generation: Generation, *, now: datetime) -> None:
@@ -157,14 +162,12 @@ def _settle_absent(generation: Generation, *, now: datetime) -> None:
 
 
 def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
-    lease = timedelta(seconds=conf.timeouts["stream_idle"] + conf.submit_lease)
-    if generation.checks < LOOKS_FOR_A_STREAM or now < _sent_at(generation) + lease:
+    if generation.checks < LOOKS_FOR_A_STREAM or now < generation.updated_at + LISTED_WITHIN:
         lifecycle.postpone({generation: next_poll_at(generation, now=now)})
         return
     outcome = Outcome(
         error_code="stream_interrupted",
         failed_reason="The stream broke off and the remote does not list its generation.",
-        partial=True,
     )
     _fail(generation, outcome, now=now)
 
@@ -174,10 +177,3 @@ def _fail(generation: Generation, outcome: Outcome, *, now: datetime) -> None:
     lifecycle.mark_failed(
         generation.pk, cause=Cause.RECONCILE, now=now, outcome=outcome, claim=generation.claim
     )
-
-
-def _sent_at(generation: Generation) -> datetime:
-    sent_at = generation.submitted_at or generation.created_at
-    if timezone.is_naive(sent_at):
-        sent_at = timezone.make_aware(sent_at)
-    return sent_at.astimezone(UTC)

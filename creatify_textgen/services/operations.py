@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -11,7 +11,7 @@ from creatify_textgen.exceptions import RemoteError, TransitionError
 from creatify_textgen.models import Generation
 from creatify_textgen.services import alarm
 from creatify_textgen.services.looking import settle_looks, start_looks
-from creatify_textgen.states import Cause, Status
+from creatify_textgen.states import Cause, Mode, Status
 
 __all__ = ["cancel", "refresh"]
 
@@ -21,13 +21,13 @@ HOLD = timedelta(seconds=120)
 def refresh(generation: Generation) -> Generation:
     """Ask the remote now and return the row as it is then. Free at the remote.
 
-    A row that is final, queued or being sent is returned as it stands.
+    A row that is final, queued, being sent or streamed by a living pump is returned as it stands.
 
     Raises: RemoteError where the remote did not answer; the row is asked about again later.
     """
     now = timezone.now()
     current = _fresh(generation)
-    if current.status == Status.QUEUED or current.is_final:
+    if current.status == Status.QUEUED or current.is_final or _is_pumped(current, now=now):
         return current
     claimed = lifecycle.claim_one(generation.pk, now=now, hold_until=now + HOLD)
     if claimed is not None:
@@ -50,6 +50,23 @@ def cancel(generation: Generation) -> Generation:
             code="not_cancellable",
         )
     return fresh
+
+
+def _is_pumped(generation: Generation, *, now: datetime) -> bool:
+    """Whether a pump is at work and knows more than the remote's list.
+
+    It makes the row due only for the time when it would be missed, and leaves it due at its end.
+    """
+    sending = generation.status in (Status.SUBMITTING, Status.RUNNING)
+    missed_at = generation.next_check_at
+    return (
+        generation.mode == Mode.STREAM
+        and sending
+        and generation.remote_id is None
+        and generation.checks == 0
+        and missed_at is not None
+        and missed_at > now
+    )
 
 
 def _look_now(generation: Generation) -> None:

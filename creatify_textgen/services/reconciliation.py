@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
+from django.db.models import Q
 from django.utils import timezone
 
 from creatify_textgen import gateway, lifecycle
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import RemoteGeneration
-from creatify_textgen.services.adoption import adopt_from, fingerprint_of
+from creatify_textgen.services.adoption import adopt_from
+from creatify_textgen.services.matching import fingerprint_of
 from creatify_textgen.services.snapshots import Sighting, apply_sightings
-from creatify_textgen.states import TERMINAL, Cause, Status
+from creatify_textgen.states import TERMINAL, Cause, Mode, Status
 
 __all__ = ["ReconcileReport", "reconcile"]
 
@@ -66,8 +68,21 @@ class ReconcileReport:
     @property
     def is_clean(self) -> bool:
         """Nothing to look into."""
-        found = (self.remote_only, self.ours_only, self.different_credits, self.different_status)
-        return not any(findings.count for findings in (*found, self.adopted))
+        return not any(findings.count for findings in self._differences().values())
+
+    def __str__(self) -> str:
+        """One line: what was compared, and what differs, with examples."""
+        told = [
+            f"{name}: {findings.count} ({', '.join(findings.examples)})"
+            for name, findings in self._differences().items()
+            if findings.count
+        ]
+        compared = f"{self.account}: {self.remote_total} at the remote, {self.matched} matched"
+        return "; ".join([compared, *told, f"fixed: {self.fixed}"])
+
+    def _differences(self) -> dict[str, Findings]:
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in fields.items() if isinstance(value, Findings)}
 
 
 def reconcile(
@@ -106,9 +121,14 @@ def _ids(path: str) -> sqlite3.Connection:
 
 
 def _lost(account: str) -> list[Generation]:
+    """Return the rows without a remote id that were sent; among them streams that were given up."""
     rows = Generation.objects.filter(account=account, remote_id=None)
-    waiting = rows.exclude(status__in=[*TERMINAL, Status.QUEUED, Status.SUBMITTING])
-    return list(waiting.order_by("created_at")[: BATCH * 20])
+    waiting = ~Q(status__in=[*TERMINAL, Status.QUEUED, Status.SUBMITTING])
+    given_up = Q(mode=Mode.STREAM, status=Status.FAILED, credits_used=None)
+    # A living pump knows more than the list.
+    pumped = Q(mode=Mode.STREAM, status=Status.RUNNING, checks=0, next_check_at__gt=timezone.now())
+    lost = rows.filter(waiting | given_up).exclude(pumped)
+    return list(lost.order_by("-created_at")[: BATCH * 20])
 
 
 def _compare(
@@ -138,7 +158,9 @@ def _compare_status(open_rows: list[Sighting], report: ReconcileReport, *, fix: 
 
 def _compare_credits(sighting: Sighting, report: ReconcileReport, *, fix: bool) -> None:
     row, told = sighting.generation, sighting.remote.credits_used
-    if sighting.target in TERMINAL and sighting.target != row.status:
+    # A stream that failed did so for what we heard ourselves; the remote may call it done.
+    heard = row.mode == Mode.STREAM and row.status == Status.FAILED
+    if sighting.target in TERMINAL and sighting.target != row.status and not heard:
         report.different_status.add(row.pk)
     if sighting.target not in TERMINAL or told is None or told == row.credits_used:
         return
@@ -160,7 +182,8 @@ def _adopt(
     else:
         seen = {fingerprint_of(remote) for remote in unknown} if lost else set()
         left = [row for row in lost if row.fingerprint not in seen]
-    adopted = [row for row in lost if row not in left]
+    still_lost = {row.pk for row in left}
+    adopted = [row for row in lost if row.pk not in still_lost]
     report.fixed += len(adopted) if fix else 0
     for row in adopted:
         report.adopted.add(row.pk)

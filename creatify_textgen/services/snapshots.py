@@ -30,6 +30,8 @@ __all__ = [
 GROWTH = 1.5
 WEBHOOK_PATIENCE = 5
 """How much slower we poll where a webhook is expected."""
+INTERRUPTED = "stream_interrupted"
+WITHOUT_ANSWER = "The stream broke off, and the remote does not tell the rest of its answer."
 EXPIRED_INTERVAL = timedelta(days=1)
 LONGEST_EXPIRED_INTERVAL = timedelta(days=30)
 
@@ -45,6 +47,8 @@ class Sighting:
     def target(self) -> Status:
         """Our word for the remote's; one that we don't know is not final."""
         known = FROM_REMOTE.get(self.remote.status.lower())
+        if known == Status.DONE and self._lacks_the_answer:
+            return Status.FAILED
         if known is not None:
             return known
         current = Status(self.generation.status)
@@ -55,14 +59,33 @@ class Sighting:
         adopted = None if self.generation.remote_id else self.remote.id
         if self.target not in (Status.DONE, Status.FAILED):
             return Outcome(remote_id=adopted)
+        failed = self.target == Status.FAILED
+        if failed and self.generation.partial:
+            # What a stream has said stays: there is no whole to take its place.
+            return Outcome(
+                remote_id=adopted,
+                credits_used=self.remote.credits_used,
+                error_code=INTERRUPTED if self._lacks_the_answer else _error_code(self.remote),
+                failed_reason=self.remote.failed_reason or WITHOUT_ANSWER,
+            )
         return Outcome(
             remote_id=adopted,
             credits_used=self.remote.credits_used,
-            error_code=_error_code(self.remote) if self.target == Status.FAILED else "",
-            response_text=self.remote.response_text,
-            response_function_calls=self.remote.response_function_calls,
+            error_code=_error_code(self.remote) if failed else "",
+            partial=False,
+            # Nothing at the remote never takes the place of what a stream has said.
+            response_text=self.remote.response_text or None,
+            response_function_calls=self.remote.response_function_calls or None,
             failed_reason=self.remote.failed_reason,
         )
+
+    @property
+    def _lacks_the_answer(self) -> bool:
+        """Whether a stream broke off whose answer the remote has made and does not tell."""
+        remote = self.remote
+        is_done = FROM_REMOTE.get(remote.status.lower()) == Status.DONE
+        tells = remote.response_text or remote.response_function_calls
+        return self.generation.partial and is_done and not tells
 
 
 def apply_sighting(sighting: Sighting, *, cause: Cause, now: datetime, detail: str = "") -> bool:

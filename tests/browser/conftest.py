@@ -45,22 +45,11 @@ def browser() -> Iterator[Browser]:
             chromium.close()
 
 
-@pytest.fixture(scope="module")
-def running(
-    django_db_setup: None,
-    creatify_emulator_server: Emulator,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("deployment")
-    with Deployment(folder, remote_url=creatify_emulator_server.url) as deployment:
-        yield deployment
-
-
 @pytest.fixture
-def deployment(running: Deployment, creatify_emulator: Emulator) -> Deployment:
-    running.make_whole()
+def deployment(running_deployment: Deployment, creatify_emulator: Emulator) -> Deployment:
+    running_deployment.make_whole()
     creatify_emulator.switches.set(**STREAM)
-    return running
+    return running_deployment
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ The site is two web nodes, a worker and a Redis; its policy allows the site's ow
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ NETWORK_COMPLAINT = "net::ERR_"
 PATIENCE_MS = 30_000
 SILENCE_MS = 45_000
 """After which the page takes a connection for dead; stream.js says the same."""
+FRAMES = 12
 AWAY_MS = 700
 """Longer than the first wait before a reader comes back."""
 
@@ -143,6 +145,24 @@ def test_goes_on_at_another_node_after_each_of_many_cuts(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_is_whole_where_it_is_cut_after_every_few_frames(
+    page: Page, cable: Cable, deployment: Deployment, creatify_emulator: Emulator, every: int
+) -> None:
+    """And attached to the other node each time."""
+    creatify_emulator.switches.set(chunk_count=FRAMES, chunk_interval=0.8, word_count=100)
+    ask(page)
+    text = creatify_emulator.generations[0].answer.text
+    nodes = itertools.cycle(reversed(deployment.webs))
+    for frames in range(every, FRAMES, every):
+        length = len(text) * frames // FRAMES
+        page.wait_for_function("seen => answer.textContent.length >= seen", arg=length)
+        cable.cut()
+        cable.mend(port=next(nodes).port)
+    assert_whole(page, creatify_emulator)
+
+
+@pytest.mark.slow
 def test_goes_on_after_five_seconds_away(
     page: Page, cable: Cable, deployment: Deployment, creatify_emulator: Emulator
 ) -> None:
@@ -197,6 +217,32 @@ def test_finds_its_stream_again_after_a_reload(page: Page, creatify_emulator: Em
     page.wait_for_function("seen => answer.textContent.length >= seen", arg=len(before))
     expect(page.locator("#state")).to_have_text("Writing")
     assert_whole(page, creatify_emulator)
+
+
+STOP_AND_START = """async ({ url, body }) => {
+  const { GenerationStream } = await import(document.body.dataset.streamModule);
+  const stream = new GenerationStream(url, { body });
+  let text = "";
+  const heard = new Promise((resolve) => {
+    stream.addEventListener("text", (event) => resolve((text += event.detail)));
+  });
+  const first = stream.start();
+  await heard;
+  stream.stop();
+  const second = stream.start();
+  const third = stream.start();
+  return { stopped: [await first, await second], status: (await third).status, text };
+}"""
+
+
+def test_may_be_stopped_and_started_at_once(page: Page, creatify_emulator: Emulator) -> None:
+    """What was stopped reads no further, so no word comes twice."""
+    body = {"messages": [{"role": "user", "content": "Tell me of the sea."}]}
+    url = page.locator("#ask").get_attribute("data-url")
+    told = page.evaluate(STOP_AND_START, {"url": url, "body": body})
+    row = Generation.objects.select_related("content").get()
+    assert told == {"stopped": [None, None], "status": "done", "text": row.content.response_text}
+    assert creatify_emulator.counters["creates"] == 1
 
 
 def test_takes_a_silent_connection_for_dead(

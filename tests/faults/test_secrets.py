@@ -23,7 +23,7 @@ from creatify_textgen import gateway, lifecycle, services
 from creatify_textgen.conf import conf
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import TextgenError
-from creatify_textgen.lifecycle import Checkpoint, Outcome
+from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.lifecycle.marks import Arrival
 from creatify_textgen.lifecycle.moves import Move
 from creatify_textgen.models import Generation
@@ -287,7 +287,7 @@ def public_values() -> Iterator[Any]:
     yield Look("default", [generation], "", [remote])
     yield Arrival(outcome)
     yield Move(generation.pk, outcome.row_fields(), outcome.content_fields())
-    yield from (remote, outcome, Checkpoint(PROMPT, PROMPT), parse_chunk(json.dumps(chunk)))
+    yield from (remote, outcome, parse_chunk(json.dumps(chunk)))
     yield services.GenerationStream(generation)
     yield services.AsyncGenerationStream(generation)
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import requests
-from celery import Celery
-from celery.contrib.testing.worker import start_worker
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -117,12 +115,11 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(live_server: Any, remote: Emulator, host_celery: Celery) -> Iterator[Visitor]:
+def visitor(live_server: Any, remote: Emulator, host_worker: None) -> Iterator[Visitor]:
     client = Client()
     client.force_login(User.objects.create_user("reader", email="reader@example.com"))
     visitor = Visitor(live_server.url, client.cookies["sessionid"].value)
-    with start_worker(host_celery, pool="solo", perform_ping_check=False):
-        yield visitor
+    yield visitor
     visitor.close()
 
 

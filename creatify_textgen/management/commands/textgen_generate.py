@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from creatify_textgen import services
 from creatify_textgen.conf import conf
-from creatify_textgen.exceptions import RequestError, TextgenError
+from creatify_textgen.exceptions import RequestError, TextgenError, TransitionError
 from creatify_textgen.management.interrupts import Interrupts
 from creatify_textgen.models import Generation
 from creatify_textgen.services.streaming import GenerationStream
@@ -67,13 +67,15 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> None:
         if options["attach"]:
-            self._follow(services.attach(_find(options["attach"]), after=options["after"]))
+            self._follow(
+                services.attach(_find(options["attach"]), after=options["after"]), begun=False
+            )
             return
         if options["after"]:
             raise CommandError("--after goes with --attach.", returncode=USAGE)
         request = _request(options)
         if options["stream"]:
-            self._follow(services.stream(**request))
+            self._follow(services.stream(**request), begun=True)
         elif options["in_background"]:
             self.stdout.write(str(services.submit(**request).pk))
         else:
@@ -88,7 +90,8 @@ class Command(BaseCommand):
         self.stdout.write(self._shown(generation.content.response_text))
         self._end(generation)
 
-    def _follow(self, stream: GenerationStream) -> None:
+    def _follow(self, stream: GenerationStream, *, begun: bool) -> None:
+        """Print a stream to its end; `begun` where it is this process that began it."""
         shown = stream.position
         try:
             with Interrupts() as interrupts, stream:
@@ -98,14 +101,17 @@ class Command(BaseCommand):
                         self.stdout.flush()
                         shown = stream.position
         except KeyboardInterrupt:
-            self._say_how_to_return(stream.generation, shown)
+            self._say_how_to_return(stream.generation, shown, begun=begun)
             sys.exit(INTERRUPTED)
         self.stdout.write("")
         self._end(stream.generation)
 
-    def _say_how_to_return(self, generation: Generation, position: object) -> None:
-        if conf.stream_backend.startswith("memory://"):
+    def _say_how_to_return(self, generation: Generation, position: object, *, begun: bool) -> None:
+        if begun and conf.stream_backend.startswith("memory://"):
             # The pump is a thread of this process and ends with it.
+            if _take_back(generation):
+                self._note("\nNothing was sent yet, and now nothing will be.")
+                return
             fate = "The generation goes on at Creatify, and a sweep looks for its result."
         else:
             fate = "The generation goes on."
@@ -140,6 +146,14 @@ class Command(BaseCommand):
     def _tell_problems(self, error: RequestError) -> None:
         for path, rules in error.errors.items():
             self.stderr.write(f"{path or 'The request'}: {' '.join(rules)}")
+
+
+def _take_back(generation: Generation) -> bool:
+    try:
+        services.cancel(generation)
+    except TransitionError:
+        return False
+    return True
 
 
 def _request(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes the texts of all streams under way to their rows, once a second, in one batch.
+"""Writes the texts of all streams under way to their rows, once a second, in few batches.
 
 One thread a process. It also says for each pump that it lives, so that a stream which is silent
 is not taken for one whose process died. Invariant: after `watching` ends, nothing more is written
@@ -12,18 +12,19 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Protocol
 
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from creatify_textgen import lifecycle
 from creatify_textgen.conf import conf
-from creatify_textgen.lifecycle import Checkpoint
+from creatify_textgen.lifecycle import NOTHING_NEW, Outcome
 from creatify_textgen.services.streaming import rows
 from creatify_textgen.services.streaming.transcript import Transcript
 
@@ -33,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 SIGN_OF_LIFE_SECONDS = 15.0
+CHARS_A_SECOND = 2**20
+"""A text is written whole each time, so a very long one is written more rarely."""
+CHARS_A_STATEMENT = 2**21
+"""At most 8 MiB, half of what MariaDB takes unless it is told otherwise."""
 LONGEST_STREAM_SECONDS = 3600.0
 """A remote that sends nothing but keep-alives is given up after this."""
 
@@ -82,9 +87,9 @@ class CheckpointWriter:
         """
         with self._writing:
             due = self._due(elapsed)
-            checkpoints = {key: Checkpoint(*pump.transcript.spoken()) for key, pump in due.items()}
-            if checkpoints:
-                lifecycle.save_checkpoints(checkpoints, now=now, next_check_at=missed_at(now))
+            checkpoints = {key: pump.transcript.progress() for key, pump in due.items()}
+            for batch in _batches(checkpoints):
+                _save(batch, now=now)
 
     def _due(self, elapsed: float) -> dict[uuid.UUID, _Pump]:
         due = {}
@@ -92,10 +97,12 @@ class CheckpointWriter:
             for generation_id, pump in self._pumps.items():
                 if elapsed - pump.began_at > LONGEST_STREAM_SECONDS:
                     pump.stream.close()
-                number = pump.transcript.position.number
-                silent = elapsed - pump.written_at >= SIGN_OF_LIFE_SECONDS
-                if number != pump.written_number or silent:
-                    pump.written_number, pump.written_at = number, elapsed
+                here, waited = pump.transcript.position, elapsed - pump.written_at
+                is_new = here.number != pump.written_number
+                if waited >= SIGN_OF_LIFE_SECONDS or (
+                    is_new and waited >= here.text / CHARS_A_SECOND
+                ):
+                    pump.written_number, pump.written_at = here.number, elapsed
                     due[generation_id] = pump
         return due
 
@@ -128,6 +135,39 @@ def checkpoint_writer() -> CheckpointWriter:
 def missed_at(now: datetime) -> datetime:
     """Return when a pump that gives no sign of life counts as dead."""
     return now + timedelta(seconds=conf.timeouts["stream_idle"] + conf.submit_lease)
+
+
+def _batches(checkpoints: Mapping[uuid.UUID, Outcome]) -> Iterator[dict[uuid.UUID, Outcome]]:
+    batch: dict[uuid.UUID, Outcome] = {}
+    chars = 0
+    for generation_id, saved in checkpoints.items():
+        length = len(saved.response_text or "") + len(saved.response_thoughts or "")
+        if batch and chars + length > CHARS_A_STATEMENT:
+            yield batch
+            batch, chars = {}, 0
+        batch[generation_id] = saved
+        chars += length
+    if batch:
+        yield batch
+
+
+def _save(batch: Mapping[uuid.UUID, Outcome], *, now: datetime) -> None:
+    """Save these together; where the database refuses one of them, the others all the same."""
+    next_check_at = missed_at(now)
+    try:
+        lifecycle.save_checkpoints(batch, now=now, next_check_at=next_check_at)
+    except DatabaseError:
+        if connection.connection is None or not connection.is_usable():
+            raise
+    else:
+        return
+    for generation_id, saved in batch.items():
+        try:
+            lifecycle.save_checkpoints({generation_id: saved}, now=now, next_check_at=next_check_at)
+        except DatabaseError:
+            logger.exception("The database refuses the text so far of %s.", generation_id)
+            sign_of_life = {generation_id: NOTHING_NEW}
+            lifecycle.save_checkpoints(sign_of_life, now=now, next_check_at=next_check_at)
 
 
 @lru_cache(maxsize=2)

@@ -14,13 +14,14 @@ from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
 
+from django.db import Error as DatabaseFault
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from creatify_textgen import lifecycle
 from creatify_textgen.exceptions import RemoteError, StreamError, TextgenError, TransitionError
 from creatify_textgen.hub import START, Frame, get_hub
-from creatify_textgen.lifecycle import Arrival, Checkpoint
+from creatify_textgen.lifecycle import Arrival
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import ChunkStream, decide
 from creatify_textgen.services import alarm, circuit
@@ -50,6 +51,7 @@ HEAD_START_SECONDS = 0.005
 END_PAUSES = (0.5, 1, 2, 5, 10, 15)
 """Seconds between tries to write a stream's end; before a sweep would take its pump for dead."""
 HELD_UP = "The worker was held up until its time to send was over; nothing was sent."
+CAME_LATE = "the stream came to its end after all"
 DOUBTED = "The remote may have accepted the request, but its answer never came; it is looked up."
 
 
@@ -166,19 +168,32 @@ class _Pump:
         verdict = judge(self._transcript, error=broken)
         row = self._write_end_patiently(verdict)
         here = self._transcript.position
-        self._publish(ending(row, here, code=verdict.code, message=verdict.message))
+        code = verdict.code or (row.error_code if row.status == Status.FAILED else "")
+        message = verdict.message or row.content.failed_reason
+        self._publish(ending(row, here, code=code, message=message))
         if error is not None and not isinstance(error, TextgenError):
             raise error
 
     def _write_end_patiently(self, verdict: Verdict) -> Generation:
         """Write the end, again where the database is away: nobody else has the receipt."""
-        for pause in END_PAUSES:
-            try:
-                return rows.run(partial(self._write_end, verdict))
-            except (OperationalError, InterfaceError) as error:
-                logger.warning("The end of %s waits for the database (%s).", self._key, type(error))
-                time.sleep(pause)
-        return rows.run(partial(self._write_end, verdict))
+        write = partial(self._write_end, verdict)
+        try:
+            for pause in END_PAUSES:
+                try:
+                    return rows.run(write)
+                except (OperationalError, InterfaceError) as error:
+                    logger.warning("The end of %s waits for the database: %s", self._key, error)
+                    time.sleep(pause)
+            return rows.run(write)
+        except DatabaseFault:
+            # Where it is still away, this raises: the row stays open, and a sweep finds all of it.
+            rows.run(partial(rows.load, self._generation.pk))
+        try:
+            return rows.run(write)
+        except DatabaseFault:
+            logger.exception("The database refuses the answer of %s; its cost is kept.", self._key)
+            bare = replace(verdict, outcome=verdict.outcome.without_answer())
+            return rows.run(partial(self._write_end, bare))
 
     def _write_end(self, verdict: Verdict) -> Generation:
         if verdict.status is None:
@@ -194,8 +209,12 @@ class _Pump:
 
     def _mark_final(self, verdict: Verdict) -> None:
         mark = lifecycle.mark_done if verdict.status == Status.DONE else lifecycle.mark_failed
-        now = timezone.now()
-        mark(self._generation.pk, cause=Cause.STREAM, now=now, outcome=verdict.outcome)
+        now, key = timezone.now(), self._generation.pk
+        if not mark(key, cause=Cause.STREAM, now=now, outcome=verdict.outcome):
+            # Given up by a sweep that took this pump for dead: what was paid for is kept.
+            lifecycle.complete_failed(
+                key, verdict.outcome, cause=Cause.STREAM, now=now, detail=CAME_LATE
+            )
 
     def _leave_to_the_sweep(self, verdict: Verdict) -> None:
         now = timezone.now()
@@ -209,8 +228,8 @@ class _Pump:
                 attempt=self._generation.attempts,
             )
         else:
-            spoken = Checkpoint(*self._transcript.spoken())
-            lifecycle.save_checkpoints({self._generation.pk: spoken}, now=now, next_check_at=now)
+            heard = {self._generation.pk: verdict.outcome}
+            lifecycle.save_checkpoints(heard, now=now, next_check_at=now)
         alarm.wake()
 
     def _publish(self, frames: list[Frame]) -> None:

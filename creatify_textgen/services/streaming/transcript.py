@@ -78,6 +78,18 @@ class Transcript:
     def is_empty(self) -> bool:
         return not self.position.number
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is anything for a reader: text, thoughts or a call of a function."""
+        return any(self.position[1:])
+
+    def progress(self) -> Outcome:
+        """Return the text so far, for the row."""
+        text, thoughts = self.spoken()
+        return Outcome(
+            partial=bool(text or thoughts), response_text=text, response_thoughts=thoughts
+        )
+
     def outcome(self, *, error_code: str, failed_reason: str = "", partial: bool) -> Outcome:
         """Return all that was heard, for the row."""
         text, thoughts = self.spoken()

@@ -1,6 +1,7 @@
 """What a stream's end means for its row. Pure; the remote's words are tables here.
 
-Invariant: only a receipt and a clean finish make a generation done.
+Invariant: only a receipt and a clean finish make a generation done, and nothing that was heard
+is dropped.
 """
 
 from __future__ import annotations
@@ -65,13 +66,16 @@ def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
     """Return what became of a stream that ended, with this error or cleanly."""
     if transcript.failure is not None:
         return _failed(transcript, *_read_failure(transcript.failure))
-    if error is not None and transcript.receipt is None:
-        message = "The stream broke off; what the remote has made of it is looked up."
-        outcome = transcript.outcome(error_code="", partial=True)
-        return Verdict(None, outcome, INTERRUPTED, message)
     if transcript.block_reason:
         reason = f"The prompt was blocked ({transcript.block_reason})."
         return _failed(transcript, "blocked", reason)
+    if transcript.finish_reason in _BLOCKED:
+        reason = f"The answer was blocked ({transcript.finish_reason})."
+        return _failed(transcript, "blocked", reason)
+    if error is not None and transcript.receipt is None:
+        message = "The stream broke off; what the remote has made of it is looked up."
+        outcome = transcript.outcome(error_code="", partial=transcript.has_answer)
+        return Verdict(None, outcome, INTERRUPTED, message)
     return _judge_finish(transcript)
 
 
@@ -80,15 +84,14 @@ def _judge_finish(transcript: Transcript) -> Verdict:
     if reason in _CLEAN or reason == "MAX_TOKENS":
         code = TRUNCATED if reason == "MAX_TOKENS" else ""
         return Verdict(Status.DONE, transcript.outcome(error_code=code, partial=False))
-    if reason in _BLOCKED:
-        return _failed(transcript, "blocked", f"The answer was blocked ({reason}).")
     code = _OWN_CODES.get(reason, "remote_failed")
     return _failed(transcript, code, f"The answer ended early ({reason}).")
 
 
 def _failed(transcript: Transcript, code: str, reason: str) -> Verdict:
-    partial = any(transcript.spoken())
-    outcome = transcript.outcome(error_code=code, failed_reason=reason, partial=partial)
+    outcome = transcript.outcome(
+        error_code=code, failed_reason=reason, partial=transcript.has_answer
+    )
     return Verdict(Status.FAILED, outcome, code, reason)
 
 

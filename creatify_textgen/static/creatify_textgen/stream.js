@@ -12,7 +12,6 @@
  * @property {Record<string, string>} [headers] Sent along, an `Authorization` for instance.
  * @property {string} [lastEventId] Where to go on from.
  * @property {number} [retries] Failures in a row after which it gives up. Default: 10.
- *
  * @typedef {Object} End
  * @property {string} id The generation.
  * @property {string} status `done`, `failed`, …; `running` where the stream broke off upstream.
@@ -26,11 +25,15 @@ const LONGEST_WAIT_MS = 15_000;
 /** The server sends a heartbeat every 15 seconds; three missed ones are a dead connection. */
 const SILENCE_MS = 45_000;
 
-/** An answer that is no stream: `failure`, whether it may pass, and after how long. */
+/** An answer that is no stream; `passing` where another try may do better, after `waitMs`. */
 class Refused extends Error {
-  constructor(failure, passing, waitMs) {
-    super(failure.message);
-    Object.assign(this, { failure, passing, waitMs });
+  /** @param {Response} response @param {{code?: string, error?: string}} body */
+  constructor(response, body) {
+    const message = body.error ?? `The server answered ${response.status}.`;
+    super(message);
+    this.failure = { code: body.code ?? `http_${response.status}`, message };
+    this.passing = response.status === 429 || response.status >= 500;
+    this.waitMs = Number(response.headers.get("Retry-After") ?? 0) * 1000 || 0;
   }
 }
 
@@ -50,18 +53,20 @@ export class GenerationStream extends EventTarget {
     this.idempotencyKey = randomKey();
     this.failures = 0;
     this.controller = new AbortController();
+    this.run = { stopped: false };
   }
 
   /** Reads to the end. @returns {Promise<End | null>} Null where it was stopped or gave up. */
   async start() {
-    this.stopped = false;
-    while (!this.stopped) {
+    this.stop();
+    const run = (this.run = { stopped: false });
+    while (!run.stopped) {
       try {
-        const end = await this.#readOnce();
+        const end = await this.#readOnce(run);
         if (end !== undefined) return end;
         throw new Error("The stream was cut.");
       } catch (error) {
-        if (this.stopped) break;
+        if (run.stopped) break;
         if (!this.#mayRetry(error)) return this.#giveUp(error);
         await this.#pause(error);
       }
@@ -71,32 +76,33 @@ export class GenerationStream extends EventTarget {
 
   /** Stops reading. The generation goes on; `start()` resumes. */
   stop() {
-    this.stopped = true;
+    this.run.stopped = true;
     this.controller.abort();
   }
 
-  /** @returns {Promise<End | null | undefined>} Undefined where the connection was cut. */
-  async #readOnce() {
+  /** @param {{stopped: boolean}} run @returns {Promise<End | null | undefined>} Undefined: cut. */
+  async #readOnce(run) {
     this.controller = new AbortController();
     const response = await this.#listen(() => this.#request());
     if (response.status === 204) return null;
-    if (!response.ok) throw await refusal(response, this.#isAttached());
+    if (!response.ok) throw new Refused(response, await response.json().catch(() => ({})));
     this.generationId = response.headers.get("X-Generation-Id") ?? this.generationId;
+    if (!response.body) return undefined;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let pending = "";
     for (;;) {
       const { value, done } = await this.#listen(() => reader.read());
-      if (done) return undefined;
+      if (done || run.stopped) return undefined;
       const blocks = (pending + value).split("\n\n");
       pending = blocks.pop() ?? "";
       for (const block of blocks) {
         const end = this.#take(block);
-        if (end) return end;
+        if (end || run.stopped) return end;
       }
     }
   }
 
-  /** Aborts the connection where nothing at all is heard for too long. */
+  /** Aborts where nothing is heard for too long. @template T @param {() => Promise<T>} action */
   async #listen(action) {
     const timer = setTimeout(() => this.controller.abort(), SILENCE_MS);
     try {
@@ -111,85 +117,75 @@ export class GenerationStream extends EventTarget {
   }
 
   #request() {
-    const headers = { Accept: "text/event-stream", ...this.options.headers };
-    const common = { signal: this.controller.signal, credentials: "same-origin" };
+    const headers = new Headers({ Accept: "text/event-stream", ...this.options.headers });
+    /** @type {RequestInit} */
+    const common = { signal: this.controller.signal, credentials: "same-origin", headers };
     if (this.#isAttached()) {
-      if (this.lastEventId) headers["Last-Event-ID"] = this.lastEventId;
-      return fetch(this.#attachUrl(), { ...common, headers, cache: "no-store" });
+      if (this.lastEventId) headers.set("Last-Event-ID", this.lastEventId);
+      const attach = this.url.replace(/stream\/$/, `${this.generationId}/stream/`);
+      const url = this.options.body === undefined ? this.url : attach;
+      return fetch(url, { ...common, cache: "no-store" });
     }
-    headers["Content-Type"] = "application/json";
-    headers["Idempotency-Key"] = this.idempotencyKey;
+    headers.set("Content-Type", "application/json");
+    headers.set("Idempotency-Key", this.idempotencyKey);
     const token = this.options.csrfToken ?? cookie("csrftoken");
-    if (token) headers["X-CSRFToken"] = token;
-    const body = JSON.stringify(this.options.body);
-    return fetch(this.url, { ...common, method: "POST", headers, body });
-  }
-
-  #attachUrl() {
-    if (this.options.body === undefined) return this.url;
-    return this.url.replace(/stream\/$/, `${this.generationId}/stream/`);
+    if (token) headers.set("X-CSRFToken", token);
+    return fetch(this.url, { ...common, method: "POST", body: JSON.stringify(this.options.body) });
   }
 
   /** @param {string} block @returns {End | undefined} */
   #take(block) {
-    const fields = { event: "", id: "", data: [] };
+    const fields = new Map();
     for (const line of block.split("\n")) {
       const [, name, value] = /^([a-z]+): ?(.*)$/s.exec(line) ?? [];
-      if (name === "data") fields.data.push(value);
-      else if (name) fields[name] = value;
+      const before = name === "data" && fields.has(name) ? `${fields.get(name)}\n` : "";
+      if (name) fields.set(name, before + value);
     }
-    if (fields.id) this.lastEventId = fields.id;
-    if (!fields.data.length) return undefined;
+    this.lastEventId = fields.get("id") ?? this.lastEventId;
+    if (!fields.has("data")) return undefined;
     this.failures = 0;
-    const detail = JSON.parse(fields.data.join("\n"));
-    this.#fire(fields.event || "chunk", detail);
-    if (!fields.event) this.#fireTexts(detail);
-    return fields.event === "end" ? detail : undefined;
+    const detail = JSON.parse(fields.get("data"));
+    const event = fields.get("event") ?? "chunk";
+    this.#fire(event, detail);
+    if (event === "chunk") this.#fireTexts(detail);
+    return event === "end" ? detail : undefined;
   }
 
-  #fireTexts(chunk) {
+  #fireTexts(/** @type {any} */ chunk) {
     const parts = chunk.candidates?.[0]?.content?.parts ?? [];
     for (const part of parts) {
       if (part.text) this.#fire(part.thought ? "thoughts" : "text", part.text);
     }
   }
 
+  /** A create that was refused is not tried again. @param {unknown} error */
   #mayRetry(error) {
     this.failures += 1;
     if (this.failures > (this.options.retries ?? 10)) return false;
-    return !(error instanceof Refused) || error.passing;
+    return !(error instanceof Refused) || (error.passing && this.#isAttached());
   }
 
-  async #pause(error) {
+  async #pause(/** @type {unknown} */ error) {
     const backoff = Math.min(FIRST_WAIT_MS * 2 ** (this.failures - 1), LONGEST_WAIT_MS);
-    const waitMs = Math.max(backoff * (0.5 + Math.random() / 2), error.waitMs ?? 0);
+    const asked = error instanceof Refused ? error.waitMs : 0;
+    const waitMs = Math.max(backoff * (0.5 + Math.random() / 2), asked);
     this.#fire("reconnect", { attempt: this.failures, waitMs });
     await new Promise((resolve) => setTimeout(resolve, waitMs));
   }
 
-  #giveUp(error) {
-    const cut = { code: "connection_lost", message: String(error.message ?? error) };
+  #giveUp(/** @type {unknown} */ error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const cut = { code: "connection_lost", message };
     this.#fire("error", error instanceof Refused ? error.failure : cut);
     return null;
   }
 
-  #fire(name, detail) {
+  #fire(/** @type {string} */ name, /** @type {unknown} */ detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
 
-/** Reads an answer that is no stream. A create that was refused is not tried again. */
-async function refusal(response, attached) {
-  const body = await response.json().catch(() => ({}));
-  const failure = {
-    code: body.code ?? `http_${response.status}`,
-    message: body.error ?? `The server answered ${response.status}.`,
-  };
-  const passing = attached && (response.status === 429 || response.status >= 500);
-  return new Refused(failure, passing, Number(response.headers.get("Retry-After") ?? 0) * 1000);
-}
-
-function cookie(name) {
+function cookie(/** @type {string} */ name) {
   const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
   return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
 }

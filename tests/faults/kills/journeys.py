@@ -39,7 +39,7 @@ def note_finished_in(path: str) -> None:
     generation_finished.connect(note, weak=False, dispatch_uid="note_finished")
 
 
-A_LEASE = timedelta(seconds=75)
+A_WHILE = timedelta(minutes=10)
 
 
 def past_due() -> None:
@@ -49,7 +49,7 @@ def past_due() -> None:
     waiting.update(next_check_at=now)
     sent = waiting.exclude(status__in=TERMINAL).exclude(submitted_at=None)
     sent.exclude(lease_until=None).update(lease_until=now)
-    sent.update(submitted_at=F("submitted_at") - A_LEASE)
+    sent.update(updated_at=F("updated_at") - A_WHILE)
 
 
 def work_through() -> None:

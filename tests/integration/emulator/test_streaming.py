@@ -50,10 +50,18 @@ class TestStream:
         assert [each["id"] for each in caller.get(COLLECTION).json] == [identity]
 
     def test_can_be_kept_off_the_list(self, emulator: Emulator, caller: Caller) -> None:
-        emulator.switches.set(stream_listed=False)
+        emulator.switches.set(stream_listed="never")
         caller.post(STREAM, body=request_with())
         assert caller.get(COLLECTION).json == []
         assert caller.detail(emulator.generations[0].id).status == 404
+
+    def test_may_be_listed_only_once_it_has_ended(self, emulator: Emulator, caller: Caller) -> None:
+        emulator.switches.set(stream_listed="at_end", stuck=True)
+        caller.post(STREAM, body=request_with())
+        assert caller.get(COLLECTION).json == []
+        [generation] = emulator.generations
+        assert emulator.finish(generation.id)
+        assert [each["status"] for each in caller.get(COLLECTION).json] == ["done"]
 
     def test_ignores_sync_and_webhook_url(self, emulator: Emulator, caller: Caller) -> None:
         body = request_with(sync=True, webhook_url="http://127.0.0.1:1/")

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from creatify_textgen import lifecycle
 from creatify_textgen.exceptions import TransitionError
-from creatify_textgen.lifecycle import Arrival, Checkpoint, Outcome, claims
+from creatify_textgen.lifecycle import Arrival, Outcome, claims
 from creatify_textgen.models import Generation
 from creatify_textgen.states import Cause, Status
 from tests.factories import NOW, make_generation
@@ -241,10 +241,17 @@ class TestDelivery:
             _deliver(row)
 
 
+def progress(text: str, thoughts: str = "") -> Outcome:
+    return Outcome(response_text=text, response_thoughts=thoughts, partial=True)
+
+
+SO_FAR = progress("so far")
+
+
 class TestCheckpoints:
     def test_saves_the_text_so_far_and_says_it_is_partial(self) -> None:
         row = make_generation(status=Status.RUNNING)
-        lifecycle.save_checkpoints({row.pk: Checkpoint("so far")}, now=NOW, next_check_at=HOLD)
+        lifecycle.save_checkpoints({row.pk: SO_FAR}, now=NOW, next_check_at=HOLD)
         row.refresh_from_db()
         assert (row.content.response_text, row.partial, row.next_check_at) == (
             "so far",
@@ -255,7 +262,7 @@ class TestCheckpoints:
     def test_saves_each_stream_its_own(self) -> None:
         rows = [make_generation(status=Status.RUNNING) for _ in range(2)]
         bystander = make_generation(status=Status.RUNNING)
-        checkpoints = {row.pk: Checkpoint(f"text {row.pk}", f"why {row.pk}") for row in rows}
+        checkpoints = {row.pk: progress(f"text {row.pk}", f"why {row.pk}") for row in rows}
         lifecycle.save_checkpoints(checkpoints, now=NOW, next_check_at=HOLD)
         for row in rows:
             row.refresh_from_db()
@@ -267,10 +274,17 @@ class TestCheckpoints:
         assert (bystander.partial, bystander.content.response_text) == (False, "")
         assert bystander.next_check_at != HOLD
 
+    @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.PENDING, Status.SUBMITTING])
+    def test_saves_what_is_heard_of_a_row_that_was_doubted(self, status: str) -> None:
+        row = make_generation(status=status, checks=3)
+        lifecycle.save_checkpoints({row.pk: SO_FAR}, now=NOW, next_check_at=HOLD)
+        row.refresh_from_db()
+        assert (row.content.response_text, row.checks, row.updated_at) == ("so far", 0, NOW)
+
     def test_saves_none_of_what_has_moved_on_beside_what_has_not(self) -> None:
         running = make_generation(status=Status.RUNNING)
         ended = make_generation(status=Status.DONE, content={"response_text": "all of it"})
-        checkpoints = {row.pk: Checkpoint("so far") for row in (running, ended)}
+        checkpoints = {row.pk: SO_FAR for row in (running, ended)}
         lifecycle.save_checkpoints(checkpoints, now=NOW, next_check_at=HOLD)
         ended.refresh_from_db()
         assert ended.content.response_text == "all of it"
@@ -280,7 +294,7 @@ class TestCheckpoints:
         lifecycle.mark_done(
             row.pk, cause=Cause.STREAM, now=NOW, outcome=Outcome(response_text="all of it")
         )
-        lifecycle.save_checkpoints({row.pk: Checkpoint("so far")}, now=NOW, next_check_at=HOLD)
+        lifecycle.save_checkpoints({row.pk: SO_FAR}, now=NOW, next_check_at=HOLD)
         row.refresh_from_db()
         assert (row.content.response_text, row.partial) == ("all of it", False)
 

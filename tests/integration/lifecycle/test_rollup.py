@@ -136,11 +136,24 @@ class TestCorrection:
         assert not lifecycle.correct_credits(row, Decimal(7))
         assert Generation.objects.get().credits_used == Decimal(3)
 
-    def test_of_a_day_whose_sums_were_pruned_begins_them_anew(self) -> None:
-        row = self.make_done("0.5")
+    def test_finds_the_day_of_an_owner_who_is_no_more(self) -> None:
+        ada, bob = User.objects.create_user("ada"), User.objects.create_user("bob")
+        finish(make_pending(owner=bob), credits_used="1")
+        finish(row := make_pending(owner=ada))
+        ada.delete()
+        bob.delete()
+        row.refresh_from_db()
+        assert lifecycle.correct_credits(row, Decimal("0.5"))
+        assert sorted(sums()) == [(1, Decimal("0.5"), 0), (1, Decimal(1), 0)]
+
+    @pytest.mark.parametrize(("before", "more"), [("0.5", "0.25"), (None, "0.75")])
+    def test_of_a_day_whose_sums_were_pruned_begins_them_anew(
+        self, before: str | None, more: str
+    ) -> None:
+        row = self.make_done(before)
         UsageDay.objects.all().delete()
         lifecycle.correct_credits(row, Decimal("0.75"))
-        assert sums() == [(0, Decimal("0.25"), 0)]
+        assert sums() == [(0, Decimal(more), 0)]
 
     def test_of_an_open_row_leaves_the_sums_alone(self) -> None:
         row = make_pending(credits_used=Decimal(1))

@@ -9,8 +9,6 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from celery import Celery
-from celery.contrib.testing.worker import start_worker
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -29,12 +27,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     # A worker on memory:// looks once a second.
     monkeypatch.setattr("creatify_textgen.management.examination.SECONDS", 2)
-
-
-@pytest.fixture
-def worker(host_celery: Celery) -> Iterator[None]:
-    with start_worker(host_celery, pool="solo", perform_ping_check=False):
-        yield
 
 
 def diagnose(name: str) -> list[Finding]:
@@ -60,7 +52,7 @@ def change(settings: Any, **values: Any) -> None:
 
 class TestReport:
     def test_is_well_where_all_is(
-        self, remote: Emulator, settings: Any, live_server: Any, worker: None
+        self, remote: Emulator, settings: Any, live_server: Any, host_worker: None
     ) -> None:
         change(settings, WEBHOOK_BASE_URL=live_server.url)
         code, told = run()
@@ -179,7 +171,7 @@ class TestWorkers:
         [finding] = diagnose("workers")
         assert (finding.status, finding.message) == ("failed", "No worker answered.")
 
-    def test_fail_where_none_takes_from_our_queue(self, settings: Any, worker: None) -> None:
+    def test_fail_where_none_takes_from_our_queue(self, settings: Any, host_worker: None) -> None:
         change(settings, CELERY_QUEUE="short", STREAM_QUEUE="streams")
         failed = [finding for finding in diagnose("workers") if finding.status == "failed"]
         # Streams in memory need no worker.

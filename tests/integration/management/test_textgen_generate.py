@@ -15,9 +15,10 @@ from django.core.management import CommandError, call_command
 from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation
-from creatify_textgen.services.streaming import GenerationStream
+from creatify_textgen.services.streaming import GenerationStream, sessions
 from creatify_textgen.states import Mode, Status
 from tests.architecture.source import ROOT
+from tests.faults.processes import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -143,6 +144,7 @@ class TestStream:
         self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def interrupt(self: GenerationStream) -> Any:
+            wait_until(lambda: remote.counters["creates"] == 1)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
@@ -155,6 +157,23 @@ class TestStream:
             pass
         generation.refresh_from_db()
         assert generation.status == Status.DONE
+
+    def test_sends_nothing_after_ctrl_c(
+        self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The pump is a thread here, and ends with the process."""
+
+        def interrupt(self: GenerationStream) -> Any:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(sessions.enqueue, "stream", lambda generation_id: None)
+        monkeypatch.setattr(GenerationStream, "__iter__", interrupt)
+        outcome = generate("Hello", "--stream")
+        generation = Generation.objects.get()
+        assert (outcome.code, generation.status) == (130, Status.CANCELLED)
+        assert "Nothing was sent" in outcome.error
+        assert "--attach" not in outcome.error
+        assert remote.counters["creates"] == 0
 
 
 class TestAttach:
@@ -178,6 +197,20 @@ class TestAttach:
         outcome = generate("--attach", str(Generation.objects.get().pk), "--after", "later")
         assert outcome.code == 1
         assert "after:" in outcome.error
+
+    def test_takes_nothing_back_that_another_process_began(
+        self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(self: GenerationStream) -> Any:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(sessions.enqueue, "stream", lambda generation_id: None)
+        generation = services.begin_stream("Hello")
+        monkeypatch.setattr(GenerationStream, "__iter__", interrupt)
+        outcome = generate("--attach", str(generation.pk))
+        generation.refresh_from_db()
+        assert (outcome.code, generation.status) == (130, Status.QUEUED)
+        assert "The generation goes on. Attach again" in outcome.error
 
 
 class TestAsync:

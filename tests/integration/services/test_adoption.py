@@ -12,18 +12,14 @@ import pytest
 
 from creatify_textgen import lifecycle
 from creatify_textgen.exceptions import TransitionError
-from creatify_textgen.models import Generation
+from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.models import Generation, UsageDay
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.services import adoption
-from creatify_textgen.services.adoption import (
-    EARLIER,
-    LATER,
-    adopt_from,
-    read_candidates,
-    settle_lost,
-)
+from creatify_textgen.services.adoption import adopt_from, read_candidates, settle_lost
 from creatify_textgen.services.intake import fingerprint
-from creatify_textgen.states import Mode, Status
+from creatify_textgen.services.matching import EARLIER, LATER, sent_at
+from creatify_textgen.states import Cause, Mode, Status
 from tests.factories import HELLO, NOW, make_generation
 from tests.faults.remote_double import RemoteDouble
 
@@ -202,6 +198,189 @@ class TestAdoption:
         assert (adopt_from([row], [remote], now=NOW) == []) is fits
 
 
+class TestPartOfAnAnswer:
+    """Of two equal prompts the answers differ: a reader has heard the beginning of one."""
+
+    def adopt(self, text: str, **told: Any) -> Generation:
+        content = {"response_text": text}
+        row = lost(mode=Mode.STREAM, status=Status.RUNNING, content=content, partial=True)
+        adopt_from([row], [listed(**told)], now=NOW)
+        return fresh(row)
+
+    @pytest.mark.parametrize(
+        ("ours", "theirs", "fits"),
+        [
+            ("It was a", "It was a dark night.", True),
+            ("It was a", "Once upon a time", False),
+            ("It was a dark night.", "It was a", False),
+            ("", "Once upon a time", True),
+            ("\n\nIt was", "It was a dark night.", True),
+            ("It was ", "It was a dark night.", True),
+        ],
+        ids=["begins it", "another", "shorter", "none heard", "trimmed", "ends in a space"],
+    )
+    def test_must_begin_the_whole(self, ours: str, theirs: str, *, fits: bool) -> None:
+        row = self.adopt(ours, response_text=theirs)
+        assert (row.remote_id is not None) is fits
+
+    def test_chooses_among_equals(self) -> None:
+        content = {"response_text": "It was"}
+        row = lost(mode=Mode.STREAM, status=Status.RUNNING, content=content)
+        remotes = [
+            listed(id="nearest", response_text="Once upon a time"),
+            listed(id="ours", response_text="It was a", created_at=NOW + SECOND),
+        ]
+        assert adopt_from([row], remotes, now=NOW) == []
+        assert fresh(row).remote_id == "ours"
+
+    def test_is_no_answer_where_the_remote_tells_none(self) -> None:
+        """Only the cost is known then, and nobody is told that this text is the whole."""
+        row = self.adopt("It was a", response_text="", credits_used=Decimal("0.5"))
+        assert (row.status, row.error_code) == ("failed", "stream_interrupted")
+        assert (row.remote_id is not None, row.credits_used) == (True, Decimal("0.5"))
+        assert (row.content.response_text, row.partial) == ("It was a", True)
+
+    @pytest.mark.parametrize("told", ["", "It", "It was a dark"])
+    def test_is_kept_where_the_generation_failed(self, told: str) -> None:
+        row = self.adopt(
+            "It was a", status="failed", failed_reason="overloaded", response_text=told
+        )
+        assert (row.status, row.error_code, row.partial) == ("failed", "remote_failed", True)
+        assert row.content.response_text == "It was a"
+        assert row.content.failed_reason == "overloaded"
+
+    @pytest.mark.parametrize(
+        ("ours", "theirs", "whole"),
+        [
+            ("\n\nHello", "Hello world", "\n\nHello world"),
+            ("\n\nHello ", "Hello world", "\n\nHello world"),
+            ("Hello\n\nthere", "Hello there you", "Hello\n\nthere you"),
+        ],
+    )
+    def test_keeps_readers_places_where_white_space_was_trimmed(
+        self, ours: str, theirs: str, whole: str
+    ) -> None:
+        assert self.adopt(ours, response_text=theirs).content.response_text == whole
+
+    @pytest.mark.parametrize("told", ["", "It"])
+    def test_is_waited_for_while_the_remote_tells_less(self, told: str) -> None:
+        """What is under way may be ours or another's; it is not absent, though."""
+        content = {"response_text": "It was a"}
+        row = lost(
+            mode=Mode.STREAM,
+            status=Status.RUNNING,
+            content=content,
+            partial=True,
+            checks=9,
+            updated_at=NOW - 600 * SECOND,
+        )
+        settle_lost([row], [listed(status="running", response_text=told)], now=NOW)
+        row = fresh(row)
+        assert (row.status, row.remote_id) == ("running", None)
+        assert row.next_check_at is not None
+        assert NOW < row.next_check_at < NOW + 120 * SECOND
+
+    def test_is_not_waited_for_where_another_thing_was_asked(self) -> None:
+        heard_at = NOW - 600 * SECOND
+        row = lost(mode=Mode.STREAM, status=Status.RUNNING, checks=9, updated_at=heard_at)
+        other = listed(status="running", messages=[{"role": "user", "content": "Goodbye"}])
+        settle_lost([row], [other], now=NOW)
+        assert fresh(row).status == "failed"
+
+    def test_gives_way_to_the_whole(self) -> None:
+        row = self.adopt("It was a", response_text="It was a dark night.")
+        assert (row.status, row.partial) == ("done", False)
+        assert row.content.response_text == "It was a dark night."
+
+    def test_keeps_calls_that_the_remote_does_not_tell(self) -> None:
+        calls = [{"name": "wave", "args": {}}]
+        content = {"response_text": "It was", "response_function_calls": calls}
+        row = lost(mode=Mode.STREAM, status=Status.RUNNING, content=content, partial=True)
+        assert adopt_from([row], [listed(response_text="It was a")], now=NOW) == []
+        assert fresh(row).content.response_function_calls == calls
+
+    def test_gives_way_to_calls_of_functions(self) -> None:
+        call = {"name": "wave", "args": {}}
+        row = self.adopt("", response_text="", response_function_calls=[call])
+        assert (row.status, row.partial) == ("done", False)
+        assert row.content.response_function_calls == [call]
+
+    def test_of_other_modes_is_no_matter(self) -> None:
+        row = lost(content={"response_text": "x"})
+        assert adopt_from([row], [listed(response_text="It was")], now=NOW) == []
+
+
+class TestGivenUp:
+    """A stream that failed, and that the remote lists afterwards."""
+
+    def give_up(self) -> Generation:
+        row = lost(mode=Mode.STREAM, status=Status.RUNNING, content={"response_text": "It was"})
+        outcome = Outcome(
+            error_code="stream_interrupted", failed_reason="It broke off.", partial=True
+        )
+        lifecycle.mark_failed(row.pk, cause=Cause.SWEEP, now=NOW, outcome=outcome)
+        return fresh(row)
+
+    def test_learns_its_cost_and_answer_and_stays_failed(self) -> None:
+        row = self.give_up()
+        remote = listed(id="r1", response_text="It was a", credits_used=Decimal("0.5"))
+        assert adopt_from([row], [remote], now=NOW) == []
+        row = fresh(row)
+        assert (row.status, row.error_code, row.partial) == ("failed", "stream_interrupted", False)
+        assert (row.remote_id, row.credits_used) == ("r1", Decimal("0.5"))
+        assert row.content.response_text == "It was a"
+        assert row.content.failed_reason == "It broke off."
+        event = row.events.last()
+        assert (event.status, event.cause) == ("failed", "reconcile")
+        assert event.detail == "found in the list after it was given up"
+
+    def test_counts_in_the_day_s_sums_once(self) -> None:
+        row = self.give_up()
+        remote = listed(response_text="It was a", credits_used=Decimal("0.5"))
+        assert adopt_from([fresh(row)], [remote], now=NOW) == []
+        assert adopt_from([fresh(row)], [remote], now=NOW) != []
+        usage = UsageDay.objects.get()
+        sums = (usage.generations, usage.credits_used, usage.credits_unknown)
+        assert sums == (1, Decimal("0.5"), 0)
+
+    @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.SUBMITTING, Status.RUNNING])
+    def test_takes_nothing_that_a_row_which_waits_may_want(self, status: str) -> None:
+        """Or a retry whose answer was lost would be taken for absent, and sent once more."""
+        row = self.give_up()
+        retry = lost(status=status, submitted_at=NOW + SECOND)
+        remote = listed(id="of the retry", credits_used=Decimal(1))
+        assert adopt_from([row], [remote], now=NOW) == [row]
+        assert adopt_from([row, retry], [remote], now=NOW) == [row]
+        assert (fresh(row).remote_id, fresh(retry).remote_id) == (None, "of the retry")
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"status": Status.QUEUED},
+            {"submitted_at": NOW + 3600 * SECOND},
+            {"account": "other"},
+            {"fingerprint": "1" * 64},
+            {"mode": Mode.STREAM, "content": {"response_text": "Once upon"}},
+        ],
+        ids=["not sent", "sent later", "of another account", "asked something else", "heard else"],
+    )
+    def test_is_not_held_up_by_rows_that_cannot_want_it(self, other: dict[str, Any]) -> None:
+        row = self.give_up()
+        lost(**other)
+        assert adopt_from([row], [listed(response_text="It was a")], now=NOW) == []
+
+    def test_waits_for_the_remote_s_own_end(self) -> None:
+        row = self.give_up()
+        assert adopt_from([row], [listed(status="running")], now=NOW) == [row]
+        assert fresh(row).remote_id is None
+
+    def test_leaves_another_row_its_id(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        make_generation(status=Status.DONE, remote_id="r1")
+        monkeypatch.setattr(adoption, "_not_adopted", lambda remotes: {PRINT: [*remotes]})
+        row = self.give_up()
+        assert adopt_from([row], [listed(id="r1", response_text="It was")], now=NOW) == [row]
+
+
 class TestAbsence:
     def settle(self, row: Generation) -> Generation:
         settle_lost([row], [], now=NOW)
@@ -242,21 +421,22 @@ class TestAbsence:
         assert row.events.get().cause == "reconcile"
 
     def test_of_a_stream_is_looked_at_once_more(self) -> None:
-        row = self.settle(lost(mode=Mode.STREAM, checks=1, submitted_at=NOW - 600 * SECOND))
+        row = self.settle(lost(mode=Mode.STREAM, checks=1, updated_at=NOW - 600 * SECOND))
         assert row.status == "unconfirmed"
         assert NOW + 2 * SECOND < row.next_check_at < NOW + 4 * SECOND
         assert not row.events.exists()
 
-    @pytest.mark.parametrize(("seconds", "status"), [(74, "unconfirmed"), (75, "failed")])
+    @pytest.mark.parametrize(("seconds", "status"), [(299, "unconfirmed"), (300, "failed")])
     def test_of_a_stream_proves_nothing_while_it_may_go_on(self, seconds: int, status: str) -> None:
-        sent_at = NOW - seconds * SECOND
-        row = self.settle(lost(mode=Mode.STREAM, checks=9, submitted_at=sent_at))
+        """Counted from its last sign of life, however long ago it was sent."""
+        ago = {"submitted_at": NOW - 600 * SECOND, "updated_at": NOW - seconds * SECOND}
+        row = self.settle(lost(mode=Mode.STREAM, checks=9, **ago))
         assert row.status == status
 
     def test_of_a_stream_twice_fails_it_with_its_part_of_the_text(self) -> None:
-        sent_at = NOW - 600 * SECOND
+        heard_at = NOW - 600 * SECOND
         content = {"response_text": "so far"}
-        row = lost(mode=Mode.STREAM, checks=2, submitted_at=sent_at, content=content)
+        row = lost(mode=Mode.STREAM, checks=2, updated_at=heard_at, content=content, partial=True)
         row = self.settle(row)
         assert (row.status, row.error_code, row.partial) == ("failed", "stream_interrupted", True)
         assert row.credits_used is None
@@ -276,9 +456,9 @@ class TestAbsence:
 class TestSentAt:
     def test_is_in_utc(self) -> None:
         row = Generation(submitted_at=NOW.astimezone(ZoneInfo("Asia/Tokyo")))
-        assert adoption._sent_at(row).tzinfo is UTC
+        assert sent_at(row).tzinfo is UTC
 
     def test_of_a_site_without_time_zones_is_in_its_own(self, settings: Any) -> None:
         settings.TIME_ZONE = "Asia/Tokyo"
         row = Generation(submitted_at=datetime(2026, 11, 22, 21))  # noqa: DTZ001
-        assert adoption._sent_at(row) == NOW
+        assert sent_at(row) == NOW

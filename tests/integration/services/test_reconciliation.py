@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -10,13 +11,15 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from creatify_textgen import services
+from creatify_textgen import services, tasks
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RemoteError
 from creatify_textgen.models import Generation, UsageDay
 from creatify_textgen.states import Status
+from tests.factories import let_time_pass
+from tests.faults.processes import wait_until
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def sent(prompt: str = "Say hello") -> Generation:
@@ -89,6 +92,76 @@ class TestFix:
         generation.refresh_from_db()
         assert (report.adopted.count, report.remote_only.count) == (1, 0)
         assert generation.remote_id == remote.generations[0].id
+
+
+class TestStreamGivenUp:
+    """Cut off, absent from the list for minutes, failed, and listed only after that."""
+
+    @pytest.fixture
+    def given_up(self, remote: Emulator) -> Generation:
+        remote.switches.set(stream_fault="cut_mid_event", stream_listed="at_end", stuck=True)
+        with services.stream("Tell me of the sea.") as session:
+            list(session)
+        generation = session.generation
+        services.sweep()
+        assert not Generation.objects.get().is_final
+        for _ in range(2):
+            let_time_pass(generation.pk)
+            services.sweep()
+        generation.refresh_from_db()
+        assert (generation.status, generation.credits_used) == ("failed", None)
+        remote.finish(remote.generations[0].id)
+        return generation
+
+    def test_is_told(self, given_up: Generation) -> None:
+        assert services.reconcile().adopted.examples == [str(given_up.pk)]
+        given_up.refresh_from_db()
+        assert given_up.credits_used is None
+
+    def test_learns_its_cost_and_its_answer(self, given_up: Generation, remote: Emulator) -> None:
+        assert services.reconcile(fix=True).fixed == 1
+        row = Generation.objects.select_related("content").get()
+        [generation] = remote.generations
+        assert (row.status, row.remote_id, row.partial) == ("failed", generation.id, False)
+        assert float(row.credits_used or 0) == generation.credits_used
+        assert row.content.response_text == generation.response_text
+        assert UsageDay.objects.get().credits_unknown == 0
+        assert services.reconcile().is_clean
+
+    def test_leaves_a_living_pump_alone(self, remote: Emulator) -> None:
+        """Whatever the list says of an equal prompt; the pump has the receipt in a moment."""
+        services.generate("Tell me of the sea.")
+        Generation.objects.all().delete()
+        remote.switches.set(chunk_count=6, chunk_interval=0.05)
+        with services.stream("Tell me of the sea.") as session:
+            next(session)
+            wait_until(lambda: Generation.objects.get().status == "running")
+            assert services.reconcile(fix=True).adopted.count == 0
+            list(session)
+        row = Generation.objects.get()
+        assert (row.status, row.remote_id) == ("done", remote.generations[-1].id)
+
+    def test_may_have_been_blocked(self, remote: Emulator) -> None:
+        """What we heard ourselves is why it failed, and no difference from the remote's word."""
+        remote.switches.set(stream_content="safety")
+        with services.stream("Tell me of the sea.") as session:
+            list(session)
+        assert session.generation.error_code == "blocked"
+        assert services.reconcile().is_clean
+
+
+class TestTask:
+    def test_says_in_the_log_what_it_found(
+        self, remote: Emulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        services.generate("Say hello")
+        caplog.set_level(logging.WARNING, logger=tasks.__name__)
+        tasks.reconcile(fix=True)
+        Generation.objects.all().delete()
+        tasks.reconcile(fix=True)
+        told = [record.message for record in caplog.records if record.name == tasks.__name__]
+        [line] = told
+        assert "remote_only: 1" in line
 
 
 class TestCommand:

@@ -10,15 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
+from django.utils import timezone
 
-from creatify_textgen import enqueue, services
+from creatify_textgen import enqueue, lifecycle, services
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.hub import get_hub
+from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.models import Generation
 from creatify_textgen.services.sending import Send
 from creatify_textgen.services.streaming import pump, taking_up
-from creatify_textgen.states import Status
+from creatify_textgen.states import Cause, Status
 from tests.integration.remote.server import Connection, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,23 +96,85 @@ class TestFrames:
         assert session.generation.status == Status.DONE
 
 
+class TestSweep:
+    def test_that_gave_the_stream_up_costs_neither_receipt_nor_text(
+        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def mark_late(generation_id: uuid.UUID, **options: Any) -> bool:
+            outcome = Outcome(error_code="stream_interrupted", failed_reason="Given up.")
+            now = timezone.now()
+            lifecycle.mark_failed(generation_id, cause=Cause.SWEEP, now=now, outcome=outcome)
+            return mark_done(generation_id, **options)
+
+        mark_done = pump.lifecycle.mark_done
+        monkeypatch.setattr(pump.lifecycle, "mark_done", mark_late)
+        services.pump_stream(queued.pk)
+        row = Generation.objects.select_related("content").get()
+        [generation] = remote.generations
+        assert (row.status, row.error_code, row.partial) == ("failed", "stream_interrupted", False)
+        assert (row.remote_id, row.content.failed_reason) == (generation.id, "Given up.")
+        assert row.content.response_text == generation.response_text
+        assert float(row.credits_used or 0) == generation.credits_used
+        assert row.finish_reason == "STOP"
+
+    def test_finds_no_fault_in_a_living_pump(self, remote: Emulator) -> None:
+        """Even where the remote lists no stream before its end and an operator keeps asking."""
+        remote.switches.set(stream_listed="at_end", chunk_count=6, chunk_interval=0.05)
+        with services.stream("Tell me of the sea.") as session:
+            for _ in session:
+                assert services.refresh(session.generation).status in ("submitting", "running")
+        assert remote.counters["lists"] == 0
+        assert session.generation.status == "done"
+
+
+def fail_before_the_end(failures: list[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the writing of an end raise these first; nobody waits in between."""
+
+    def mark_late(*arguments: Any, **options: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return mark_done(*arguments, **options)
+
+    mark_done = pump.lifecycle.mark_done
+    monkeypatch.setattr(pump.lifecycle, "mark_done", mark_late)
+    monkeypatch.setattr(pump, "END_PAUSES", (0, 0))
+
+
 class TestDatabase:
     def test_that_is_away_at_the_end_is_waited_for(
         self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        failures = [OperationalError("gone"), InterfaceError("closed")]
-
-        def mark_late(*arguments: Any, **options: Any) -> bool:
-            if failures:
-                raise failures.pop()
-            return mark_done(*arguments, **options)
-
-        mark_done = pump.lifecycle.mark_done
-        monkeypatch.setattr(pump.lifecycle, "mark_done", mark_late)
-        monkeypatch.setattr(pump, "END_PAUSES", (0, 0))
+        failures: list[Exception] = [OperationalError("gone"), InterfaceError("closed")]
+        fail_before_the_end(failures, monkeypatch)
         services.pump_stream(queued.pk)
         queued.refresh_from_db()
         assert (queued.status, failures) == (Status.DONE, [])
         assert queued.credits_used is not None
         assert told(queued.pk)[-1]["status"] == "done"
         assert remote.counters["creates"] == 1
+
+    def test_that_comes_back_late_is_told_everything(
+        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failures: list[Exception] = [OperationalError("gone")] * 3
+        fail_before_the_end(failures, monkeypatch)
+        services.pump_stream(queued.pk)
+        row = Generation.objects.select_related("content").get()
+        assert (row.status, row.partial) == (Status.DONE, False)
+        assert row.content.response_text == remote.generations[0].response_text
+
+    def test_that_refuses_the_answer_is_told_the_cost(
+        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def mark_short(generation_id: uuid.UUID, *, outcome: Outcome, **options: Any) -> bool:
+            if outcome.response_text:
+                raise DataError("too long")
+            return mark_done(generation_id, outcome=outcome, **options)
+
+        mark_done = pump.lifecycle.mark_done
+        monkeypatch.setattr(pump.lifecycle, "mark_done", mark_short)
+        services.pump_stream(queued.pk)
+        queued.refresh_from_db()
+        assert (queued.status, queued.partial) == (Status.DONE, True)
+        assert queued.remote_id == remote.generations[0].id
+        assert queued.credits_used is not None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 import pytest
 import requests
+from django.db import connection
 
 from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation
 from tests.deployment import Deployment, Web
 from tests.event_streams import ServerEvent, read_events, text_of
+from tests.factories import let_time_pass
 from tests.faults.processes import wait_until
 
 pytestmark = [
@@ -32,24 +33,15 @@ AWAY_FRAMES = 4
 """Frames that come while a reader is away."""
 
 
-@pytest.fixture(scope="module")
-def running(
-    django_db_setup: None,
-    creatify_emulator_server: Emulator,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("deployment")
-    with Deployment(folder, remote_url=creatify_emulator_server.url) as deployment:
-        yield deployment
-
-
 @pytest.fixture
-def deployment(running: Deployment, creatify_emulator: Emulator, settings: Any) -> Deployment:
+def deployment(
+    running_deployment: Deployment, creatify_emulator: Emulator, settings: Any
+) -> Deployment:
     """Return a site in which everything runs, and a remote that takes its time."""
-    running.make_whole()
-    settings.CREATIFY_TEXTGEN = running.configuration()
+    running_deployment.make_whole()
+    settings.CREATIFY_TEXTGEN = running_deployment.configuration()
     creatify_emulator.switches.set(chunk_count=CHUNKS, chunk_interval=0.05)
-    return running
+    return running_deployment
 
 
 class Reader:
@@ -110,17 +102,11 @@ def row_of(reader: Reader) -> Generation:
     return Generation.objects.select_related("content").get(pk=reader.generation_id)
 
 
-A_LEASE = timedelta(seconds=75)
-
-
 def settle(reader: Reader) -> Generation:
     """Sweep as often as it takes, as if the time for it had come, and return the row."""
 
     def is_final() -> bool:
-        row = row_of(reader)
-        Generation.objects.filter(pk=row.pk, finished_at=None).update(
-            next_check_at=row.created_at, submitted_at=row.created_at - A_LEASE
-        )
+        let_time_pass(reader.generation_id)
         services.sweep()
         return row_of(reader).is_final
 
@@ -162,17 +148,30 @@ class TestReader:
         assert_whole(reader, row_of(reader), creatify_emulator)
 
     def test_goes_on_after_five_seconds_away(
-        self, deployment: Deployment, reader: Reader, creatify_emulator: Emulator
+        self, deployment: Deployment, session_cookie: dict[str, str], creatify_emulator: Emulator
     ) -> None:
-        """By the wall clock, once: the others wait for frames instead."""
-        creatify_emulator.switches.set(chunk_interval=8 / CHUNKS)
+        """By the wall clock, a reader for each frame at once; others wait for frames instead."""
+        creatify_emulator.switches.set(chunk_interval=12 / CHUNKS)
         first, second = deployment.webs
-        reader.create(first, frames=2)
-        time.sleep(5)
-        assert not row_of(reader).is_final
-        reader.attach(second)
-        assert reader.has_ended
-        assert_whole(reader, row_of(reader), creatify_emulator)
+
+        def read(cut_after: int) -> tuple[Reader, bool]:
+            reader = Reader(session_cookie)
+            reader.create(first, frames=cut_after)
+            time.sleep(5)
+            was_under_way = not row_of(reader).is_final
+            reader.attach(second)
+            connection.close()
+            return reader, was_under_way
+
+        with ThreadPoolExecutor(CHUNKS) as readers:
+            read_by_all = list(readers.map(read, range(1, CHUNKS + 1)))
+        texts = {remote.id: remote.response_text for remote in creatify_emulator.generations}
+        for reader, _ in read_by_all:
+            row = row_of(reader)
+            assert reader.has_ended
+            assert text_of(reader.events) == row.content.response_text == texts.pop(row.remote_id)
+        assert [was_under_way for _, was_under_way in read_by_all[:4]] == [True] * 4
+        assert creatify_emulator.counters["creates"] == CHUNKS
 
     @pytest.mark.parametrize("cut_after", range(1, CHUNKS + 1))
     def test_goes_on_after_the_frames_expired(
@@ -186,6 +185,25 @@ class TestReader:
         deployment.redis.client.delete(key)
         reader.attach(second)
         assert_whole(reader, row_of(reader), creatify_emulator)
+
+    @pytest.mark.parametrize("cut_after", range(1, CHUNKS + 1))
+    def test_goes_from_a_coroutine_to_a_thread_and_back(
+        self, deployment: Deployment, reader: Reader, creatify_emulator: Emulator, cut_after: int
+    ) -> None:
+        """One node under ASGI and one under WSGI: the same frames, the same ids."""
+        asgi, wsgi = deployment.webs[0], deployment.threaded_web
+        wsgi.begin()
+        wsgi.wait()
+        reader.create(asgi, frames=cut_after)
+        reader.attach(wsgi, frames=2)
+        if not reader.has_ended:
+            reader.attach(asgi)
+        assert_whole(reader, row_of(reader), creatify_emulator)
+        other = Reader(dict(reader._cookies))
+        other.create(wsgi, frames=cut_after)
+        other.attach(asgi)
+        assert other.has_ended
+        assert text_of(other.events) == row_of(other).content.response_text
 
     def test_changes_nodes_after_every_frame(
         self, deployment: Deployment, reader: Reader, creatify_emulator: Emulator
@@ -245,8 +263,9 @@ class TestWorker:
     def test_whose_stream_the_remote_does_not_list_says_that_the_cost_is_unknown(
         self, deployment: Deployment, reader: Reader, creatify_emulator: Emulator
     ) -> None:
-        creatify_emulator.switches.set(stream_listed=False)
+        creatify_emulator.switches.set(stream_listed="never", chunk_interval=0.3)
         reader.create(deployment.webs[0], frames=CUT_AFTER)
+        wait_until(lambda: bool(row_of(reader).content.response_text))
         deployment.worker.kill()
         row = settle(reader)
         reader.attach(deployment.webs[1])
@@ -267,7 +286,7 @@ def restart(deployment: Deployment) -> None:
 
 class TestRedis:
     @pytest.mark.parametrize("happening", [forget, restart])
-    @pytest.mark.parametrize("frames", [1, CUT_AFTER, CHUNKS - 1])
+    @pytest.mark.parametrize("frames", range(1, CHUNKS))
     def test_that_forgets_everything_tears_no_hole(
         self,
         deployment: Deployment,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import logging
+import time
 import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,8 +15,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from creatify_textgen.exceptions import StreamError
-from creatify_textgen.remote.sse import MAX_EVENT_LINES, Event, read_events, read_lines
+from creatify_textgen.remote.sse import (
+    DEFAULT_EVENT_CAP,
+    MAX_EVENT_LINES,
+    Event,
+    read_events,
+    read_lines,
+)
 
+CHUNKS = [
+    json.dumps(
+        {
+            "candidates": [
+                {
+                    "content": {"role": "model", "parts": [{"text": text, **more}]},
+                    "index": 0,
+                    "citationMetadata": {"citations": [{"startIndex": at, "uri": "https://x.y"}]},
+                }
+            ],
+            "usageMetadata": {"promptTokenCount": 9, "totalTokenCount": 9 + at},
+            "modelVersion": "gemini-2.5-flash",
+            "responseId": "9bHIaJqzGqOpz7IPqYuZ8Ag",
+        },
+        ensure_ascii=at % 2 == 0,
+    )
+    for at, (text, more) in enumerate(
+        [
+            (
+                "Thinking of data: and of\n\nblank lines. " * 4,
+                {"thought": True},
+            ),
+            ("Grüße \u2028 \U0001f600", {}),
+            ("event: end\r\nid: 7", {"thoughtSignature": "ZW11bGF0ZWQ="}),
+            ("{", {}),
+            (": ping \ufeff", {}),
+        ]
+    )
+]
+"""As Gemini writes them; with the other events they make two kilobytes."""
 STREAM = (
     ": ping - 2026-11-22\n\n"
     'data: {"candidates":[{"content":{"parts":[{"text":"Grüße \u2028 \U0001f600"}]}}]}\n\n'
@@ -22,8 +61,7 @@ STREAM = (
     'event: error\ndata: {"error":{"code":503}}\n\n'
     "unknown: field\n\n"
     '{\n  "error": {"code": 500}\n}\n\n'
-    "data\n\n"
-    "data: [DONE]\n\n"
+    "data\n\n" + "".join(f"data: {chunk}\n\n" for chunk in CHUNKS) + "data: [DONE]\n\n"
 )
 STREAM_EVENTS = [
     Event('{"candidates":[{"content":{"parts":[{"text":"Grüße \u2028 \U0001f600"}]}}]}'),
@@ -32,6 +70,7 @@ STREAM_EVENTS = [
     Event('{"error":{"code":503}}', name="error"),
     Event('{\n  "error": {"code": 500}\n}', bare=True),
     Event(""),
+    *map(Event, CHUNKS),
     Event("[DONE]"),
 ]
 LINE_ENDINGS = {"lf": ["\n"], "crlf": ["\r\n"], "cr": ["\r"], "mixed": ["\n", "\r\n", "\r"]}
@@ -57,6 +96,7 @@ class TestFraming:
     @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
     def test_reads_the_same_events_at_every_split(self, endings: list[str], mark: bytes) -> None:
         stream = mark + with_line_endings(STREAM, endings)
+        assert len(stream) >= 2048
 
         for cut in range(len(stream) + 1):
             assert events_of(stream[:cut], stream[cut:]) == STREAM_EVENTS, cut
@@ -130,6 +170,13 @@ class TestFraming:
         assert "secret" not in caplog.text
 
 
+BLOCK = b"x" * 65536
+
+
+def blocks_of(stream: bytes) -> Iterator[bytes]:
+    return (stream[at : at + len(BLOCK)] for at in range(0, len(stream), len(BLOCK)))
+
+
 class TestBounds:
     def test_refuses_an_event_above_the_cap(self) -> None:
         with pytest.raises(StreamError) as caught:
@@ -155,22 +202,56 @@ class TestBounds:
 
         assert caught.value.code == "stream_limit"
 
-    def test_refuses_a_huge_event_within_three_times_the_cap(self) -> None:
-        cap = 1024 * 1024
-        block = b"x" * 65536
+    @pytest.mark.parametrize("below", [0, 1, 2**20, DEFAULT_EVENT_CAP - 2**10])
+    @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b""], ids=["lf", "crlf", "cut"])
+    def test_takes_an_event_up_to_the_cap(self, below: int, end: bytes) -> None:
+        text = b"x" * (DEFAULT_EVENT_CAP - below - len(b"data: "))
+
+        [event] = read_events(blocks_of(b"data: " + text + end))
+
+        assert event == Event(text.decode(), complete=bool(end))
+
+    @pytest.mark.parametrize("end", [b"\n\n", b""], ids=["complete", "cut"])
+    def test_takes_no_byte_more(self, end: bytes) -> None:
+        text = b"x" * (DEFAULT_EVENT_CAP + 1 - len(b"data: "))
+
+        with pytest.raises(StreamError) as caught:
+            list(read_events(blocks_of(b"data: " + text + end)))
+
+        assert caught.value.code == "stream_limit"
+
+    def test_takes_an_event_of_many_lines_up_to_the_cap(self) -> None:
+        lines = [b"x" * 505] * (DEFAULT_EVENT_CAP // 512)
+        frame = b"\n".join(b"data: " + line for line in lines)
+
+        [event] = read_events(blocks_of(frame + b"\n\n"))
+
+        assert event == Event(b"\n".join(lines).decode())
+
+    def test_refuses_64_mib_in_time_and_within_three_times_the_cap(self) -> None:
+        taken = 0
 
         def blocks() -> Iterator[bytes]:
+            nonlocal taken
             yield b"data: "
-            for _ in range(64):
-                yield bytes(bytearray(block))
+            for _ in range(64 * 2**20 // len(BLOCK)):
+                taken += len(BLOCK)
+                yield bytes(bytearray(BLOCK))
 
         tracemalloc.start()
+        began = time.thread_time()
         with pytest.raises(StreamError):
-            list(read_events(blocks(), cap=cap))
+            list(read_events(blocks()))
+        spent = time.thread_time() - began
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
 
-        assert peak < 3 * cap
+        assert peak < 3 * DEFAULT_EVENT_CAP
+        assert spent < 2
+        assert taken <= DEFAULT_EVENT_CAP + len(BLOCK)
+
+
+DATA_LINES = st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=20)
 
 
 class TestProperties:
@@ -191,14 +272,19 @@ class TestProperties:
         assert events_of(frame + b"\n\n") == list(read_lines(frame, complete=True))
 
     @given(
-        st.lists(st.text(max_size=20).filter(lambda text: not {"\n", "\r"} & set(text))),
+        st.lists(st.lists(DATA_LINES, min_size=1, max_size=4)),
+        st.lists(st.sampled_from(["\n", "\r\n", "\r"]), min_size=1, max_size=5),
+        st.lists(st.sampled_from(["", ": ping\n", "id: 1\n", "retry: 9\n", ": ping\n\n"])),
         st.lists(st.integers(0, 400), max_size=5),
     )
-    def test_loses_no_complete_event(self, texts: list[str], cuts: list[int]) -> None:
-        stream = "".join(f"data: {text}\n\n" for text in texts).encode("utf-8", "replace")
+    def test_loses_no_complete_event(
+        self, events: list[list[str]], endings: list[str], between: list[str], cuts: list[int]
+    ) -> None:
+        fillers = itertools.chain(between, itertools.repeat(""))
+        frames = ["\n".join(f"data: {line}" for line in lines) for lines in events]
+        text = "".join(f"{next(fillers)}{frame}\n\n" for frame in frames)
+        stream = with_line_endings(text, endings)
         at = [0, *sorted(cuts), len(stream)]
         blocks = [stream[a:b] for a, b in pairwise(at)]
 
-        assert [event.data for event in events_of(*blocks)] == [
-            text.encode("utf-8", "replace").decode() for text in texts
-        ]
+        assert events_of(*blocks) == [Event("\n".join(lines)) for lines in events]

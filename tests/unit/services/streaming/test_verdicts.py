@@ -103,6 +103,32 @@ class TestJudge:
         assert (verdict.status, verdict.code) == (Status.DONE, "")
         assert verdict.outcome.remote_id == "r-1"
 
+    @pytest.mark.parametrize(
+        "chunk",
+        [{"promptFeedback": {"blockReason": "SAFETY"}}, said("Ye", finishReason="SAFETY")],
+        ids=["the prompt", "the answer"],
+    )
+    def test_knows_a_block_without_a_receipt(self, chunk: dict[str, Any]) -> None:
+        verdict = judge(heard(chunk), error=StreamError("cut"))
+        assert (verdict.status, verdict.code) == (Status.FAILED, "blocked")
+        assert verdict.outcome.credits_used is None
+
+    def test_keeps_all_that_a_cut_stream_told(self) -> None:
+        call = {"name": "wave", "args": {"hand": "left"}}
+        counts = {"usageMetadata": {"totalTokenCount": 9}, "modelVersion": "m-2"}
+        calling = {"candidates": [{"content": {"parts": [{"functionCall": call}]}}]} | counts
+        ending = {"candidates": [{"finishReason": "STOP"}]}
+        outcome = judge(heard(calling, ending), error=StreamError("cut")).outcome
+        assert outcome.response_function_calls == [call]
+        assert (outcome.model_version, outcome.finish_reason) == ("m-2", "STOP")
+        assert outcome.usage is not None
+        assert outcome.usage["total_token_count"] == 9
+        assert outcome.partial
+
+    def test_calls_nothing_partial_where_nothing_was_said(self) -> None:
+        outcome = judge(heard({"usageMetadata": {}}), error=StreamError("cut")).outcome
+        assert outcome.partial is False
+
     def test_leaves_a_cut_stream_open(self) -> None:
         verdict = judge(heard(said("Ye")), error=StreamError("cut"))
         assert (verdict.status, verdict.code) == (None, "stream_interrupted")
