@@ -8,7 +8,8 @@ from typing import Any
 from creatify_textgen.models import Generation, GenerationContent
 from creatify_textgen.states import TERMINAL, Status
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NOW = datetime(2020, 11, 22, 12, 0, tzinfo=UTC)
+"""Long ago by every clock: a test that mixes it with the time of day fails today, not in a year."""
 HELLO = [{"role": "user", "content": "Hello"}]
 
 

@@ -61,10 +61,10 @@ class TestSums:
         }
 
     def test_go_on_where_an_earlier_release_left_off(self) -> None:
-        parts = ("2026-11-22", "default", "None", "gemini-2.5-flash", "done")
+        parts = ("2020-11-22", "default", "None", "gemini-2.5-flash", "done")
         key = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
         names = {"account": "default", "model_name": "gemini-2.5-flash", "status": "done"}
-        UsageDay.objects.create(key=key, day=date(2026, 11, 22), generations=3, **names)
+        UsageDay.objects.create(key=key, day=date(2020, 11, 22), generations=3, **names)
         finish(make_pending(), credits_used="1")
         assert sums() == [(4, Decimal(1), 0)]
 
@@ -89,20 +89,20 @@ class TestDay:
     @pytest.mark.parametrize(
         "now",
         [
-            pytest.param(datetime(2026, 11, 22, 23, 59, tzinfo=UTC), id="UTC"),
+            pytest.param(datetime(2020, 11, 22, 23, 59, tzinfo=UTC), id="UTC"),
             pytest.param(
-                datetime(2026, 11, 22, 15, 30, tzinfo=ZoneInfo("America/Los_Angeles")), id="Pacific"
+                datetime(2020, 11, 22, 15, 30, tzinfo=ZoneInfo("America/Los_Angeles")), id="Pacific"
             ),
-            pytest.param(datetime(2026, 11, 23, 1, tzinfo=ZoneInfo("Asia/Tokyo")), id="Tokyo"),
+            pytest.param(datetime(2020, 11, 23, 1, tzinfo=ZoneInfo("Asia/Tokyo")), id="Tokyo"),
         ],
     )
     def test_is_the_day_in_utc(self, now: datetime) -> None:
         finish(make_pending(), now=now)
-        assert UsageDay.objects.get().day == date(2026, 11, 22)
+        assert UsageDay.objects.get().day == date(2020, 11, 22)
 
     def test_of_a_site_without_time_zones_is_the_day_in_utc(self, settings: Any) -> None:
         settings.TIME_ZONE = "America/Los_Angeles"
-        assert rollup._utc_day(datetime(2026, 11, 22, 17)) == date(2026, 11, 23)  # noqa: DTZ001
+        assert rollup._utc_day(datetime(2020, 11, 22, 17)) == date(2020, 11, 23)  # noqa: DTZ001
 
 
 class TestCorrection:

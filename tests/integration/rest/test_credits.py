@@ -16,7 +16,7 @@ from creatify_textgen import services
 from creatify_textgen.services import CreditReport
 
 URL = "/textgen/credits/"
-DAY = datetime(2026, 11, 22, tzinfo=UTC).date()
+DAY = datetime(2020, 11, 22, tzinfo=UTC).date()
 REPORT = CreditReport(
     remaining=Decimal("379.0"),
     remaining_age_seconds=1.5,
@@ -48,7 +48,7 @@ class TestCredits:
             "unknown": 1,
             "by_day": [
                 {
-                    "day": "2026-11-22",
+                    "day": "2020-11-22",
                     "generations": 2,
                     "credits_used": "0.0005",
                     "credits_unknown": 1,
@@ -59,7 +59,7 @@ class TestCredits:
         }
 
     def test_are_the_callers(self, api: APIClient, asked: list[Any], owner: User) -> None:
-        api.get(URL, {"since": "2026-11-01"})
+        api.get(URL, {"since": "2020-11-01"})
         assert asked == [{"owner": owner, "since": DAY - timedelta(days=21)}]
 
     @pytest.mark.parametrize("query", [{"all": "true"}, {"owner": "1"}])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation, GenerationEvent
 from creatify_textgen.services import callbacks
 from creatify_textgen.states import Status
-from tests.factories import NOW, make_generation
+from tests.factories import make_generation
 
 REMOTE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
 UNREADABLE: dict[str, bytes] = {
@@ -133,8 +135,12 @@ RAW_NUMBERS = ["1e999999999", "-1e999999999", "1e-999999999", "1E400", "0.1e9999
 
 @pytest.fixture
 def pending(db: None) -> Generation:
+    now = timezone.now()  # the receiver's own clock, which expires what is a day old
     return make_generation(
-        status="pending", remote_id=REMOTE_ID, next_check_at=NOW.replace(year=2200)
+        status="pending",
+        remote_id=REMOTE_ID,
+        created_at=now,
+        next_check_at=now + timedelta(hours=1),
     )
 
 
