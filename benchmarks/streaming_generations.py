@@ -35,7 +35,7 @@ from creatify_textgen import enqueue, gateway, services  # noqa: E402
 from creatify_textgen.hub import get_hub  # noqa: E402
 from creatify_textgen.models import Generation  # noqa: E402
 from creatify_textgen.remote import GenerationRequest  # noqa: E402
-from example_project.collector import let_it_rest  # noqa: E402
+from example_project.interpreter import let_collector_rest, switch_rarely  # noqa: E402
 
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
 CHUNKS = 600
@@ -129,7 +129,8 @@ def main() -> None:
 def measure(options: argparse.Namespace, upstream: str) -> None:
     account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": upstream}
     settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}, "STREAM_BACKEND": REDIS}
-    let_it_rest()
+    let_collector_rest()
+    switch_rarely()
     for name, run in (("bare streams", read_bare), ("generations", pump_all)):
         gaps = Gaps()
         run(options.generations, gaps)

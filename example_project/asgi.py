@@ -11,11 +11,11 @@ from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
-from example_project.collector import let_it_rest
+from example_project.interpreter import let_collector_rest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
 
 application = get_asgi_application()
 if settings.DEBUG:
     application = ASGIStaticFilesHandler(application)
-let_it_rest()
+let_collector_rest()

@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_process_init, worker_ready
 
-from example_project.collector import let_it_rest
+from example_project.interpreter import let_collector_rest, switch_rarely
 
 __all__ = ["app"]
 
@@ -21,5 +21,6 @@ app.autodiscover_tasks()
 
 @worker_process_init.connect
 @worker_ready.connect
-def set_collector(**_: Any) -> None:
-    let_it_rest()
+def set_interpreter(**_: Any) -> None:
+    let_collector_rest()
+    switch_rarely()

@@ -6,9 +6,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from example_project.collector import let_it_rest
+from example_project.interpreter import let_collector_rest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
 
 application = get_wsgi_application()
-let_it_rest()
+let_collector_rest()
