@@ -15,7 +15,7 @@ from functools import partial
 
 from creatify_textgen import gateway, lifecycle
 from creatify_textgen.conf import conf
-from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.exceptions import StreamError, TransitionError
 from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import RemoteGeneration
@@ -166,7 +166,7 @@ def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
         lifecycle.postpone({generation: next_poll_at(generation, now=now)})
         return
     outcome = Outcome(
-        error_code="stream_interrupted",
+        error_code=StreamError.code,
         failed_reason="The stream broke off and the remote does not list its generation.",
     )
     _fail(generation, outcome, now=now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.utils import timezone
 
@@ -11,7 +11,8 @@ from creatify_textgen.exceptions import RemoteError, TransitionError
 from creatify_textgen.models import Generation
 from creatify_textgen.services import alarm
 from creatify_textgen.services.looking import settle_looks, start_looks
-from creatify_textgen.states import Cause, Mode, Status
+from creatify_textgen.services.streaming.checkpoints import is_pumped
+from creatify_textgen.states import Cause, Status
 
 __all__ = ["cancel", "refresh"]
 
@@ -27,7 +28,7 @@ def refresh(generation: Generation) -> Generation:
     """
     now = timezone.now()
     current = _fresh(generation)
-    if current.status == Status.QUEUED or current.is_final or _is_pumped(current, now=now):
+    if current.status == Status.QUEUED or current.is_final or is_pumped(current, now=now):
         return current
     claimed = lifecycle.claim_one(generation.pk, now=now, hold_until=now + HOLD)
     if claimed is not None:
@@ -50,23 +51,6 @@ def cancel(generation: Generation) -> Generation:
             code="not_cancellable",
         )
     return fresh
-
-
-def _is_pumped(generation: Generation, *, now: datetime) -> bool:
-    """Whether a pump is at work and knows more than the remote's list.
-
-    It makes the row due only for the time when it would be missed, and leaves it due at its end.
-    """
-    sending = generation.status in (Status.SUBMITTING, Status.RUNNING)
-    missed_at = generation.next_check_at
-    return (
-        generation.mode == Mode.STREAM
-        and sending
-        and generation.remote_id is None
-        and generation.checks == 0
-        and missed_at is not None
-        and missed_at > now
-    )
 
 
 def _look_now(generation: Generation) -> None:

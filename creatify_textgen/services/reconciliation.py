@@ -24,6 +24,7 @@ from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.services.adoption import adopt_from
 from creatify_textgen.services.matching import fingerprint_of
 from creatify_textgen.services.snapshots import Sighting, apply_sightings
+from creatify_textgen.services.streaming.checkpoints import is_pumped
 from creatify_textgen.states import TERMINAL, Cause, Mode, Status
 
 __all__ = ["ReconcileReport", "reconcile"]
@@ -125,10 +126,9 @@ def _lost(account: str) -> list[Generation]:
     rows = Generation.objects.filter(account=account, remote_id=None)
     waiting = ~Q(status__in=[*TERMINAL, Status.QUEUED, Status.SUBMITTING])
     given_up = Q(mode=Mode.STREAM, status=Status.FAILED, credits_used=None)
-    # A living pump knows more than the list.
-    pumped = Q(mode=Mode.STREAM, status=Status.RUNNING, checks=0, next_check_at__gt=timezone.now())
-    lost = rows.filter(waiting | given_up).exclude(pumped)
-    return list(lost.order_by("-created_at")[: BATCH * 20])
+    now = timezone.now()
+    lost = rows.filter(waiting | given_up).order_by("-created_at")[: BATCH * 20]
+    return [row for row in lost if not is_pumped(row, now=now)]
 
 
 def _compare(

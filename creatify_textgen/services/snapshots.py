@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from creatify_textgen import lifecycle
 from creatify_textgen.conf import conf
+from creatify_textgen.exceptions import StreamError
 from creatify_textgen.lifecycle import Arrival, Outcome
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import RemoteGeneration
@@ -30,7 +31,6 @@ __all__ = [
 GROWTH = 1.5
 WEBHOOK_PATIENCE = 5
 """How much slower we poll where a webhook is expected."""
-INTERRUPTED = "stream_interrupted"
 WITHOUT_ANSWER = "The stream broke off, and the remote does not tell the rest of its answer."
 EXPIRED_INTERVAL = timedelta(days=1)
 LONGEST_EXPIRED_INTERVAL = timedelta(days=30)
@@ -65,7 +65,7 @@ class Sighting:
             return Outcome(
                 remote_id=adopted,
                 credits_used=self.remote.credits_used,
-                error_code=INTERRUPTED if self._lacks_the_answer else _error_code(self.remote),
+                error_code=StreamError.code if self._lacks_the_answer else _error_code(self.remote),
                 failed_reason=self.remote.failed_reason or WITHOUT_ANSWER,
             )
         return Outcome(

@@ -25,10 +25,12 @@ from django.utils import timezone
 from creatify_textgen import lifecycle
 from creatify_textgen.conf import conf
 from creatify_textgen.lifecycle import NOTHING_NEW, Outcome
+from creatify_textgen.models import Generation
 from creatify_textgen.services.streaming import rows
 from creatify_textgen.services.streaming.transcript import Transcript
+from creatify_textgen.states import Mode, Status
 
-__all__ = ["CheckpointWriter", "checkpoint_writer", "missed_at"]
+__all__ = ["CheckpointWriter", "checkpoint_writer", "is_pumped", "missed_at"]
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +137,23 @@ def checkpoint_writer() -> CheckpointWriter:
 def missed_at(now: datetime) -> datetime:
     """Return when a pump that gives no sign of life counts as dead."""
     return now + timedelta(seconds=conf.timeouts["stream_idle"] + conf.submit_lease)
+
+
+def is_pumped(generation: Generation, *, now: datetime) -> bool:
+    """Whether a pump is at work on this row, and knows more than the remote's list.
+
+    It makes the row due only for `missed_at`, and leaves it due at its end.
+    """
+    sending = generation.status in (Status.SUBMITTING, Status.RUNNING)
+    due_at = generation.next_check_at
+    return (
+        generation.mode == Mode.STREAM
+        and sending
+        and generation.remote_id is None
+        and generation.checks == 0
+        and due_at is not None
+        and due_at > now
+    )
 
 
 def _batches(checkpoints: Mapping[uuid.UUID, Outcome]) -> Iterator[dict[uuid.UUID, Outcome]]:

@@ -16,7 +16,7 @@ from creatify_textgen.states import Status
 
 __all__ = ["INTERRUPTED", "Verdict", "judge"]
 
-INTERRUPTED = "stream_interrupted"
+INTERRUPTED = StreamError.code
 TRUNCATED = "truncated"
 
 # An open set (contract, 6.4): a word that is in none of these tables fails the generation.
