@@ -15,7 +15,7 @@ from creatify_textgen.lifecycle.claims import (
     postpone,
     save_checkpoints,
 )
-from creatify_textgen.lifecycle.corrections import complete_failed, correct_credits
+from creatify_textgen.lifecycle.corrections import complete_failed, complete_found, correct_credits
 from creatify_textgen.lifecycle.marks import (
     Arrival,
     mark_arrived,
@@ -39,6 +39,7 @@ __all__ = [
     "claim_due",
     "claim_one",
     "complete_failed",
+    "complete_found",
     "correct_credits",
     "drop_hint",
     "keep_remote_id",

@@ -17,7 +17,17 @@ from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
 from creatify_textgen.states import Cause, Status
 
-__all__ = ["complete_failed", "correct_credits"]
+__all__ = ["complete_failed", "complete_found", "correct_credits"]
+
+_TOLD_BY_STREAMS = (
+    "finish_reason",
+    "model_version",
+    "response_thoughts",
+    "response_function_calls",
+    "usage",
+    "citations",
+)
+"""What the remote's list has not or may not have."""
 
 
 def complete_failed(
@@ -59,6 +69,48 @@ def _complete(
         correct_rollup(generation, before=before)
     GenerationEvent.objects.create(
         generation=generation, at=now, status=Status.FAILED, cause=cause, detail=detail
+    )
+    return True
+
+
+def complete_found(
+    generation_id: uuid.UUID, outcome: Outcome, *, cause: Cause, now: datetime, detail: str
+) -> bool:
+    """Write what only its stream told of a row that was found in the remote's list before.
+
+    Its text and cost stay. Returns False where the row is not done, or has another remote id.
+    """
+    told = {name: getattr(outcome, name) or None for name in _TOLD_BY_STREAMS}
+    return in_short_transaction(
+        partial(
+            _add,
+            generation_id,
+            outcome.remote_id,
+            Outcome(**told),
+            cause=cause,
+            now=now,
+            detail=detail,
+        )
+    )
+
+
+def _add(
+    generation_id: uuid.UUID,
+    remote_id: str | None,
+    told: Outcome,
+    *,
+    cause: Cause,
+    now: datetime,
+    detail: str,
+) -> bool:
+    found = Generation.objects.filter(pk=generation_id, status=Status.DONE, remote_id=remote_id)
+    if remote_id is None or not found.update(updated_at=now, **told.row_fields()):
+        return False
+    content = told.content_fields()
+    if content:
+        GenerationContent.objects.filter(pk=generation_id).update(**content)
+    GenerationEvent.objects.create(
+        generation_id=generation_id, at=now, status=Status.DONE, cause=cause, detail=detail
     )
     return True
 

@@ -209,12 +209,12 @@ class _Pump:
 
     def _mark_final(self, verdict: Verdict) -> None:
         mark = lifecycle.mark_done if verdict.status == Status.DONE else lifecycle.mark_failed
-        now, key = timezone.now(), self._generation.pk
-        if not mark(key, cause=Cause.STREAM, now=now, outcome=verdict.outcome):
-            # Given up by a sweep that took this pump for dead: what was paid for is kept.
-            lifecycle.complete_failed(
-                key, verdict.outcome, cause=Cause.STREAM, now=now, detail=CAME_LATE
-            )
+        now, key, told = timezone.now(), self._generation.pk, verdict.outcome
+        if mark(key, cause=Cause.STREAM, now=now, outcome=told):
+            return
+        # A sweep took this pump for dead and gave the row up, or found it in the remote's list.
+        for complete in (lifecycle.complete_failed, lifecycle.complete_found):
+            complete(key, told, cause=Cause.STREAM, now=now, detail=CAME_LATE)
 
     def _leave_to_the_sweep(self, verdict: Verdict) -> None:
         now = timezone.now()

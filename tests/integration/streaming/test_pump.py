@@ -117,6 +117,31 @@ class TestSweep:
         assert float(row.credits_used or 0) == generation.credits_used
         assert row.finish_reason == "STOP"
 
+    def test_that_found_it_in_the_list_costs_neither_counts_nor_thoughts(
+        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def mark_late(generation_id: uuid.UUID, *, outcome: Outcome, **options: Any) -> bool:
+            found = Outcome(
+                remote_id=outcome.remote_id,
+                credits_used=outcome.credits_used,
+                response_text=outcome.response_text,
+            )
+            mark_done(generation_id, cause=Cause.SWEEP, now=timezone.now(), outcome=found)
+            return mark_done(generation_id, outcome=outcome, **options)
+
+        remote.switches.set(stream_content="thoughts")
+        mark_done = pump.lifecycle.mark_done
+        monkeypatch.setattr(pump.lifecycle, "mark_done", mark_late)
+        services.pump_stream(queued.pk)
+        row = Generation.objects.select_related("content").get()
+        [generation] = remote.generations
+        assert (row.status, row.remote_id) == ("done", generation.id)
+        assert (row.finish_reason, row.model_version) == ("STOP", "gemini-2.5-flash")
+        assert row.content.response_text == generation.response_text
+        assert row.content.response_thoughts
+        assert row.content.usage["total_token_count"]
+        assert row.events.filter(cause="stream", detail=pump.CAME_LATE).count() == 1
+
     def test_finds_no_fault_in_a_living_pump(self, remote: Emulator) -> None:
         """Even where the remote lists no stream before its end and an operator keeps asking."""
         remote.switches.set(stream_listed="at_end", chunk_count=6, chunk_interval=0.05)
