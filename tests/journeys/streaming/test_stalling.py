@@ -6,6 +6,7 @@ Frames are published as a pump does, more of them than anything here may hold.
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -117,6 +118,9 @@ def test_holds_bounded_memory_and_nobody_up(
             # The other reader has each frame though the stalled one has not.
             heard = [chunk.text for chunk in islice(other, FRAMES_A_ROUND)]
             assert heard == [FRAME_TEXT] * FRAMES_A_ROUND
+            if not waiting_bytes(asgi_server):
+                # On a busy machine the server falls behind by itself, and misses what is dropped.
+                time.sleep(0.02)
 
     # Who has not begun to read could miss more than is kept.
     pump.publish(1)
