@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from creatify_textgen.exceptions import ContractError, StreamError
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.contract import Receipt
-from creatify_textgen.remote.sse import DEFAULT_EVENT_CAP, Event, read_events
+from creatify_textgen.remote.sse import DEFAULT_EVENT_CAP, Event, EventReader
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FIRST_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
@@ -165,26 +165,54 @@ def parse_chunk(text: str, *, event_name: str = "message") -> Chunk:
     raise ContractError("An event of the stream is no JSON object.")
 
 
+class ChunkReader:
+    """Reads the chunks of one stream, block by block."""
+
+    def __init__(self, *, cap: int = DEFAULT_EVENT_CAP) -> None:
+        self._events = EventReader(cap=cap)
+        self.receipt: Receipt | None = None
+        """The last one seen, or None before the end."""
+
+    def read(self, block: bytes) -> Iterator[Chunk]:
+        """Yield the chunks that are whole with this block.
+
+        A chunk with an `error` is yielded, then raised. Raises: `StreamError`, whose code is
+        `stream_limit`, `unreadable_answer` or the remote's own word.
+        """
+        return self._take(self._events.read(block))
+
+    def end(self) -> Iterator[Chunk]:
+        """Yield what a cut stream's last lines say of its end.
+
+        Raises: as `read`, and with the code `stream_interrupted` where there was no receipt.
+        """
+        yield from self._take(self._events.end())
+        if self.receipt is None:
+            raise StreamError("The stream ended without its creatify object.")
+
+    def _take(self, events: Iterator[Event]) -> Iterator[Chunk]:
+        for event in events:
+            chunk = _chunk_of(event)
+            if chunk is None:
+                continue
+            if receipt := chunk.receipt:
+                self.receipt = receipt
+            yield chunk
+            if failure := chunk.error:
+                raise StreamError(
+                    f"The remote reported {failure.code} inside the stream.", code=failure.code
+                )
+
+
 def read_chunks(blocks: Iterable[bytes], *, cap: int = DEFAULT_EVENT_CAP) -> Iterator[Chunk]:
     """Yield the chunks of a stream's bytes, to its end and not beyond an error in it.
 
-    A chunk with an `error` is yielded, then raised. Raises: `StreamError` for every end but that
-    after a receipt; its code is `stream_interrupted`, `stream_limit`, `unreadable_answer` or the
-    remote's own word.
+    Raises: `StreamError` for every end but that after a receipt; see `ChunkReader`.
     """
-    complete = False
-    for event in read_events(blocks, cap=cap):
-        chunk = _chunk_of(event)
-        if chunk is None:
-            continue
-        yield chunk
-        if failure := chunk.error:
-            raise StreamError(
-                f"The remote reported {failure.code} inside the stream.", code=failure.code
-            )
-        complete = complete or chunk.receipt is not None
-    if not complete:
-        raise StreamError("The stream ended without its creatify object.")
+    reader = ChunkReader(cap=cap)
+    for block in blocks:
+        yield from reader.read(block)
+    yield from reader.end()
 
 
 def _chunk_of(event: Event) -> Chunk | None:

@@ -40,58 +40,81 @@ class Event(NamedTuple):
     """True for JSON without `data:`, as Gemini sends some errors (section 6.6)."""
 
 
+class EventReader:
+    """Cuts one byte stream into events, block by block."""
+
+    def __init__(self, *, cap: int = DEFAULT_EVENT_CAP) -> None:
+        """`cap` is the most bytes one event may have."""
+        self._cap = cap
+        self._lines = _LineFeeds()
+        self._pending: list[bytes] = []
+        self._size = 0
+
+    def read(self, block: bytes) -> Iterator[Event]:
+        """Yield the events that are whole with this block, which may be cut anywhere.
+
+        Raises: `StreamError` with code `stream_limit` above the cap.
+        """
+        block = self._lines.read(block)
+        if not block:
+            return
+        pending = self._pending
+        straddles = block[:1] == b"\n" and pending and pending[-1][-1:] == b"\n"
+        pending.append(block)
+        self._size += len(block)
+        if straddles or b"\n\n" in block:
+            *frames, rest = b"".join(pending).split(b"\n\n")
+            self._pending, self._size = ([rest], len(rest)) if rest else ([], 0)
+            yield from _read_frames(frames, cap=self._cap)
+        _check_size(self._size, cap=self._cap)
+
+    def end(self) -> Iterator[Event]:
+        """Yield what stands behind the last blank line; the stream is over."""
+        return read_lines(b"".join(self._pending), complete=False)
+
+
 def read_events(blocks: Iterable[bytes], *, cap: int = DEFAULT_EVENT_CAP) -> Iterator[Event]:
     """Yield the events of a byte stream that is cut into blocks anywhere.
 
-    `cap` is the most bytes one event may have. Raises: `StreamError` with code `stream_limit`
-    above it; whatever `blocks` raises comes through.
+    Raises: as `EventReader` does; whatever `blocks` raises comes through.
     """
-    pending: list[bytes] = []
-    size = 0
-    for block in _with_line_feeds(blocks):
-        straddles = block[:1] == b"\n" and pending and pending[-1][-1:] == b"\n"
-        pending.append(block)
-        size += len(block)
-        if straddles or b"\n\n" in block:
-            *frames, rest = b"".join(pending).split(b"\n\n")
-            pending, size = ([rest], len(rest)) if rest else ([], 0)
-            yield from _read_frames(frames, cap=cap)
-        _check_size(size, cap=cap)
-    yield from read_lines(b"".join(pending), complete=False)
+    reader = EventReader(cap=cap)
+    for block in blocks:
+        yield from reader.read(block)
+    yield from reader.end()
 
 
-def _with_line_feeds(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """All three line endings mean the same, so everything behind this sees only LF."""
-    ended_in_return = False
-    for block in _without_mark(blocks):
-        if ended_in_return and block[:1] == b"\n":
+class _LineFeeds:
+    """Makes every line ending an LF, as all three mean the same, and drops a byte order mark."""
+
+    def __init__(self) -> None:
+        self._start: bytes | None = b""
+        """What came so far while it may be a mark that is cut, then None."""
+        self._ended_in_return = False
+
+    def read(self, block: bytes) -> bytes:
+        if self._start is not None:
+            block = self._without_mark(self._start + block)
+        if self._ended_in_return and block[:1] == b"\n":
             block = block[1:]
-            ended_in_return = False
-            if not block:
-                continue
+            self._ended_in_return = False
+        if not block:
+            return block
         # A CR at the end is a whole line ending now: waiting for its LF would hold an event back.
-        ended_in_return = block[-1:] == b"\r"
+        self._ended_in_return = block[-1:] == b"\r"
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n")
             # Looking again is cheaper than a second replacement that finds nothing.
             if b"\r" in block:
                 block = block.replace(b"\r", b"\n")
-        yield block
+        return block
 
-
-def _without_mark(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Drop a byte order mark at the very start, however it is cut; drop empty blocks."""
-    start: bytes | None = b""
-    for block in blocks:
-        if start is not None:
-            start += block
-            if len(start) < len(_BOM) and _BOM.startswith(start):
-                continue
-            block, start = start.removeprefix(_BOM), None
-        if block:
-            yield block
-    if start:
-        yield start
+    def _without_mark(self, start: bytes) -> bytes:
+        if len(start) < len(_BOM) and _BOM.startswith(start):
+            self._start = start
+            return b""
+        self._start = None
+        return start.removeprefix(_BOM)
 
 
 def _read_frames(frames: list[bytes], *, cap: int) -> Iterator[Event]:
