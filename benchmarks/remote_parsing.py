@@ -15,7 +15,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 from creatify_textgen.exceptions import StreamError
-from creatify_textgen.remote.chunks import read_chunks
+from creatify_textgen.remote.chunk_reader import read_chunks
 from creatify_textgen.remote.sse import DEFAULT_EVENT_CAP, read_events
 
 ROUNDS = 5

@@ -6,6 +6,7 @@ is given up at every end, and a receipt makes it a good end whatever the connect
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ import requests
 
 from creatify_textgen.exceptions import RemoteError, StreamError
 from creatify_textgen.remote import transport
-from creatify_textgen.remote.chunks import Chunk, read_chunks
+from creatify_textgen.remote.chunk_reader import ChunkReader
+from creatify_textgen.remote.chunks import Chunk
 from creatify_textgen.remote.contract import Receipt
 
 # The receipt is in the last chunk, but whether that is the last event nobody has promised.
@@ -28,7 +30,8 @@ class ChunkStream:
 
     Ends normally only after the remote's receipt. Raises: `StreamError` for every other end:
     `stream_interrupted` (cut, silent, closed here, unfinished), `stream_limit`,
-    `unreadable_answer`, or the remote's own word after the chunk whose `error` it is.
+    `unreadable_answer`, or the remote's own word after the chunk whose `error` it is, and after
+    what may follow that: a receipt.
     """
 
     def __init__(
@@ -42,14 +45,16 @@ class ChunkStream:
         self._session = session
         self._response = response
         self._line = line
-        self._blocks = transport.read_blocks(response, line=line)
-        self._chunks = read_chunks(self._read(), cap=cap)
+        self._reader = ChunkReader(cap=cap)
+        self._chunks = self._read()
         self._reading = threading.Lock()
-        self._linger_until: float | None = None
-        self.receipt: Receipt | None = None
-        """The last receipt seen, or None before the end."""
         self.before_wait: Callable[[], None] = _nothing
         """Called in the reading thread when all that has arrived was read."""
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """The last receipt seen, or None before the end."""
+        return self._reader.receipt
 
     def __enter__(self) -> Self:
         return self
@@ -68,14 +73,10 @@ class ChunkStream:
     def __next__(self) -> Chunk:
         with self._reading:
             try:
-                chunk = next(self._chunks)
+                return next(self._chunks)
             except BaseException:
                 self._release()
                 raise
-            if receipt := chunk.receipt:
-                self.receipt = receipt
-                self._linger()
-            return chunk
 
     def close(self) -> None:
         """Give the connection up. Any thread may call it, twice too; a waiting reader wakes."""
@@ -86,21 +87,31 @@ class ChunkStream:
             finally:
                 self._reading.release()
 
-    def _read(self) -> Iterator[bytes]:
+    def _read(self) -> Iterator[Chunk]:
+        failure: RemoteError | None = None
+        until = math.inf
         try:
-            for block in self._blocks:
-                yield block
+            for block in transport.read_blocks(self._response, line=self._line):
+                yield from self._reader.read(block)
                 self.before_wait()
-                if self._linger_until is not None and time.monotonic() > self._linger_until:
-                    return
+                if self._reader.is_ending and until == math.inf:
+                    until = time.monotonic() + LINGER_SECONDS
+                    self._line.set_timeout(LINGER_SECONDS)
+                if time.monotonic() > until:
+                    break
         except RemoteError as error:
-            if self.receipt is None:
-                what = "was closed here" if self._line.is_cut else f"broke off. {error}"
-                raise StreamError(f"The stream {what}") from None
+            failure = error
+        yield from self._end(failure)
 
-    def _linger(self) -> None:
-        self._linger_until = time.monotonic() + LINGER_SECONDS
-        self._line.set_timeout(LINGER_SECONDS)
+    def _end(self, failure: RemoteError | None) -> Iterator[Chunk]:
+        """Yield what the last lines say, and raise what the end means."""
+        try:
+            yield from self._reader.end()
+        except StreamError as error:
+            if failure is None or error.code != StreamError.code:
+                raise
+            what = "was closed here" if self._line.is_cut else f"broke off. {failure}"
+            raise StreamError(f"The stream {what}") from None
 
     def _release(self) -> None:
         self._response.close()

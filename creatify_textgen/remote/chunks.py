@@ -1,23 +1,21 @@
-"""Chunks of a stream: Gemini's answers as Creatify relays them, and what a whole stream must be.
+"""Chunks of a stream: Gemini's answers as Creatify relays them (section 6.3).
 
-Pure: text in, values out. Invariant: only a `creatify` object makes a stream a success; every
-other end raises `StreamError` after all that came before it was yielded (section 6).
+Pure: text in, values out. Invariant: whatever a chunk holds, reading it raises nothing.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from creatify_textgen.exceptions import ContractError, StreamError
+from creatify_textgen.exceptions import ContractError
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.contract import Receipt
-from creatify_textgen.remote.sse import DEFAULT_EVENT_CAP, Event, EventReader
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FIRST_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
-_DONE = "[DONE]"
 _UNNAMED_ERROR = "remote_failed"
 
 
@@ -40,7 +38,7 @@ class Chunk:
 
     def __init__(self, raw: str, answer: Mapping[str, Any], event_name: str) -> None:
         self.raw = raw
-        """The event's JSON text, untouched."""
+        """The event's JSON text, untouched but for what is no JSON."""
         self._answer = answer
         self._event_name = event_name
         self._text: str | None = None
@@ -79,6 +77,16 @@ class Chunk:
     def finish_reason(self) -> str:
         """Gemini's word (`STOP`, `MAX_TOKENS`, …, an open set), or empty. Not an end marker."""
         return wire.text(_either(self._candidate(), "finishReason", "finish_reason"))
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether it says anything of an answer."""
+        return bool(self._answer.get("candidates"))
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether it says why the answer ended."""
+        return bool(self.finish_reason or self.block_reason)
 
     @property
     def block_reason(self) -> str:
@@ -152,81 +160,21 @@ class Chunk:
 def parse_chunk(text: str, *, event_name: str = "message") -> Chunk:
     """Return the chunk that an event's data is.
 
-    Raises: `ContractError` where it is no JSON object (an event named `error` may be any text).
+    Raises: `ContractError` where it is no JSON object (an event named `error` may be any text,
+    which is then the `error` of an object).
     """
     answer = _read_json(text)
+    if answer is None and (mended := _without_constants(text)):
+        text, answer = mended, _read_json(mended)
     if isinstance(answer, dict):
         return Chunk(text, answer, event_name)
     # Gemini ends some streams with its error as the one element of an array.
     if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict):
         return Chunk(text, answer[0], event_name)
     if event_name == "error":
-        return Chunk(text, {}, event_name)
+        told = {"error": text}
+        return Chunk(json.dumps(told, ensure_ascii=False), told, event_name)
     raise ContractError("An event of the stream is no JSON object.")
-
-
-class ChunkReader:
-    """Reads the chunks of one stream, block by block."""
-
-    def __init__(self, *, cap: int = DEFAULT_EVENT_CAP) -> None:
-        self._events = EventReader(cap=cap)
-        self.receipt: Receipt | None = None
-        """The last one seen, or None before the end."""
-
-    def read(self, block: bytes) -> Iterator[Chunk]:
-        """Yield the chunks that are whole with this block.
-
-        A chunk with an `error` is yielded, then raised. Raises: `StreamError`, whose code is
-        `stream_limit`, `unreadable_answer` or the remote's own word.
-        """
-        return self._take(self._events.read(block))
-
-    def end(self) -> Iterator[Chunk]:
-        """Yield what a cut stream's last lines say of its end.
-
-        Raises: as `read`, and with the code `stream_interrupted` where there was no receipt.
-        """
-        yield from self._take(self._events.end())
-        if self.receipt is None:
-            raise StreamError("The stream ended without its creatify object.")
-
-    def _take(self, events: Iterator[Event]) -> Iterator[Chunk]:
-        for event in events:
-            chunk = _chunk_of(event)
-            if chunk is None:
-                continue
-            if receipt := chunk.receipt:
-                self.receipt = receipt
-            yield chunk
-            if failure := chunk.error:
-                raise StreamError(
-                    f"The remote reported {failure.code} inside the stream.", code=failure.code
-                )
-
-
-def read_chunks(blocks: Iterable[bytes], *, cap: int = DEFAULT_EVENT_CAP) -> Iterator[Chunk]:
-    """Yield the chunks of a stream's bytes, to its end and not beyond an error in it.
-
-    Raises: `StreamError` for every end but that after a receipt; see `ChunkReader`.
-    """
-    reader = ChunkReader(cap=cap)
-    for block in blocks:
-        yield from reader.read(block)
-    yield from reader.end()
-
-
-def _chunk_of(event: Event) -> Chunk | None:
-    try:
-        chunk = parse_chunk(event.data, event_name=event.name)
-    except ContractError as error:
-        ignored = event.bare or not event.complete or event.data.strip() in ("", _DONE)
-        if ignored:
-            return None
-        raise StreamError(str(error), code=error.code) from None
-    # What a cut event seems to say is not what was sent, unless it says that it is the end.
-    if (event.complete and not event.bare) or chunk.receipt or chunk.error:
-        return chunk
-    return None
 
 
 def _read_json(text: str) -> Any:
@@ -240,6 +188,17 @@ def _read_json(text: str) -> Any:
         return wire.load(text)
     except ValueError:
         return None
+
+
+def _without_constants(text: str) -> str:
+    """Return it with null for NaN and infinities, which Python writes and no browser reads."""
+    if "NaN" not in text and "Infinity" not in text:
+        return ""
+    try:
+        value = json.loads(text, parse_constant=lambda name: None)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _read_failure(error: Any) -> ChunkFailure:

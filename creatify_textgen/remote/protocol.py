@@ -13,7 +13,8 @@ from typing import Any
 from creatify_textgen.exceptions import ContractError, WebhookError
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.body import JsonBody
-from creatify_textgen.remote.chunks import parse_chunk, read_chunks
+from creatify_textgen.remote.chunk_reader import read_chunks
+from creatify_textgen.remote.chunks import parse_chunk
 from creatify_textgen.remote.contract import GenerationRequest, RemoteGeneration
 from creatify_textgen.remote.listing import ListReader
 from creatify_textgen.remote.media_echo import digest_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creatify_textgen.exceptions import StreamError
+from creatify_textgen.exceptions import ContractError, StreamError
 from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.remote import ChunkFailure
 from creatify_textgen.services.streaming.transcript import Transcript
@@ -17,6 +17,7 @@ from creatify_textgen.states import Status
 __all__ = ["INTERRUPTED", "Verdict", "judge"]
 
 INTERRUPTED = StreamError.code
+UNREADABLE = ContractError.code
 TRUNCATED = "truncated"
 
 # An open set (contract, 6.4): a word that is in none of these tables fails the generation.
@@ -72,11 +73,17 @@ def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
     if transcript.finish_reason in _BLOCKED:
         reason = f"The answer was blocked ({transcript.finish_reason})."
         return _failed(transcript, "blocked", reason)
+    if error is not None and error.code == UNREADABLE:
+        return _looked_up(transcript, UNREADABLE, "A piece of the answer cannot be read")
     if error is not None and transcript.receipt is None:
-        message = "The stream broke off; what the remote has made of it is looked up."
-        outcome = transcript.outcome(error_code="", partial=transcript.has_answer)
-        return Verdict(None, outcome, INTERRUPTED, message)
+        return _looked_up(transcript, INTERRUPTED, "The stream broke off")
     return _judge_finish(transcript)
+
+
+def _looked_up(transcript: Transcript, code: str, what: str) -> Verdict:
+    """Keep what was heard, its receipt too; the remote may tell the whole."""
+    outcome = transcript.outcome(error_code="", partial=transcript.has_answer)
+    return Verdict(None, outcome, code, f"{what}; what the remote has made of it is looked up.")
 
 
 def _judge_finish(transcript: Transcript) -> Verdict:

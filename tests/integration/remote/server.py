@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -61,6 +62,7 @@ class ScriptedServer:
     """Runs one script for each request, the last one again and again."""
 
     scripts: list[Script]
+    encryption: ssl.SSLContext | None = None
     url: str = ""
     requests: list[Received] = field(default_factory=list)
     connections: int = 0
@@ -70,12 +72,13 @@ class ScriptedServer:
 
 
 @contextmanager
-def serving(*scripts: Script) -> Iterator[ScriptedServer]:
-    server = ScriptedServer(list(scripts))
+def serving(*scripts: Script, encryption: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+    server = ScriptedServer(list(scripts), encryption=encryption)
     stopping = threading.Event()
     served: list[tuple[socket.socket, threading.Thread]] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        scheme = "http" if encryption is None else "https"
+        server.url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
         arguments = (listener, server, stopping, served)
         acceptor = threading.Thread(target=_accept, args=arguments)
         acceptor.start()
@@ -108,8 +111,17 @@ def _accept(
 
 
 def _serve(peer: socket.socket, server: ScriptedServer, stopping: threading.Event) -> None:
-    with suppress(OSError), peer, peer.makefile("rb") as stream:
+    with suppress(OSError), peer:
         peer.settimeout(5)
+        if server.encryption is None:
+            _answer(peer, server, stopping)
+            return
+        with server.encryption.wrap_socket(peer, server_side=True) as encrypted:
+            _answer(encrypted, server, stopping)
+
+
+def _answer(peer: socket.socket, server: ScriptedServer, stopping: threading.Event) -> None:
+    with peer.makefile("rb") as stream:
         while not stopping.is_set():
             line = stream.readline().decode("latin-1").strip()
             if not line:

@@ -1,15 +1,21 @@
-"""Streams on real sockets: every end there is, and closing from elsewhere."""
+"""Streams on real sockets: every end there is, encrypted too, and closing from elsewhere."""
 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 
 import pytest
 
 from creatify_textgen.exceptions import RemoteRejectedError, RemoteUnavailableError, StreamError
-from creatify_textgen.remote import Chunk, GenerationRequest, RemoteClient, Timeouts
+from creatify_textgen.remote import (
+    Chunk,
+    GenerationRequest,
+    RemoteClient,
+    Timeouts,
+)
 from tests.integration.remote.conftest import Serve
 from tests.integration.remote.server import Connection, Script
 
@@ -195,6 +201,20 @@ class TestEnds:
 
         assert read(client)[1] is None
 
+    def test_takes_a_receipt_without_its_blank_line_before_a_reset(self, serve: Serve) -> None:
+        def script(connection: Connection) -> None:
+            connection.start_stream()
+            connection.send(TEXT + RECEIPT.rstrip())
+            time.sleep(0.1)
+            connection.reset()
+
+        client, _server = serve(script)
+
+        chunks, error = read(client)
+
+        assert error is None
+        assert chunks[-1].receipt is not None
+
     @pytest.mark.parametrize("pings", [False, True], ids=["silent", "pinging"])
     def test_does_not_linger_after_a_receipt(
         self, serve: Serve, monkeypatch: pytest.MonkeyPatch, *, pings: bool
@@ -214,6 +234,40 @@ class TestEnds:
 
         assert read(client)[1] is None
         assert time.monotonic() - started < 10
+
+    def test_reads_the_receipt_behind_an_error(self, serve: Serve) -> None:
+        """What failed may have been paid for."""
+        error = 'data: {"error":{"code":503,"status":"UNAVAILABLE"}}\n\n'
+        client, _server = serve(streaming(TEXT, error, TEXT, RECEIPT))
+
+        chunks, raised = read(client)
+
+        assert raised is not None
+        assert raised.code == "UNAVAILABLE"
+        # Its text is none of an answer's any more.
+        assert [chunk.text for chunk in chunks] == ["Create ", "", ""]
+        assert chunks[-1].receipt is not None
+
+    @pytest.mark.parametrize("cost", ["0", "null", "0.5"])
+    def test_goes_on_behind_a_receipt_that_came_early(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, cost: str
+    ) -> None:
+        monkeypatch.setattr("creatify_textgen.remote.chunk_stream.LINGER_SECONDS", 0.05)
+        candidates = TEXT.removeprefix("data: {").strip().removesuffix("}")
+        early = f'data: {{"creatify":{{"id":"r-1","credits_used":{cost}}},{candidates}}}\n\n'
+
+        def script(connection: Connection) -> None:
+            connection.start_stream()
+            connection.send(early)
+            time.sleep(0.3)
+            connection.send(TEXT + RECEIPT)
+
+        client, _server = serve(script, timeouts=Timeouts(stream_idle=20))
+
+        chunks, error = read(client)
+
+        assert error is None
+        assert [chunk.text for chunk in chunks] == ["Create ", "Create ", ""]
 
     def test_refuses_an_event_above_the_cap(self, serve: Serve) -> None:
         client, _server = serve(streaming("data: " + "x" * 5000), max_event_bytes=1000)
@@ -261,3 +315,78 @@ class TestClose:
             next(stream)
 
         assert gone.wait(5)
+
+
+class TestEncrypted:
+    """As it is with the real service; TLS has its own buffers, of which no selector tells."""
+
+    @pytest.mark.usefixtures("trusted")
+    def test_says_the_same(self, serve: Serve, encryption: ssl.SSLContext) -> None:
+        long = "x" * 200_000
+        event = f'data: {{"candidates":[{{"content":{{"parts":[{{"text":"{long}"}}]}}}}]}}\n\n'
+        client, _server = serve(
+            streaming(TEXT, event, TEXT[:9], TEXT[9:] + RECEIPT),
+            encryption=encryption,
+            timeouts=Timeouts(stream_idle=20),
+        )
+
+        chunks, error = read(client)
+
+        assert error is None
+        assert [chunk.text for chunk in chunks] == ["Create ", long, "Create ", ""]
+
+    @pytest.mark.usefixtures("trusted")
+    def test_reads_what_was_deciphered_with_the_head(
+        self, serve: Serve, encryption: ssl.SSLContext
+    ) -> None:
+        """One record holds the head and more than `http.client` reads with it; no more comes."""
+
+        def script(connection: Connection) -> None:
+            padding = f": {'x' * 12_000}\n\n"
+            connection.send("HTTP/1.1 200 OK\r\n\r\n" + TEXT + padding + RECEIPT)
+            connection.hang()
+
+        client, _server = serve(script, encryption=encryption)
+
+        chunks, error = read(client)
+
+        assert error is None
+        assert [chunk.text for chunk in chunks] == ["Create ", ""]
+
+    @pytest.mark.usefixtures("trusted")
+    @pytest.mark.parametrize(
+        "script", [streaming(TEXT), silent, reset], ids=["cut", "silence", "reset"]
+    )
+    def test_is_interrupted(self, serve: Serve, encryption: ssl.SSLContext, script: Script) -> None:
+        client, _server = serve(script, encryption=encryption)
+
+        chunks, error = read(client)
+
+        assert [chunk.text for chunk in chunks] == ["Create "]
+        assert error is not None
+        assert error.code == "stream_interrupted"
+
+    @pytest.mark.usefixtures("trusted")
+    def test_is_woken_by_a_close_from_elsewhere(
+        self, serve: Serve, encryption: ssl.SSLContext
+    ) -> None:
+        client, _server = serve(silent, encryption=encryption, timeouts=Timeouts(stream_idle=60))
+        stream = client.stream(a_request())
+        next(stream)
+        timer = threading.Timer(0.1, stream.close)
+        timer.start()
+
+        with pytest.raises(StreamError, match="closed here"):
+            next(stream)
+        timer.join()
+
+    def test_sends_nothing_to_whom_it_does_not_trust(
+        self, serve: Serve, encryption: ssl.SSLContext
+    ) -> None:
+        client, server = serve(streaming(TEXT, RECEIPT), encryption=encryption)
+
+        with pytest.raises(RemoteUnavailableError) as caught:
+            client.stream(a_request())
+
+        assert not caught.value.request_sent
+        assert server.requests == []

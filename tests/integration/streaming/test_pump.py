@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from creatify_textgen.models import Generation
 from creatify_textgen.services.sending import Send
 from creatify_textgen.services.streaming import pump, taking_up
 from creatify_textgen.states import Cause, Status
-from tests.integration.remote.server import Connection, serving
+from tests.integration.remote.server import Connection, Script, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -94,6 +95,71 @@ class TestFrames:
                 list(session)
 
         assert session.generation.status == Status.DONE
+
+
+def pump_script(script: Script, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Generation:
+    """Stream what a server of raw sockets sends, and return the row."""
+    monkeypatch.setattr(enqueue, "stream", lambda generation_id: None)
+    with serving(script) as server:
+        account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": server.url}
+        settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}}
+        services.pump_stream(services.begin_stream("Hello").pk)
+    return Generation.objects.select_related("content").get()
+
+
+class TestReceipt:
+    """Whatever went wrong before it, what was paid is on the row."""
+
+    FIRST = 'data: {"candidates":[{"content":{"parts":[{"text":"one "}]}}]}\n\n'
+    LAST = 'data: {"creatify":{"id":"r-1","credits_used":0.5}}\n\n'
+
+    @pytest.mark.parametrize(
+        ("event", "status", "told_code", "error_code"),
+        [
+            ("data: not JSON\n\n", "running", "unreadable_answer", ""),
+            (
+                'data: {"error":{"code":503,"status":"UNAVAILABLE"}}\n\n',
+                "failed",
+                "remote_unavailable",
+                "remote_unavailable",
+            ),
+            ("event: error\ndata: exploded\n\n", "failed", "remote_failed", "remote_failed"),
+        ],
+        ids=["unreadable", "error", "plain error"],
+    )
+    def test_is_read_behind_what_went_wrong(
+        self,
+        settings: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        event: str,
+        status: str,
+        told_code: str,
+        error_code: str,
+    ) -> None:
+        def script(connection: Connection) -> None:
+            connection.start_stream()
+            for piece in (self.FIRST, event, self.FIRST, self.LAST):
+                connection.send(piece)
+
+        row = pump_script(script, settings, monkeypatch)
+
+        assert (row.status, row.error_code, row.partial) == (status, error_code, True)
+        assert (row.remote_id, row.credits_used) == ("r-1", Decimal("0.5"))
+        assert row.content.response_text == "one "
+        assert told_code in [frame.get("code") for frame in told(row.pk)]
+
+    def test_is_taken_without_its_blank_line_before_a_cut(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def script(connection: Connection) -> None:
+            connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for piece in (self.FIRST, self.LAST.rstrip()):
+                connection.send(f"{len(piece):x}\r\n{piece}\r\n")
+
+        row = pump_script(script, settings, monkeypatch)
+
+        assert (row.status, row.remote_id, row.credits_used) == ("done", "r-1", Decimal("0.5"))
+        assert not row.partial
 
 
 class TestSweep:

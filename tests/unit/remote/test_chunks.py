@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from creatify_textgen.exceptions import ContractError, StreamError
-from creatify_textgen.remote.chunks import Chunk, ChunkFailure, parse_chunk, read_chunks
+from creatify_textgen.remote.chunk_reader import read_chunks
+from creatify_textgen.remote.chunks import Chunk, ChunkFailure, parse_chunk
 from creatify_textgen.remote.contract import Receipt
 from tests.unit.remote.samples import sample
 
@@ -156,11 +157,15 @@ class TestEnds:
         assert error is not None
 
     @pytest.mark.parametrize("data", [b"hello", b"{", b"[]", b"null", b'"text"', b"[{},{}]"])
-    def test_refuses_an_event_that_is_no_object(self, data: bytes) -> None:
-        _chunks, error = read(b"data: " + data + b"\n\n" + RECEIPT_EVENT)
+    def test_reads_only_the_receipt_behind_an_event_that_is_no_object(self, data: bytes) -> None:
+        text = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n\n'
+
+        chunks, error = read(text + b"data: " + data + b"\n\n" + text + RECEIPT_EVENT)
 
         assert error is not None
         assert error.code == "unreadable_answer"
+        assert [found.text for found in chunks] == ["a", ""]
+        assert chunks[-1].receipt == Receipt("r-1", Decimal("0.00005"))
 
     @given(st.lists(st.binary(max_size=30), max_size=10))
     def test_raises_nothing_else_for_any_bytes(self, blocks: list[bytes]) -> None:
@@ -192,6 +197,12 @@ class TestErrors:
         found = parse_chunk('{"message": "no", "status": "INTERNAL"}', event_name="error")
 
         assert found.error == ChunkFailure("INTERNAL", "no")
+
+    def test_makes_json_of_the_plain_text_of_an_event_named_error(self) -> None:
+        found = parse_chunk("upstream exploded\n(2)", event_name="error")
+
+        assert found.error == ChunkFailure("remote_failed", "upstream exploded\n(2)")
+        assert json.loads(found.raw) == {"error": "upstream exploded\n(2)"}
 
 
 class TestChunk:
@@ -250,7 +261,17 @@ class TestChunk:
         assert chunk(a=1) != parse_chunk('{"a": 1}', event_name="error")
         assert chunk(a=1) != "{}"
 
-    @pytest.mark.parametrize("raw", ["[" * 100_000, '{"a":' * 100_000, "NaN", '{"a":NaN}', "1e9"])
+    @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+    def test_reads_null_for_what_only_python_writes(self, constant: str) -> None:
+        """Such as an average of nothing; no browser would read it."""
+        said = json.dumps(candidate({"text": "NaN and Infinity: \u00fc"}, avgLogprobs=7))
+
+        found = parse_chunk(said.replace("7", constant))
+
+        assert found.text == "NaN and Infinity: \u00fc"
+        assert json.loads(found.raw) == json.loads(said.replace("7", "null"))
+
+    @pytest.mark.parametrize("raw", ["[" * 100_000, '{"a":' * 100_000, "NaN", '{"a":NaN', "1e9"])
     def test_refuses_what_is_no_object_or_too_deep(self, raw: str) -> None:
         with pytest.raises(ContractError):
             parse_chunk(raw)
