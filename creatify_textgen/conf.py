@@ -7,7 +7,7 @@ nothing here is cached and nothing here touches the network.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -198,7 +198,18 @@ def _resolve(value: Any) -> Any:
             value = import_string(value)
         except ImportError:
             return value
-    return value() if callable(value) else value
+    return _call(value) if callable(value) else value
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except ImproperlyConfigured:
+        raise
+    except Exception as error:
+        # Not its words: a vault's client may quote what it was asked for.
+        problem = f"A callable in CREATIFY_TEXTGEN['ACCOUNTS'] raised {type(error).__name__}."
+        raise ImproperlyConfigured(problem) from error
 
 
 conf = Conf()

@@ -23,9 +23,10 @@ def client_for(account: str) -> RemoteClient:
     return _client(_credentials(conf.account(account)), Timeouts(**conf.timeouts))
 
 
-def longest_send(*, sync: bool = False, body_bytes: int = 0) -> float:
+def longest_send(*, sync: bool = False, stream: bool = False, body_bytes: int = 0) -> float:
     """Seconds after which a send has surely ended, one way or the other."""
-    return Timeouts(**conf.timeouts).longest_send(sync=sync, body_bytes=body_bytes)
+    timeouts = Timeouts(**conf.timeouts)
+    return timeouts.longest_send(sync=sync, stream=stream, body_bytes=body_bytes)
 
 
 def _credentials(account: Account) -> Credentials:

@@ -91,7 +91,7 @@ class RemoteClient:
         """
         body = protocol.build_stream(request)
         wait = self._timeouts.stream_idle
-        limit = self._timeouts.longest_send(body_bytes=len(body)) + wait
+        limit = self._timeouts.longest_send(stream=True, body_bytes=len(body))
         line = transport.Line()
         session = self._own_session(line)
         exchange = self._exchange(session, line=line, wait=wait, request=request)

@@ -122,13 +122,16 @@ class Timeouts:
     stream_idle: float = 60
     """Silence in a stream; the remote's keep-alive comments count as sound."""
 
-    def longest_send(self, *, sync: bool = False, body_bytes: int = 0) -> float:
+    def longest_send(
+        self, *, sync: bool = False, stream: bool = False, body_bytes: int = 0
+    ) -> float:
         """Seconds after which a create has surely ended, one way or the other.
 
-        The lease on a send must not run out before this.
+        Of a stream: until its answer begins. The lease on a send must not run out before this.
         """
         upload = body_bytes / SLOWEST_UPLOAD_BYTES_PER_SECOND
-        return self.connect + upload + (self.sync if sync else self.read)
+        answer = self.sync if sync else self.stream_idle if stream else self.read
+        return self.connect + upload + answer
 
 
 @runtime_checkable

@@ -29,6 +29,7 @@ from creatify_textgen.services.matching import (
     sent_at,
 )
 from creatify_textgen.services.snapshots import Sighting, apply_sighting, next_poll_at, wait
+from creatify_textgen.services.streaming.checkpoints import is_pumped
 from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Mode, Status
 
 __all__ = ["adopt_from", "read_candidates", "settle_lost"]
@@ -59,8 +60,12 @@ def settle_lost(
 ) -> None:
     """Adopt what was found for these claimed rows, and decide on what is absent."""
     listed = list(candidates)
-    for generation in adopt_from(lost, listed, now=now):
-        if any(may_become(generation, remote) for remote in listed):
+    under_way = _streams_under_way(lost, now=now) if listed else []
+    for generation in _adopt_all(lost, listed, under_way, now=now):
+        if any(
+            may_become(generation, remote) or _is_nearer_to(under_way, generation, remote)
+            for remote in listed
+        ):
             wait({generation: next_poll_at(generation, now=now)}, now=now)
         else:
             _settle_absent(generation, now=now)
@@ -72,13 +77,27 @@ def adopt_from(
     """Adopt for each row, the oldest first, what was created nearest to its send.
 
     Equal requests are interchangeable, but a row that takes what is further off may leave its own
-    to rows that it does not fit. Rows that wait come before streams that were given up. Returns
-    the rows left over.
+    to rows that it does not fit. Rows that wait come before streams that were given up; what is
+    nearer to a stream under way is left to it. Returns the rows left over.
     """
+    return _adopt_all(lost, candidates, _streams_under_way(lost, now=now), now=now)
+
+
+def _adopt_all(
+    lost: Sequence[Generation],
+    candidates: Iterable[RemoteGeneration],
+    under_way: Sequence[Generation],
+    *,
+    now: datetime,
+) -> list[Generation]:
     free = _not_adopted(candidates)
     left: list[Generation] = []
     for generation in sorted(lost, key=_turn):
-        fitting = [remote for remote in free[generation.fingerprint] if fits(generation, remote)]
+        fitting = [
+            remote
+            for remote in free[generation.fingerprint]
+            if fits(generation, remote) and not _is_nearer_to(under_way, generation, remote)
+        ]
         fitting.sort(key=partial(distance, generation))
         adopted = next((one for one in fitting if _adopt(generation, one, now)), None)
         if adopted is None:
@@ -86,6 +105,31 @@ def adopt_from(
         else:
             free[generation.fingerprint].remove(adopted)
     return left
+
+
+def _streams_under_way(lost: Sequence[Generation], *, now: datetime) -> list[Generation]:
+    """Return streams of equal requests whose pumps live: each is told its remote id at its end."""
+    alike = Generation.objects.filter(
+        account__in={row.account for row in lost},
+        fingerprint__in={row.fingerprint for row in lost},
+        mode=Mode.STREAM,
+        status__in=[Status.SUBMITTING, Status.RUNNING],
+        remote_id=None,
+    ).exclude(pk__in=[row.pk for row in lost])
+    return [row for row in alike.select_related("content") if is_pumped(row, now=now)]
+
+
+def _is_nearer_to(
+    others: Iterable[Generation], generation: Generation, remote: RemoteGeneration
+) -> bool:
+    """Whether a generation in the list may be this row's, and is rather that of one of others."""
+    return any(
+        other.fingerprint == generation.fingerprint
+        and distance(other, remote) <= distance(generation, remote)
+        and fits(generation, remote)
+        and fits(other, remote)
+        for other in others
+    )
 
 
 def _not_adopted(candidates: Iterable[RemoteGeneration]) -> dict[str, list[RemoteGeneration]]:

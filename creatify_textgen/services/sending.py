@@ -27,7 +27,7 @@ from creatify_textgen.services import circuit
 from creatify_textgen.services.callbacks import webhook_url
 from creatify_textgen.services.intake import media_of, wire_request
 from creatify_textgen.services.snapshots import Sighting, apply_sighting
-from creatify_textgen.states import Cause
+from creatify_textgen.states import Cause, Mode
 
 __all__ = ["Send", "fail_send", "prepare_send", "settle_refusal", "settle_send"]
 
@@ -70,7 +70,10 @@ def prepare_send(generation: Generation, *, now: datetime, sync: bool = False) -
     started = time.monotonic()
     media = media_of(generation.content)
     body_bytes = sum(medium.size for medium in media.values()) * 4 // 3
-    lease = gateway.longest_send(sync=sync, body_bytes=body_bytes) + conf.submit_lease
+    longest = gateway.longest_send(
+        sync=sync, stream=generation.mode == Mode.STREAM, body_bytes=body_bytes
+    )
+    lease = longest + conf.submit_lease
     if not lifecycle.mark_submitting(generation, now=now, lease_seconds=lease):
         return None
     try:
@@ -120,6 +123,8 @@ def settle_refusal(generation: Generation, error: RemoteError, *, now: datetime)
     """Requeue, fail or doubt a send, as the error allows."""
     if error.retryable and error.code != "rate_limited":
         circuit.report_failure(generation.account, now=now)
+    elif error.status is not None:
+        circuit.report_success(generation.account)  # It answered, whatever it said.
     decision = decide(error, generation.attempts, now=now, random=random.random)
     if decision.action == "retry":
         retry_at = now + timedelta(seconds=decision.after_seconds)

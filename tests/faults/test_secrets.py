@@ -215,7 +215,7 @@ class TestExceptions:
     def test_of_a_callable_that_cannot_get_the_key(self, settings: Any) -> None:
         point_to("http://127.0.0.1:9", settings=settings)
         settings.CREATIFY_TEXTGEN["ACCOUNTS"]["default"]["API_KEY"] = raise_bug
-        with pytest.raises(Exception, match="a bug") as caught:
+        with pytest.raises(ImproperlyConfigured, match="BugError") as caught:
             conf.account("default")
         assert_free_of_secrets(*all_of(caught.value))
 

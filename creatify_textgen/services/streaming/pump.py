@@ -10,6 +10,7 @@ import logging
 import random
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
@@ -152,9 +153,8 @@ class _Pump:
         )
 
     def _tell_refusal(self, error: TextgenError, *, surely_not_sent: bool) -> None:
-        row = rows.run(
-            partial(_write_refusal, self._generation, error, is_uncharged=surely_not_sent)
-        )
+        write = partial(_write_refusal, self._generation, error, is_uncharged=surely_not_sent)
+        row = self._write_patiently(write)
         doubted = row.status == Status.UNCONFIRMED
         message = DOUBTED if doubted else str(error)
         self._publish(ending(row, START, code=row.error_code or error.code, message=message))
@@ -178,13 +178,7 @@ class _Pump:
         """Write the end, again where the database is away: nobody else has the receipt."""
         write = partial(self._write_end, verdict)
         try:
-            for pause in END_PAUSES:
-                try:
-                    return rows.run(write)
-                except (OperationalError, InterfaceError) as error:
-                    logger.warning("The end of %s waits for the database: %s", self._key, error)
-                    time.sleep(pause)
-            return rows.run(write)
+            return self._write_patiently(write)
         except DatabaseFault:
             # Where it is still away, this raises: the row stays open, and a sweep finds all of it.
             rows.run(partial(rows.load, self._generation.pk))
@@ -195,6 +189,15 @@ class _Pump:
             bare = replace(verdict, outcome=verdict.outcome.without_answer())
             return rows.run(partial(self._write_end, bare))
 
+    def _write_patiently(self, write: Callable[[], Generation]) -> Generation:
+        for pause in END_PAUSES:
+            try:
+                return rows.run(write)
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("The end of %s waits for the database: %s", self._key, error)
+                time.sleep(pause)
+        return rows.run(write)
+
     def _write_end(self, verdict: Verdict) -> Generation:
         if verdict.status is None:
             self._leave_to_the_sweep(verdict)
@@ -202,9 +205,11 @@ class _Pump:
             try:
                 self._mark_final(verdict)
             except TransitionError:
-                # An equal request was adopted with our remote id; the text is ours all the same.
-                logger.warning("The remote id of %s is on another row.", self._key)
-                self._mark_final(replace(verdict, outcome=replace(verdict.outcome, remote_id=None)))
+                # An equal request was adopted with our remote id, and has the cost, which must not
+                # count twice; the text is ours all the same.
+                logger.warning("The remote id and cost of %s are on another row.", self._key)
+                told = replace(verdict.outcome, remote_id=None, credits_used=None)
+                self._mark_final(replace(verdict, outcome=told))
         return rows.load(self._generation.pk)
 
     def _mark_final(self, verdict: Verdict) -> None:
@@ -214,7 +219,11 @@ class _Pump:
             return
         # A sweep took this pump for dead and gave the row up, or found it in the remote's list.
         for complete in (lifecycle.complete_failed, lifecycle.complete_found):
-            complete(key, told, cause=Cause.STREAM, now=now, detail=CAME_LATE)
+            if complete(key, told, cause=Cause.STREAM, now=now, detail=CAME_LATE):
+                return
+        if told.remote_id:
+            # Such as a row that was found in the list under another id: reconcile shows this one.
+            logger.error("%s was charged as %s, which its row has not.", self._key, told.remote_id)
 
     def _leave_to_the_sweep(self, verdict: Verdict) -> None:
         now = timezone.now()

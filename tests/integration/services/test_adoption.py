@@ -462,3 +462,45 @@ class TestSentAt:
         settings.TIME_ZONE = "Asia/Tokyo"
         row = Generation(submitted_at=datetime(2020, 11, 22, 21))  # noqa: DTZ001
         assert sent_at(row) == NOW
+
+
+class TestStreamUnderWay:
+    """Its remote id is in its last chunk; until then only the list may name it."""
+
+    @pytest.fixture
+    def pumped(self) -> Generation:
+        soon = NOW + 60 * SECOND
+        return lost(
+            status=Status.RUNNING,
+            mode=Mode.STREAM,
+            submitted_at=NOW + 5 * SECOND,
+            next_check_at=soon,
+            checks=0,
+        )
+
+    @pytest.mark.parametrize("mode", [Mode.ASYNC, Mode.STREAM])
+    def test_keeps_what_is_nearer_to_it(self, pumped: Generation, mode: Mode) -> None:
+        row = lost(mode=mode)
+        remote = listed(created_at=NOW + 6 * SECOND)
+
+        settle_lost([row], [remote], now=NOW + 10 * SECOND)
+
+        found = fresh(row)
+        assert (found.status, found.remote_id) == (Status.UNCONFIRMED, None)
+        # Neither adopted nor proved absent: it is looked for again.
+        assert found.next_check_at is not None
+        assert found.next_check_at > NOW
+
+    def test_leaves_what_is_nearer_to_the_row(self, pumped: Generation) -> None:
+        row, remote = lost(), listed(created_at=NOW + SECOND)
+
+        assert adopt_from([row], [remote], now=NOW + 10 * SECOND) == []
+
+        assert fresh(row).remote_id == remote.id
+
+    def test_keeps_nothing_once_its_pump_is_missed(self, pumped: Generation) -> None:
+        row, remote = lost(), listed(created_at=NOW + 6 * SECOND)
+
+        settle_lost([row], [remote], now=NOW + 61 * SECOND)
+
+        assert fresh(row).remote_id == remote.id

@@ -19,9 +19,11 @@ from creatify_textgen.emulator import Emulator
 from creatify_textgen.hub import get_hub
 from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.models import Generation
+from creatify_textgen.services import circuit
 from creatify_textgen.services.sending import Send
 from creatify_textgen.services.streaming import pump, taking_up
 from creatify_textgen.states import Cause, Status
+from tests.factories import make_generation
 from tests.integration.remote.server import Connection, Script, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -216,6 +218,86 @@ class TestSweep:
                 assert services.refresh(session.generation).status in ("submitting", "running")
         assert remote.counters["lists"] == 0
         assert session.generation.status == "done"
+
+
+class TestLease:
+    def test_covers_the_wait_for_the_first_word(self, queued: Generation, settings: Any) -> None:
+        """A model may think for as long as a stream may be silent."""
+        timeouts = {"connect": 1, "read": 1, "stream_idle": 50}
+        settings.CREATIFY_TEXTGEN = {
+            **settings.CREATIFY_TEXTGEN,
+            "TIMEOUTS": timeouts,
+            "SUBMIT_LEASE": 9,
+        }
+        now = timezone.now()
+
+        assert taking_up.take_up(queued.pk) is not None
+
+        queued.refresh_from_db()
+        assert queued.lease_until is not None
+        assert (queued.lease_until - now).total_seconds() >= 60
+
+
+class TestRemoteIdTaken:
+    def test_leaves_the_cost_where_it_counts_already(
+        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By a row that found an equal request in the list."""
+
+        def mark_late(generation_id: uuid.UUID, *, outcome: Outcome, **options: Any) -> bool:
+            if outcome.remote_id:
+                make_generation(status="done", remote_id=outcome.remote_id, credits_used="0.5")
+            return mark_done(generation_id, outcome=outcome, **options)
+
+        mark_done = pump.lifecycle.mark_done
+        monkeypatch.setattr(pump.lifecycle, "mark_done", mark_late)
+        services.pump_stream(queued.pk)
+        row = Generation.objects.select_related("content").get(pk=queued.pk)
+        assert (row.status, row.remote_id, row.credits_used) == ("done", None, None)
+        assert row.content.response_text == remote.generations[0].response_text
+
+
+class TestRefusal:
+    def test_is_written_once_the_database_is_back(
+        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failures = [OperationalError("gone")]
+
+        def fail_late(*arguments: Any, **options: Any) -> None:
+            if failures:
+                raise failures.pop()
+            settle_refusal(*arguments, **options)
+
+        settle_refusal = pump.settle_refusal
+        monkeypatch.setattr(pump, "settle_refusal", fail_late)
+        monkeypatch.setattr(pump, "END_PAUSES", (0,))
+        remote.switches.set(error_at_create="402")
+        services.pump_stream(queued.pk)
+        queued.refresh_from_db()
+        assert (queued.status, queued.error_code) == (Status.FAILED, "insufficient_credits")
+        assert [frame.get("code") for frame in told(queued.pk)] == ["insufficient_credits", None]
+
+    def test_closes_the_circuit(self, queued: Generation, remote: Emulator) -> None:
+        """Who refuses is there."""
+        circuit.report_failure("default", now=timezone.now(), times=4)
+        remote.switches.set(error_at_create="400")
+        services.pump_stream(queued.pk)
+        circuit.report_failure("default", now=timezone.now())
+        assert circuit.open_until("default") is None
+
+    def test_of_a_vault_sends_nothing_and_tells_so(
+        self, queued: Generation, remote: Emulator, settings: Any
+    ) -> None:
+        def ask_vault() -> str:
+            raise ConnectionError("the vault is away")
+
+        account = {**settings.CREATIFY_TEXTGEN["ACCOUNTS"]["default"], "API_KEY": ask_vault}
+        settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}}
+        services.pump_stream(queued.pk)
+        queued.refresh_from_db()
+        assert (queued.status, queued.credits_used) == (Status.CANCELLED, 0)
+        assert told(queued.pk)[0]["code"] == "not_configured"
+        assert remote.counters["creates"] == 0
 
 
 def fail_before_the_end(failures: list[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
