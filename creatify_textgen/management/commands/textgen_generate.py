@@ -10,6 +10,8 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +69,13 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> None:
         if options["attach"]:
-            self._follow(
-                services.attach(_find(options["attach"]), after=options["after"]), begun=False
-            )
+            self._attach(_find(options["attach"]), after=options["after"])
             return
         if options["after"]:
             raise CommandError("--after goes with --attach.", returncode=USAGE)
         request = _request(options)
         if options["stream"]:
-            self._follow(services.stream(**request), begun=True)
+            self._follow(partial(services.stream, **request), begun=True)
         elif options["in_background"]:
             self.stdout.write(str(services.submit(**request).pk))
         else:
@@ -90,19 +90,30 @@ class Command(BaseCommand):
         self.stdout.write(self._shown(generation.content.response_text))
         self._end(generation)
 
-    def _follow(self, stream: GenerationStream, *, begun: bool) -> None:
-        """Print a stream to its end; `begun` where it is this process that began it."""
-        shown = stream.position
-        try:
-            with Interrupts() as interrupts, stream:
-                for chunk in stream:
-                    with interrupts.held_back():
-                        self.stdout.write(self._shown(chunk.text), ending="")
-                        self.stdout.flush()
-                        shown = stream.position
-        except KeyboardInterrupt:
-            self._say_how_to_return(stream.generation, shown, begun=begun)
-            sys.exit(INTERRUPTED)
+    def _attach(self, generation: Generation, *, after: str | None) -> None:
+        if not generation.is_final:
+            self._note(f"It is {generation.status}. Ctrl-C stops the waiting, not the generation.")
+        self._follow(partial(services.attach, generation, after=after), begun=False)
+
+    def _follow(self, begin: Callable[[], GenerationStream], *, begun: bool) -> None:
+        """Print a stream to its end; `begun` where it is this process that begins it."""
+        stream = None
+        with Interrupts() as interrupts:
+            try:
+                # Ctrl-C meanwhile would leave a row that nobody can name.
+                with interrupts.held_back():
+                    stream = begin()
+                    shown = stream.position
+                with stream:
+                    for chunk in stream:
+                        with interrupts.held_back():
+                            self.stdout.write(self._shown(chunk.text), ending="")
+                            self.stdout.flush()
+                            shown = stream.position
+            except KeyboardInterrupt:
+                if stream is not None:
+                    self._say_how_to_return(stream.generation, shown, begun=begun)
+                sys.exit(INTERRUPTED)
         self.stdout.write("")
         self._end(stream.generation)
 
@@ -112,7 +123,10 @@ class Command(BaseCommand):
             if _take_back(generation):
                 self._note("\nNothing was sent yet, and now nothing will be.")
                 return
-            fate = "The generation goes on at Creatify, and a sweep looks for its result."
+            fate = (
+                "The generation goes on at Creatify; a worker's next sweep, or manage.py "
+                "textgen_sweep, looks for its result, which may take minutes."
+            )
         else:
             fate = "The generation goes on."
         self._note(

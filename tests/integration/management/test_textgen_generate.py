@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from dataclasses import dataclass
 from io import StringIO
@@ -157,6 +159,26 @@ class TestStream:
             pass
         generation.refresh_from_db()
         assert generation.status == Status.DONE
+
+    def test_names_the_generation_on_ctrl_c_before_the_first_word(
+        self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However early: the row is there before its id is."""
+
+        def begin_and_interrupt(*arguments: Any, **options: Any) -> Any:
+            stream = begin(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGINT)
+            return stream
+
+        begin = services.stream
+        monkeypatch.setattr(services, "stream", begin_and_interrupt)
+        outcome = generate("Hello", "--stream")
+        generation = Generation.objects.get()
+        assert outcome.code == 130
+        if generation.status == Status.CANCELLED:
+            assert "Nothing was sent" in outcome.error
+        else:
+            assert f"textgen_generate --attach {generation.pk}" in outcome.error
 
     def test_sends_nothing_after_ctrl_c(
         self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
