@@ -256,7 +256,9 @@ class TestLimits:
         self, api: APIClient, done: Generation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(limits, "MAX_READERS", 0)
-        assert api.get(attach_path(done)).status_code == 503
+        refused = api.get(attach_path(done))
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_readers")
+        assert refused["Retry-After"]
 
 
 class TestTicket:

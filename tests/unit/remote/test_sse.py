@@ -250,6 +250,22 @@ class TestBounds:
         assert spent < 2
         assert taken <= DEFAULT_EVENT_CAP + len(BLOCK)
 
+    def test_takes_time_in_proportion_to_an_event_that_comes_in_many_blocks(self) -> None:
+        """Joined anew with each, these would take minutes."""
+        block = b"x" * 512
+
+        def blocks() -> Iterator[bytes]:
+            yield b"data: "
+            yield from itertools.repeat(block, (DEFAULT_EVENT_CAP - 1024) // len(block))
+            yield b"\n\n"
+
+        began = time.thread_time()
+        [event] = read_events(blocks())
+        spent = time.thread_time() - began
+
+        assert len(event.data) > DEFAULT_EVENT_CAP - 2048
+        assert spent < 5
+
 
 DATA_LINES = st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=20)
 
