@@ -9,16 +9,22 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from creatify_textgen.remote.contract import MAX_REMOTE_ID_LENGTH
 
-# Deeper values are cut off to null: no sane function call has them, and JSON encoders, databases
-# and templates further on would fail on them.
-MAX_DEPTH = 100
+# Levels of lists and objects of what fills a column. MariaDB takes 31, and refuses the whole
+# statement, other rows and all, for one level more.
+MAX_DEPTH = 28
+# Of a call's arguments: the list of calls and the call itself lie around them. No more than a
+# request may have, so that a client can send the call back.
+MAX_ARGUMENT_DEPTH = 24
+# What nests deeper is written out as text for so many levels more; no sane answer comes so far.
+_WRITTEN_LEVELS = 100
+_TOO_DEEP = "(nested too deeply to be kept)"
 # Above this a number is a broken answer, not a price.
 _ABSURD_CREDITS = Decimal(10) ** 12
 # And one of more places than this; PostgreSQL takes no number of millions of them.
@@ -66,22 +72,35 @@ def scan(body: str, position: int) -> tuple[Any, int]:
     raise ValueError(f"not readable as JSON ({reason})")
 
 
-def plain(value: Any, *, depth: int = 0) -> Any:
-    """Return a copy that can be kept: clean strings, floats for Decimals, bounded depth."""
+def plain(value: Any, *, levels: int = MAX_DEPTH) -> Any:
+    """Return a copy that can be kept: clean strings, floats for Decimals, bounded depth.
+
+    A list or object that lies below so many levels is kept as its JSON text, a string, so that
+    nothing around it is lost; only what nests another hundred levels deeper is given up.
+    """
+    return _copy(value, levels, _written_out)
+
+
+def _copy(value: Any, levels: int, deeper: Callable[[Any], str]) -> Any:
     if isinstance(value, str):
         return _HOSTILE.sub("\ufffd", value)
     if isinstance(value, Decimal):
         number = float(value)
         return number if math.isfinite(number) else None
     if isinstance(value, dict):
-        if depth >= MAX_DEPTH:
-            return None
-        return {plain(key): plain(item, depth=depth + 1) for key, item in value.items()}
+        if not levels:
+            return deeper(value)
+        return {
+            _HOSTILE.sub("\ufffd", key): _copy(item, levels - 1, deeper)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
-        if depth >= MAX_DEPTH:
-            return None
-        return [plain(item, depth=depth + 1) for item in value]
+        return [_copy(item, levels - 1, deeper) for item in value] if levels else deeper(value)
     return value
+
+
+def _written_out(value: Any) -> str:
+    return json.dumps(_copy(value, _WRITTEN_LEVELS, lambda _: _TOO_DEEP), ensure_ascii=False)
 
 
 def text(value: Any) -> str:
@@ -150,11 +169,17 @@ def moment(value: Any) -> datetime | None:
 
 
 def function_call(value: Any) -> dict[str, Any]:
-    """Return `{"name": …, "args": {…}}`; arguments that are no object are kept under `value`."""
+    """Return `{"name": …, "args": {…}}`; arguments that are no object are kept under `value`.
+
+    What nests too deep in them is kept as its JSON text, as `plain` does.
+    """
     call = mapping(value)
-    arguments = plain(call.get("args"))
+    arguments = call.get("args")
     if arguments is None:
         arguments = {}
     elif not isinstance(arguments, dict):
         arguments = {"value": arguments}
-    return {"name": text(call.get("name")), "args": arguments}
+    return {
+        "name": text(call.get("name")),
+        "args": plain(arguments, levels=MAX_ARGUMENT_DEPTH),
+    }

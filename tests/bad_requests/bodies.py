@@ -50,5 +50,5 @@ METADATA = [
     BadRequest(
         "metadata-large", request_body(metadata={"a": "x" * 16384}), "metadata", "16384 bytes"
     ),
-    BadRequest("metadata-deep", request_body(metadata={"a": nested(64)}), "metadata", "64 levels"),
+    BadRequest("metadata-deep", request_body(metadata={"a": nested(64)}), "metadata", "24 levels"),
 ]

@@ -65,9 +65,9 @@ CONFIGS = [
     ),
     BadRequest(
         "schema-deep",
-        config(response_json_schema=nested(80, of="object")),
+        config(response_json_schema=nested(25, of="object")),
         "config.response_json_schema",
-        "deeper than 64",
+        "deeper than 24",
     ),
     BadRequest(
         "schema-as-plain-text",

@@ -120,15 +120,15 @@ CALLS = [
     ),
     BadRequest(
         "call-arguments-deep",
-        call(name="f", args=nested(65, of="object")),
+        call(name="f", args=nested(25, of="object")),
         f"{CALL}.args",
-        "deeper than 64",
+        "deeper than 24",
     ),
     BadRequest(
         "call-arguments-deep-lists",
         call(name="f", args={"a": nested(900)}),
         f"{CALL}.args",
-        "deeper than 64",
+        "deeper than 24",
     ),
     BadRequest(
         "call-argument-huge", call(name="f", args={"n": 10**30}), f"{CALL}.args.n", "64 bits"

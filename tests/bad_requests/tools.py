@@ -72,7 +72,7 @@ TOOLS = [
         "parameters-deep",
         declaration(name="f", parameters=nested(70, of="object")),
         f"{DECLARATION}.parameters",
-        "deeper than 64",
+        "deeper than 24",
     ),
     BadRequest(
         "declaration-unknown",

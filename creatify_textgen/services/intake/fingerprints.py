@@ -16,7 +16,7 @@ from creatify_textgen.remote.contract import CONFIG
 
 __all__ = ["fingerprint", "media_digests", "request_hash"]
 
-# Ours never nest deeper than 64 levels, so what lies below cannot be an echo of ours.
+# Ours never nest so deep (see `reading.MAX_DEPTH`): what lies below cannot be an echo of ours.
 _LEVELS = 70
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _EMPTY: tuple[Any, ...] = (None, "", [], {})

@@ -21,8 +21,9 @@ MAX_CHARACTERS = 8 * 1024 * 1024
 """Of all text of one request; media do not count."""
 VALUE_COST = 64
 """Characters that any value counts for besides, so that a million empty ones are too many."""
-MAX_DEPTH = 64
-"""Levels of lists and objects in one JSON value."""
+MAX_DEPTH = 24
+"""Levels of lists and objects in one JSON value; its column adds four at most (`tools`), and
+MariaDB refuses what has more than 31."""
 MAX_PROBLEMS = 50
 """After so many wrong fields the rest is not looked at."""
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
@@ -95,7 +96,8 @@ class Reader:
         try:
             return self._tree(value, path, MAX_DEPTH)
         except _TooDeepError:
-            self.refuse(path, f"Nests deeper than {MAX_DEPTH} levels.")
+            rule = f"Nests deeper than {MAX_DEPTH} levels; give the inner part as a string of JSON."
+            self.refuse(path, rule)
             return None
 
     def object_tree(self, value: Any, *, path: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ LINES = [
         "json-deeper-than-allowed",
         ["--json", "@deeper-than-allowed.json"],
         "config.response_json_schema:",
-        "deeper than 64",
+        "deeper than 24",
     ),
     Line(
         "json-beside-plain-text",

@@ -65,6 +65,44 @@ class TestAsynchronous:
         assert answer["tools"][0]["function_declarations"][0]["name"] == "get_weather"
         assert answer["tool_config"] == choice
 
+    def test_keeps_json_as_deep_as_it_may_be(self, api: APIClient) -> None:
+        deep = json.loads('{"a":' * 24 + "1" + "}" * 24)
+        messages = [
+            *GUIDE["messages"],  # type: ignore[misc]
+            {"role": "model", "function_call": {"name": "f", "args": deep}},
+            {"role": "user", "function_response": {"name": "f", "response": deep}},
+        ]
+        body = {
+            "messages": messages,
+            "config": {"response_json_schema": deep},
+            "tools": [{"function_declarations": [{"name": "f", "parameters": deep}]}],
+            "metadata": deep,
+        }
+        response = api.post(URL, body, format="json")
+        assert response.status_code == 202
+        answer = response.json()
+        kept = {name: answer[name] for name in ("messages", "tools", "metadata")}
+        assert kept == {name: body[name] for name in kept}
+        assert answer["config"]["response_json_schema"] == deep
+
+    @pytest.mark.parametrize("levels", [25, 40])
+    @pytest.mark.parametrize("field", ["metadata", "config", "tools"])
+    def test_refuses_deeper_json_before_a_database_does(
+        self, api: APIClient, field: str, levels: int
+    ) -> None:
+        deep = json.loads('{"a":' * levels + "1" + "}" * levels)
+        values: dict[str, Any] = {
+            "metadata": deep,
+            "config": {"response_json_schema": deep},
+            "tools": [{"function_declarations": [{"name": "f", "parameters": deep}]}],
+        }
+        body = {"messages": GUIDE["messages"], field: values[field]}
+        response = api.post(URL, body, format="json")
+        assert response.status_code == 400
+        [(path, [rule])] = response.json()["errors"].items()
+        assert path.startswith(field)
+        assert "deeper than 24 levels; give the inner part as a string of JSON" in rule
+
     def test_shows_a_medium_by_its_id(self, api: APIClient) -> None:
         file = SimpleUploadedFile("pixel.png", PNG, content_type="image/png")
         media_id = api.post("/textgen/media/", {"file": file}, format="multipart").json()["id"]

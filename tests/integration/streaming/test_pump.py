@@ -109,6 +109,21 @@ def pump_script(script: Script, settings: Any, monkeypatch: pytest.MonkeyPatch) 
     return Generation.objects.select_related("content").get()
 
 
+def nested(levels: int, inside: str) -> str:
+    return '{"a":' * levels + inside + "}" * levels
+
+
+def end_with(last: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Generation:
+    """Pump a stream that says "one " and then this chunk, and return its row."""
+
+    def script(connection: Connection) -> None:
+        connection.start_stream()
+        connection.send('data: {"candidates":[{"content":{"parts":[{"text":"one "}]}}]}\n\n')
+        connection.send(f"data: {last}\n\n")
+
+    return pump_script(script, settings, monkeypatch)
+
+
 class TestReceipt:
     """Whatever went wrong before it, what was paid is on the row."""
 
@@ -162,6 +177,28 @@ class TestReceipt:
 
         assert (row.status, row.remote_id, row.credits_used) == ("done", "r-1", Decimal("0.5"))
         assert not row.partial
+
+
+class TestEnd:
+    @pytest.mark.parametrize("levels", [24, 25, 40])
+    def test_keeps_text_calls_and_cost_however_deep_a_call_is(
+        self, levels: int, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        args = nested(levels, "1")
+        call = '{"functionCall":{"name":"f","args":ARGS}}'.replace("ARGS", args)
+        parts = f'{call},{{"functionCall":{{"name":"g"}}}}'
+        last = '{"candidates":[{"content":{"parts":[PARTS]},"finishReason":"STOP"}],'
+        receipt = '"creatify":{"id":"r-1","credits_used":0.5}}'
+        row = end_with(last.replace("PARTS", parts) + receipt, settings, monkeypatch)
+        assert (row.status, row.partial, row.remote_id) == ("done", False, "r-1")
+        assert row.content.response_text == "one "
+        # What is deeper than every database takes is its own JSON text.
+        written = nested(levels - 24, "1").replace(":", ": ")
+        kept = json.loads(nested(24, json.dumps(written) if levels > 24 else "1"))
+        assert row.content.response_function_calls == [
+            {"name": "f", "args": kept},
+            {"name": "g", "args": {}},
+        ]
 
 
 class TestSweep:

@@ -60,10 +60,23 @@ class TestPlain:
 
         assert wire.plain(value) == {"a\ufffd": [1.5, None, "\ufffd", None, True, 7]}
 
-    def test_cuts_off_what_is_nested_too_deep(self) -> None:
-        value = json.loads("[" * 500 + "]" * 500)
+    def test_keeps_as_text_what_is_nested_too_deep(self) -> None:
+        inner = '[1.5, "ü\\u0000", {"b": null}]'
+        value = wire.load('{"a": ' * 28 + inner + ', "beside": 7}' + "}" * 27)
 
-        assert json.dumps(wire.plain(value)) == "[" * 100 + "null" + "]" * 100
+        kept = wire.plain(value)
+
+        for _ in range(27):
+            kept = kept["a"]
+        assert kept == {"a": '[1.5, "ü\ufffd", {"b": null}]', "beside": 7}
+
+    @pytest.mark.parametrize("levels", [29, 128, 129, 900])
+    @pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")], ids=["[]", "{}"])
+    def test_bounds_the_depth_and_the_work(self, levels: int, left: str, right: str) -> None:
+        kept = json.dumps(wire.plain(wire.load(left * levels + "1" + right * levels)))
+
+        assert kept.count("[") + kept.count("{") == min(levels, 128)
+        assert ("too deep" in kept) is (levels > 128)
 
     @given(
         st.recursive(
@@ -174,6 +187,25 @@ class TestFunctionCall:
     )
     def test_always_has_a_name_and_an_object(self, value: Any, expected: dict[str, Any]) -> None:
         assert wire.function_call(value) == expected
+
+    def test_keeps_arguments_as_deep_as_a_request_may_have(self) -> None:
+        args = json.loads('{"a":' * 24 + "7" + "}" * 24)
+
+        assert wire.function_call({"name": "f", "args": args}) == {"name": "f", "args": args}
+
+    def test_keeps_what_is_deeper_as_text(self) -> None:
+        args = '{"a":' * 24 + "%s" + "}" * 24
+
+        call = wire.function_call(wire.load('{"name": "f", "args": %s}' % (args % "[7]")))
+
+        assert call == {"name": "f", "args": json.loads(args % '"[7]"')}
+
+    def test_counts_the_object_around_arguments_that_are_none(self) -> None:
+        args = "[" * 23 + "%s" + "]" * 23
+
+        call = wire.function_call(wire.load('{"name": "f", "args": %s}' % (args % "[7]")))
+
+        assert call["args"] == {"value": json.loads(args % '"[7]"')}
 
     def test_has_floats_and_no_decimals(self) -> None:
         call = wire.function_call(wire.load('{"name": "f", "args": {"a": 1.5}}'))

@@ -157,7 +157,11 @@ class TestText:
 
 class TestLimits:
     def test_takes_values_as_deep_as_the_limit(self) -> None:
-        assert accept("Hello", metadata={"a": nested(63)}).metadata["a"] == nested(63)
+        assert accept("Hello", metadata={"a": nested(23)}).metadata["a"] == nested(23)
+
+    def test_says_what_to_do_with_deeper_ones(self) -> None:
+        rule = "Nests deeper than 24 levels; give the inner part as a string of JSON."
+        assert errors_of(metadata={"a": nested(24)}) == {"metadata": [rule]}
 
     def test_refuses_more_text_than_the_limit(self) -> None:
         assert "Is too large" in errors_of("x" * (8 * 1024 * 1024 + 1))[""][0]
@@ -169,12 +173,12 @@ class TestLimits:
     def test_ends_on_values_that_hold_themselves(self) -> None:
         endless: dict[str, Any] = {}
         endless["a"] = endless
-        assert "deeper than 64" in errors_of(metadata=endless)["metadata"][0]
+        assert "deeper than 24" in errors_of(metadata=endless)["metadata"][0]
 
     def test_ends_on_values_that_double_at_each_level(self, monkeypatch: Any) -> None:
         monkeypatch.setattr("creatify_textgen.services.intake.reading.MAX_CHARACTERS", 10_000)
         doubling: Any = "x"
-        for _ in range(60):
+        for _ in range(20):
             doubling = [doubling, doubling]
         assert "Is too large" in errors_of(metadata={"a": doubling})[""][0]
 

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from creatify_textgen.remote.protocol import parse_generation
 from creatify_textgen.services.intake import accept, fingerprint, media_digests
+from creatify_textgen.services.matching import fingerprint_of
 
 MODEL = "gemini-2.5-flash"
 DIGEST = "a" * 64
@@ -136,6 +138,16 @@ class TestHostileEcho:
             deep = [deep]
         call = {"name": "f", "args": {"deep": deep, "huge": 10**400, "nan": Decimal("sNaN")}}
         assert hashed(deep, function_call=call)
+
+    def test_is_known_again_in_the_echo_of_the_deepest_request(self) -> None:
+        deep = json.loads('{"a":' * 24 + "1.50" + "}" * 24)
+        asked: dict[str, Any] = {
+            "model_name": MODEL,
+            "messages": [{"role": "model", "function_call": {"name": "f", "args": deep}}],
+            "config": {"response_json_schema": deep},
+        }
+        echo = parse_generation(json.dumps({"id": "r1", "system_instruction": "", **asked}))
+        assert fingerprint_of(echo) == accept(**asked).fingerprint
 
 
 class TestMediaDigests:
