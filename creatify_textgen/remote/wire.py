@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from creatify_textgen.remote.contract import MAX_REMOTE_ID_LENGTH
@@ -25,8 +25,11 @@ MAX_ARGUMENT_DEPTH = 24
 # What nests deeper is written out as text for so many levels more; no sane answer comes so far.
 _WRITTEN_LEVELS = 100
 _TOO_DEEP = "(nested too deeply to be kept)"
-# Above this a number is a broken answer, not a price.
+# Above this a number is a broken answer, not a balance.
 _ABSURD_CREDITS = Decimal(10) ** 12
+# A column of costs has 20 digits, ten of them after the point.
+_COST_PLACES = Decimal(1).scaleb(-10)
+_COST_CONTEXT = Context(prec=20)
 # And one of more places than this; PostgreSQL takes no number of millions of them.
 _ABSURD_PLACES = 1000
 _HOSTILE = re.compile("[\x00\ud800-\udfff]")
@@ -152,9 +155,20 @@ def amount(value: Any) -> Decimal | None:
 
 
 def charge(value: Any) -> Decimal | None:
-    """Return what a generation cost; a negative amount is not believed."""
+    """Return what a generation cost, as it was written.
+
+    A negative amount is not believed, nor one of ten thousand millions or more, which no column
+    holds: the cost is then unknown (None), never zero.
+    """
     number = amount(value)
-    return number if number is None or number >= 0 else None
+    if number is None or number < 0:
+        return None
+    try:
+        # Rounding first: 9999999999.99999999999 is one digit too long only then.
+        number.quantize(_COST_PLACES, context=_COST_CONTEXT)
+    except InvalidOperation:
+        return None
+    return number
 
 
 def moment(value: Any) -> datetime | None:

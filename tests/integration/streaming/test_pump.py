@@ -200,6 +200,15 @@ class TestEnd:
             {"name": "g", "args": {}},
         ]
 
+    @pytest.mark.parametrize("cost", ["1e10", "99999999999", "9999999999.99999999999"])
+    def test_knows_no_cost_that_no_column_holds(
+        self, cost: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        receipt = '{"creatify":{"id":"r-1","credits_used":COST}}'.replace("COST", cost)
+        row = end_with(receipt, settings, monkeypatch)
+        assert (row.status, row.remote_id, row.credits_used) == ("done", "r-1", None)
+        assert row.content.response_text == "one "
+
 
 class TestSweep:
     def test_that_gave_the_stream_up_costs_neither_receipt_nor_text(

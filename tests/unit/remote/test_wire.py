@@ -130,6 +130,24 @@ class TestAmount:
     def test_does_not_know_anything_else(self, text: str) -> None:
         assert wire.amount(wire.load(text)) is None
 
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("9999999999.9999999999", "9999999999.9999999999"),
+            ("9999999999.99999999994", "9999999999.99999999994"),
+            ("0.00000000001", "0.00000000001"),
+            ("9999999999.99999999995", None),
+            ("9999999999.99999999999", None),
+            ("10000000000", None),
+            ("1e10", None),
+            ("99999999999", None),
+        ],
+    )
+    def test_knows_no_charge_that_its_column_does_not_hold(
+        self, text: str, expected: str | None
+    ) -> None:
+        assert wire.charge(wire.load(text)) == (expected and Decimal(expected))
+
     def test_does_not_believe_a_negative_charge(self) -> None:
         assert wire.charge(-1) is None
         assert wire.charge(0) == 0
