@@ -60,11 +60,18 @@ def make_moves(
             partial(_move_in_transaction, moves, to=to, cause=cause, now=now, only=only or {})
         )
     except IntegrityError as error:
-        if all("remote_id" not in move.row for move in moves):
+        if not _is_about_remote_id(error):
             raise
         raise TransitionError(
             "Another generation has this remote id already.", code="remote_id_taken"
         ) from error
+
+
+def _is_about_remote_id(error: IntegrityError) -> bool:
+    # Databases name the constraint, SQLite its columns. PostgreSQL's other lines quote values.
+    reason = str(error).partition("\n")[0]
+    columns_of_sqlite = f"{Generation._meta.db_table}.remote_id"
+    return "textgen_remote_once" in reason or columns_of_sqlite in reason
 
 
 def _move_in_transaction(

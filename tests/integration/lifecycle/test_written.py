@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError
 
 from creatify_textgen import lifecycle
 from creatify_textgen.exceptions import TransitionError
@@ -226,6 +226,15 @@ class TestMove:
             TransitionError, match=r"^Another generation has this remote id already.$"
         ):
             pending(make_generation(status=Status.SUBMITTING))
+
+    def test_does_not_take_another_refusal_for_that(self) -> None:
+        row = make_generation(status=Status.PENDING)
+        # Open rows have a time to look at them, says a constraint.
+        move = moves.Move(row.pk, {"remote_id": "r1", "next_check_at": None})
+        with pytest.raises(IntegrityError, match=r"textgen_never_forgotten|CONSTRAINT"):
+            moves.make_moves([move], to=Status.RUNNING, cause=Cause.POLL, now=NOW)
+        row.refresh_from_db()
+        assert (row.status, row.remote_id) == (Status.PENDING, None)
 
     @pytest.mark.django_db(transaction=True)
     def test_is_won_whatever_becomes_of_its_announcement(
