@@ -19,6 +19,7 @@ _ROW = (
     "model_version",
     "partial",
 )
+_JSON = ("response_function_calls", "usage", "citations")
 _CONTENT = (
     "response_text",
     "response_thoughts",
@@ -27,6 +28,11 @@ _CONTENT = (
     "usage",
     "citations",
 )
+
+LONGEST_REASON = 10_000
+"""Characters kept of a `failed_reason`, which may be a whole page that a remote sent: the write
+that gives up an answer must not fail for its reason."""
+_CUT = " [cut]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +57,26 @@ class Outcome:
         return self._told(_ROW)
 
     def content_fields(self) -> dict[str, Any]:
-        return self._told(_CONTENT)
+        told = self._told(_CONTENT)
+        if len(told.get("failed_reason", "")) > LONGEST_REASON:
+            told["failed_reason"] = told["failed_reason"][: LONGEST_REASON - len(_CUT)] + _CUT
+        return told
+
+    def without_json(self) -> Outcome:
+        """Return it with its text and without calls, counts and citations.
+
+        The first thing to save where a database refuses the whole: it is choosier about JSON.
+        """
+        partial = True if self.response_function_calls else self.partial
+        return replace(self, **dict.fromkeys(_JSON), partial=partial)
 
     def without_answer(self) -> Outcome:
-        """Return what is known beside the answer itself, which then is not there whole."""
-        content = Outcome(failed_reason=self.failed_reason, usage=self.usage)
-        answer = {name: getattr(content, name) for name in _CONTENT}
-        return replace(self, **answer, partial=True)
+        """Return what is known beside the answer itself, which then is not there whole.
+
+        The last thing to save, where `without_json` is refused, too: what it cost, and why.
+        """
+        nothing = dict.fromkeys(name for name in _CONTENT if name != "failed_reason")
+        return replace(self, **nothing, partial=True)
 
     def _told(self, names: tuple[str, ...]) -> dict[str, Any]:
         told = {name: getattr(self, name) for name in names}
