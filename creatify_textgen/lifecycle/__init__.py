@@ -30,9 +30,11 @@ from creatify_textgen.lifecycle.marks import (
     mark_unconfirmed,
 )
 from creatify_textgen.lifecycle.outcome import NOTHING_NEW, Outcome
+from creatify_textgen.lifecycle.transactions import REFUSALS, is_refusal
 
 __all__ = [
     "NOTHING_NEW",
+    "REFUSALS",
     "Arrival",
     "Outcome",
     "announce_overdue",
@@ -42,6 +44,7 @@ __all__ = [
     "complete_found",
     "correct_credits",
     "drop_hint",
+    "is_refusal",
     "keep_remote_id",
     "make_due",
     "mark_arrived",

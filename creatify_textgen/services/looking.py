@@ -2,13 +2,15 @@
 
 Three steps, as for a send: `start_looks` and `settle_looks` touch the database, `Look.call`
 touches only the network. Invariant: a look never makes a row worse; what it could not learn is
-asked again later.
+asked again later, and what the database refuses of one keeps no other from being written.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +21,7 @@ from creatify_textgen.models import Generation
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.services import circuit
 from creatify_textgen.services.adoption import read_candidates, settle_lost
+from creatify_textgen.services.matching import sent_at
 from creatify_textgen.services.snapshots import (
     Sighting,
     apply_sighting,
@@ -29,6 +32,8 @@ from creatify_textgen.services.snapshots import (
 from creatify_textgen.states import Cause, Status
 
 __all__ = ["Look", "settle_looks", "start_looks"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -65,18 +70,20 @@ def start_looks(waiting: Iterable[Generation], *, now: datetime) -> list[Look]:
 def settle_looks(looks: Sequence[Look], *, now: datetime) -> None:
     """Write down what came of these looks, in a constant number of statements.
 
+    Where the database refuses one of them, row by row; the row it refuses is logged and waits.
     Raises: what is neither an answer nor an error of the remote, after all else was written.
     """
     _report_to_circuit(looks, now=now)
     seen = [look for look in looks if look.remote_id and not isinstance(look.answer, Exception)]
     _settle_known(_sightings(look for look in seen if look.generations[0].remote_id), now=now)
     for sighting in _sightings(look for look in seen if not look.generations[0].remote_id):
-        _settle_hinted(sighting, now=now)
+        with _putting_off_refused(sighting.generation, now=now):
+            _settle_hinted(sighting, now=now)
     for look in looks:
         if isinstance(look.answer, Exception):
             _settle_failure(look, now=now)
         elif not look.remote_id:
-            settle_lost(look.generations, look.answer, now=now)
+            _settle_list(look, now=now)
     for look in looks:
         if isinstance(look.answer, Exception) and not isinstance(look.answer, RemoteError):
             raise look.answer
@@ -158,7 +165,37 @@ def _sightings(looks: Iterable[Look]) -> list[Sighting]:
 def _settle_known(sightings: Sequence[Sighting], *, now: datetime) -> None:
     for cause in (Cause.WEBHOOK, Cause.POLL):
         batch = [sighting for sighting in sightings if _cause(sighting.generation) == cause]
-        apply_sightings(batch, cause=cause, now=now)
+        try:
+            apply_sightings(batch, cause=cause, now=now)
+        except lifecycle.REFUSALS as error:
+            if not lifecycle.is_refusal(error):
+                raise
+            for sighting in batch:
+                with _putting_off_refused(sighting.generation, now=now):
+                    apply_sighting(sighting, cause=cause, now=now)
+
+
+def _settle_list(look: Look, *, now: datetime) -> None:
+    try:
+        settle_lost(look.generations, look.answer, now=now)
+    except lifecycle.REFUSALS as error:
+        if not lifecycle.is_refusal(error):
+            raise
+        # In the order in which they were tried together: the oldest may choose first.
+        for generation in sorted(look.generations, key=sent_at):
+            with _putting_off_refused(generation, now=now):
+                settle_lost([generation], look.answer, now=now)
+
+
+@contextmanager
+def _putting_off_refused(generation: Generation, *, now: datetime) -> Iterator[None]:
+    try:
+        yield
+    except lifecycle.REFUSALS as error:
+        if not lifecycle.is_refusal(error):
+            raise
+        logger.exception("The database refuses what the remote says of %s.", generation.pk)
+        wait({generation: next_poll_at(generation, now=now)}, now=now)
 
 
 def _cause(generation: Generation) -> Cause:

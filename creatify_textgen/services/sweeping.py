@@ -6,12 +6,14 @@ constant number of statements for 500 rows. Invariant: two sweeps at once do no 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.db import Error as DatabaseFault
 from django.db.models import prefetch_related_objects
@@ -27,6 +29,8 @@ from creatify_textgen.services.submission import begin_send
 from creatify_textgen.states import TERMINAL, Status
 
 __all__ = ["SweepReport", "sweep"]
+
+logger = logging.getLogger(__name__)
 
 WAITING = frozenset(Status) - TERMINAL - {Status.QUEUED}
 BATCH = 500
@@ -127,7 +131,7 @@ class _Sweep:
         for subject, answer in self.calls.finished(timeout=SETTLE_SECONDS):
             if isinstance(subject, Send):
                 self.sends_under_way -= 1
-                self._write_down(partial(settle_send, subject, answer))
+                self._write_down(partial(_settle_send, subject, answer))
             else:
                 self.looks.append(subject.answered(answer))
         is_time = time.monotonic() > self.settled + SETTLE_SECONDS
@@ -149,3 +153,13 @@ class _Sweep:
             raise
         except Exception as error:  # noqa: BLE001  raised when the sweep has come to its end
             self.bug = self.bug or error
+
+
+def _settle_send(send: Send, answer: Any) -> None:
+    try:
+        settle_send(send, answer)
+    except lifecycle.REFUSALS as error:
+        if error is answer or not lifecycle.is_refusal(error):
+            raise
+        # Other answers are still to come. The lease of this one runs out, and it is looked up.
+        logger.exception("The database refuses what came of the send of %s.", send.generation.pk)

@@ -1,14 +1,22 @@
-"""Work that lost a deadlock is done again; everything else is not."""
+"""Work that lost a deadlock is done again, everything else is not; whom a refusal is about."""
 
 from __future__ import annotations
 
+from decimal import InvalidOperation
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 
 from creatify_textgen.lifecycle import transactions
-from creatify_textgen.lifecycle.transactions import TRIES, in_short_transaction
+from creatify_textgen.lifecycle.transactions import TRIES, in_short_transaction, is_refusal
 from creatify_textgen.models import SweepAlarm
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,3 +116,56 @@ class TestShortTransaction:
         with pytest.raises(ValueError, match="a bug"):
             in_short_transaction(work)
         assert not SweepAlarm.objects.exists()
+
+
+class TestRefusal:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            IntegrityError(4025, "CONSTRAINT failed"),
+            DataError("too long"),
+            InvalidOperation(),
+            UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"),
+            OperationalError(1153, "Got a packet bigger than 'max_allowed_packet' bytes"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_is_about_what_was_to_be_written(self, error: Exception) -> None:
+        assert is_refusal(error)
+
+    @pytest.mark.parametrize("error", PASSING)
+    def test_is_no_lock_that_was_in_the_way(self, error: Exception) -> None:
+        assert not is_refusal(error)
+
+    @pytest.mark.parametrize("error", [InterfaceError("closed"), RuntimeError("a bug")])
+    def test_is_nothing_else(self, error: Exception) -> None:
+        assert not is_refusal(error)
+
+    @pytest.mark.parametrize("raises", [True, False], ids=["refuses", "is silent"])
+    def test_is_not_told_by_a_database_that_is_away(
+        self, monkeypatch: pytest.MonkeyPatch, *, raises: bool
+    ) -> None:
+        def connect() -> None:
+            if raises:
+                raise OperationalError("connection refused")
+
+        monkeypatch.setattr(connection, "ensure_connection", connect)
+        monkeypatch.setattr(connection, "is_usable", lambda: False)
+        assert not is_refusal(IntegrityError("refused"))
+
+    def test_leaves_somebody_else_s_transaction_alone(self) -> None:
+        with transaction.atomic():
+            SweepAlarm.objects.create(pk=1)
+            connection.errors_occurred = True
+            assert is_refusal(IntegrityError("refused"))
+        assert SweepAlarm.objects.exists()
+
+    @pytest.mark.skipif("connection.vendor != 'mysql'")
+    def test_of_a_statement_too_large_leaves_a_connection_that_works(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@max_allowed_packet")
+            [largest] = cursor.fetchone()
+            with pytest.raises((OperationalError, InterfaceError)) as caught:
+                cursor.execute("SELECT LENGTH(%s)", ["x" * largest])
+        assert is_refusal(caught.value)
+        SweepAlarm.objects.create(pk=1)

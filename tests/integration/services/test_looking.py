@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, OperationalError, connection
 
 from creatify_textgen import lifecycle
 from creatify_textgen.exceptions import (
@@ -17,6 +20,7 @@ from creatify_textgen.exceptions import (
 )
 from creatify_textgen.models import Circuit, Generation
 from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.services import adoption, looking
 from creatify_textgen.services.looking import Look, settle_looks, start_looks
 from creatify_textgen.states import Status
 from tests.factories import NOW, make_generation
@@ -219,6 +223,115 @@ class TestAnswer:
         row = claimed(status=Status.UNCONFIRMED)
         settle_looks([Look("default", [row], "", [])], now=NOW)
         assert fresh(row).status == "queued"
+
+
+TOO_DEEP = [{"name": "f", "args": json.loads('{"a":' * 40 + "1" + "}" * 40)}]
+REFUSED = [
+    pytest.param({"credits_used": Decimal(10) ** 10}, id="by Django"),
+    pytest.param(
+        {"response_function_calls": TOO_DEEP},
+        id="by MariaDB",
+        marks=pytest.mark.skipif("connection.vendor != 'mysql'"),
+    ),
+    pytest.param(
+        {"response_text": "a\0b"},
+        id="by PostgreSQL",
+        marks=pytest.mark.skipif("connection.vendor != 'postgresql'"),
+    ),
+]
+
+
+@pytest.mark.parametrize("poison", REFUSED)
+class TestRefusedAnswer:
+    """What a database does not take of one row, whoever let it come so far."""
+
+    def test_keeps_no_other_row_waiting(
+        self, poison: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rows = [claimed(remote_id=f"r{number}") for number in range(4)]
+        answers = [
+            RemoteGeneration("r0", "done", response_text="first"),
+            RemoteGeneration("r1", "done", **poison),
+            RemoteGeneration("r2", "failed", failed_reason="no"),
+            RemoteGeneration("r3", "running"),
+        ]
+        looks = [answered(row, answers[n], remote_id=f"r{n}") for n, row in enumerate(rows)]
+        settle_looks(looks, now=NOW)
+        assert [fresh(row).status for row in rows] == ["done", "pending", "failed", "running"]
+        assert [row.events.count() for row in rows] == [1, 0, 1, 1]
+        assert rows[0].content.response_text == "first"
+        [record] = caplog.records
+        assert str(rows[1].pk) in record.getMessage()
+
+    def test_is_asked_for_again_ever_later(self, poison: dict[str, Any]) -> None:
+        waits = []
+        for checks in (1, 2, 50):
+            row = claimed(remote_id=f"r{checks}", checks=checks)
+            answer = RemoteGeneration(f"r{checks}", "done", **poison)
+            settle_looks([answered(row, answer, remote_id=f"r{checks}")], now=NOW)
+            waits.append((fresh(row).next_check_at or NOW) - NOW)
+        assert waits == [3 * SECOND, 4.5 * SECOND, 60 * SECOND]
+
+    def test_expires_like_any_other_that_is_waited_for_too_long(
+        self, poison: dict[str, Any]
+    ) -> None:
+        row = claimed(remote_id="r1", submitted_at=NOW - timedelta(days=2))
+        settle_looks([answered(row, RemoteGeneration("r1", "done", **poison))], now=NOW)
+        assert fresh(row).status == "expired"
+
+    def test_to_a_hint_keeps_no_other_row_waiting(self, poison: dict[str, Any]) -> None:
+        fields = {"status": Status.UNCONFIRMED}
+        rows = [claimed(hinted_remote_id=f"r{number}", **fields) for number in range(2)]
+        answers = [RemoteGeneration("r0", "done", **poison), RemoteGeneration("r1", "done")]
+        looks = [answered(row, answers[n], remote_id=f"r{n}") for n, row in enumerate(rows)]
+        settle_looks(looks, now=NOW)
+        assert [fresh(row).status for row in rows] == ["unconfirmed", "done"]
+        assert fresh(rows[0]).next_check_at == NOW + 3 * SECOND
+
+    def test_from_the_list_keeps_no_other_row_waiting(self, poison: dict[str, Any]) -> None:
+        remotes = [
+            RemoteGeneration("r0", "done", model_name="a", **poison),
+            RemoteGeneration("r1", "done", model_name="b"),
+        ]
+        prints = [adoption.fingerprint_of(remote) for remote in remotes]
+        fields = {"status": Status.UNCONFIRMED}
+        ages = (30, 20, 10)
+        poisoned, found, absent = (
+            claimed(fingerprint=one, submitted_at=NOW - age * SECOND, **fields)
+            for one, age in zip([*prints, "absent"], ages, strict=True)
+        )
+        settle_looks([Look("default", [absent, found, poisoned], "", remotes)], now=NOW)
+        rows = [fresh(poisoned), fresh(found), fresh(absent)]
+        assert [row.status for row in rows] == ["unconfirmed", "done", "queued"]
+        assert rows[0].next_check_at == NOW + 3 * SECOND
+
+
+class TestDatabase:
+    @pytest.mark.parametrize("error", [OperationalError("gone"), IntegrityError("refused")])
+    def test_that_is_away_is_not_asked_row_by_row(
+        self, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        calls = []
+
+        def fail(*_: Any, **__: Any) -> None:
+            calls.append("write")
+            raise error
+
+        monkeypatch.setattr(looking, "apply_sightings", fail)
+        monkeypatch.setattr(connection, "is_usable", lambda: False)
+        looks = [answered(claimed(remote_id=f"r{n}"), RemoteGeneration("r", "done")) for n in "ab"]
+        with pytest.raises(type(error)):
+            settle_looks(looks, now=NOW)
+        assert calls == ["write"]
+
+    def test_is_told_of_a_whole_batch_at_once(self, django_assert_max_num_queries: Any) -> None:
+        looks = [
+            answered(claimed(remote_id=f"r{n}"), RemoteGeneration(f"r{n}", "done"))
+            for n in range(50)
+        ]
+        with django_assert_max_num_queries(20):
+            settle_looks(looks, now=NOW)
+        assert Generation.objects.filter(status=Status.DONE).count() == 50
 
 
 class TestNoAnswer:

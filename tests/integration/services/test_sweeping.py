@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from django.db import OperationalError
 from creatify_textgen import services, tasks
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation, SweepAlarm
-from creatify_textgen.remote import GenerationRequest, RemoteClient
+from creatify_textgen.remote import GenerationRequest, RemoteClient, RemoteGeneration
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +37,32 @@ class TestBug:
         [doubted] = Generation.objects.exclude(status="pending")
         assert (doubted.status, doubted.excerpt) == ("unconfirmed", "Say 3")
         assert SweepAlarm.objects.get().due_at is not None
+
+
+class TestRefusal:
+    def test_of_one_send_s_answer_stops_neither_the_others_nor_the_sweep(
+        self,
+        remote: Emulator,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        create = RemoteClient.create
+
+        def answer_absurdly(client: RemoteClient, request: GenerationRequest) -> RemoteGeneration:
+            told = create(client, request)
+            if request.messages[0]["content"] == "Say 3":
+                return replace(told, status="done", credits_used=Decimal(10) ** 10)
+            return told
+
+        monkeypatch.setattr(RemoteClient, "create", answer_absurdly)
+        services.submit_many([{"messages": f"Say {number}"} for number in range(12)])
+        services.sweep()
+
+        assert remote.counters["creates"] == 12
+        [refused] = Generation.objects.exclude(status="pending")
+        assert (refused.status, refused.excerpt) == ("submitting", "Say 3")
+        assert refused.next_check_at == refused.lease_until
+        assert str(refused.pk) in caplog.text
 
 
 class TestTask:
