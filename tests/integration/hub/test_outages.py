@@ -1,0 +1,165 @@
+"""Redis refuses, forgets, fails over or is told otherwise; each test has one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from creatify_textgen.hub import END, START, Frame, Position, chunk_frame, word_frame, writer
+from creatify_textgen.hub.redis import RedisHub
+from creatify_textgen.hub.tail import KEEP_SECONDS, MAX_BYTES
+from creatify_textgen.hub.writer import stream_key
+from tests.faults.processes import OwnRedis, wait_until
+
+pytestmark = pytest.mark.service
+
+MIB = 1024 * 1024
+KEY = stream_key("s")
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    with OwnRedis(tmp_path) as own:
+        yield own
+
+
+@pytest.fixture
+def hub(own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisHub]:
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.05)
+    hub = RedisHub(own_redis.url)
+    yield hub
+    hub.close()
+
+
+def frames(first: int, last: int, *, size: int = 1) -> list[Frame]:
+    return [
+        chunk_frame(Position(number - 1), Position(number), "x" * size)
+        for number in range(first, last + 1)
+    ]
+
+
+def numbers_in(own_redis: OwnRedis) -> list[int]:
+    return [int(entry_id.split(b"-")[0]) for entry_id, _ in own_redis.client.xrange(KEY)]
+
+
+def wait_for_frames(own_redis: OwnRedis, count: int) -> None:
+    wait_until(lambda: own_redis.client.xlen(KEY) >= count)
+
+
+def demote(client: redis.Redis) -> None:
+    client.replicaof("127.0.0.1", 1)  # type: ignore[no-untyped-call]
+
+
+def promote(client: redis.Redis) -> None:
+    client.replicaof("NO", "ONE")  # type: ignore[no-untyped-call]
+
+
+def fill(client: redis.Redis) -> None:
+    client.config_set("maxmemory", 1)
+
+
+def empty(client: redis.Redis) -> None:
+    client.config_set("maxmemory", 0)
+
+
+def lose_replicas(client: redis.Redis) -> None:
+    client.config_set("min-replicas-to-write", 1)
+
+
+def find_replicas(client: redis.Redis) -> None:
+    client.config_set("min-replicas-to-write", 0)
+
+
+class TestOutage:
+    @pytest.mark.parametrize(
+        ("begin", "end"),
+        [(demote, promote), (fill, empty), (lose_replicas, find_replicas)],
+        ids=["READONLY", "OOM", "NOREPLICAS"],
+    )
+    def test_loses_no_frame(
+        self,
+        hub: RedisHub,
+        own_redis: OwnRedis,
+        caplog: pytest.LogCaptureFixture,
+        begin: Callable[[redis.Redis], None],
+        end: Callable[[redis.Redis], None],
+    ) -> None:
+        hub.publish("s", frames(1, 10))
+        wait_for_frames(own_redis, 10)
+        begin(own_redis.client)
+        hub.publish("s", frames(11, 20))
+        wait_until(lambda: caplog.text.count("Frames wait for Redis") >= 2)
+        end(own_redis.client)
+        hub.publish("s", frames(21, 30))
+        wait_for_frames(own_redis, 30)
+        assert numbers_in(own_redis) == list(range(1, 31))
+        assert "refuses" not in caplog.text
+
+    def test_leaves_a_stream_that_was_flushed_with_a_time_to_live(
+        self, hub: RedisHub, own_redis: OwnRedis
+    ) -> None:
+        hub.publish("s", frames(1, 5))
+        wait_for_frames(own_redis, 5)
+        own_redis.client.flushall()
+        hub.publish("s", frames(6, 8))
+        wait_for_frames(own_redis, 3)
+        assert numbers_in(own_redis) == [6, 7, 8]
+        assert KEEP_SECONDS - 60 < own_redis.client.ttl(KEY) <= KEEP_SECONDS
+
+    def test_takes_a_frame_for_written_whose_answer_was_lost(
+        self,
+        hub: RedisHub,
+        own_redis: OwnRedis,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        execute = redis.client.Pipeline.execute
+        lost = iter([True])
+
+        def lose_the_answer(pipeline: redis.client.Pipeline, raise_on_error: bool) -> list[object]:
+            answers = execute(pipeline, raise_on_error=raise_on_error)
+            if next(lost, False):
+                raise redis.ConnectionError
+            return answers
+
+        monkeypatch.setattr(redis.client.Pipeline, "execute", lose_the_answer)
+        hub.publish("s", [*frames(1, 3), word_frame(Position(3), END, {})])
+        wait_until(lambda: "Frames wait for Redis" in caplog.text)
+        hub.close()
+        assert numbers_in(own_redis) == [1, 2, 3, 4]
+        assert "refuses" not in caplog.text
+
+    def test_says_so_where_somebody_else_wrote_the_frame(
+        self, hub: RedisHub, own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        own_redis.client.xadd(KEY, {"h": f"|{START}|{Position(2)}", "w": "other"}, id="2-0")
+        hub.publish("s", frames(1, 3))
+        hub.close()
+        assert numbers_in(own_redis) == [2, 3]
+        assert caplog.text.count("Redis refuses frames") == 1
+        assert "2 left out" in caplog.text
+
+
+class TestBound:
+    def test_holds_for_large_frames_behind_many_small_ones(
+        self, hub: RedisHub, own_redis: OwnRedis
+    ) -> None:
+        hub.publish("s", [*frames(1, 9000), *frames(9001, 9080, size=MIB)])
+        wait_until(lambda: 9080 in numbers_in(own_redis)[-1:])
+        assert own_redis.client.memory_usage(KEY, samples=0) < 1.3 * MAX_BYTES
+        assert len(numbers_in(own_redis)) >= MAX_BYTES // MIB - 1
+
+    def test_does_not_count_what_is_tried_again(
+        self, hub: RedisHub, own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        hub.publish("s", frames(1, 1))
+        wait_for_frames(own_redis, 1)
+        demote(own_redis.client)
+        hub.publish("s", frames(2, 100, size=50_000))
+        wait_until(lambda: caplog.text.count("Frames wait for Redis") >= 10)
+        promote(own_redis.client)
+        wait_for_frames(own_redis, 100)
+        assert numbers_in(own_redis) == list(range(1, 101))
