@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -48,7 +49,9 @@ class _WaitingRoom:
 
 
 class Buffer:
-    def __init__(self) -> None:
+    def __init__(self, *, is_loaded: bool = True) -> None:
+        self.is_loaded = is_loaded
+        """Whether what was written before is here, so that what is not found does not exist."""
         self.has_ended = False
         self.written_at = 0.0
         """As the hub's clock has it."""
@@ -61,7 +64,7 @@ class Buffer:
         self._rooms: dict[asyncio.AbstractEventLoop, _WaitingRoom] = {}
 
     def add(self, frames: Sequence[Frame]) -> None:
-        """Append frames and wake whoever waits; without frames, only wake."""
+        """Append frames and let whoever waits look whether the wait is over."""
         with self._changed:
             self._frames += frames
             for frame in frames:
@@ -80,6 +83,11 @@ class Buffer:
                 with self._lock:
                     self._rooms.pop(loop, None)
 
+    def finish_loading(self) -> None:
+        """Let those go who waited for no more than this."""
+        self.is_loaded = True
+        self.add(())
+
     def close(self) -> None:
         """Wake whoever waits, and let nobody wait for long: nothing comes any more."""
         with self._changed:
@@ -96,39 +104,63 @@ class Buffer:
         first = bisect_right(frames, number, key=_number)
         return frames[first : first + READ_AT_ONCE]
 
-    def wait(self, number: int, *, seconds: float) -> list[Frame]:
-        """Return frames behind this number, or none after so many seconds or on a mere wake."""
+    def wait(self, number: int, *, seconds: float, until_loaded: bool = False) -> list[Frame]:
+        """Return frames behind this number, or none after so many seconds.
+
+        `until_loaded` is for who waits only for what was written before.
+        """
         with self._changed:
-            found = self.after(number)
-            if not found and seconds > 0:
+            was_closed = self._is_closed
+            until = time.monotonic() + (min(seconds, CLOSED_SECONDS) if was_closed else seconds)
+            while not (found := self.after(number)):
+                left = until - time.monotonic()
+                if left <= 0 or self._is_in_vain(was_closed=was_closed, until_loaded=until_loaded):
+                    return []
                 self._sleepers += 1
-                self._changed.wait(min(seconds, CLOSED_SECONDS) if self._is_closed else seconds)
+                self._changed.wait(left)
                 self._sleepers -= 1
-                found = self.after(number)
             return found
 
-    async def wait_async(self, number: int, *, seconds: float) -> list[Frame]:
+    async def wait_async(
+        self, number: int, *, seconds: float, until_loaded: bool = False
+    ) -> list[Frame]:
         """As `wait`, for a coroutine."""
         loop = asyncio.get_running_loop()
-        with self._lock:
-            found = self.after(number)
-            if found or seconds <= 0:
-                return found
-            room = self._rooms.get(loop)
-            if room is None:
-                room = self._rooms[loop] = _WaitingRoom()
-            waiter: asyncio.Future[None] = loop.create_future()
-            until = loop.time() + (min(seconds, CLOSED_SECONDS) if self._is_closed else seconds)
-            room.waiters[waiter] = until
-            if until < room.rings_at:
-                self._set_bell(loop, room, until)
-        try:
-            await waiter
-        except asyncio.CancelledError:
+        was_closed = self._is_closed
+        until = loop.time() + (min(seconds, CLOSED_SECONDS) if was_closed else seconds)
+        while True:
             with self._lock:
-                room.waiters.pop(waiter, None)
-            raise
-        return self.after(number)
+                found = self.after(number)
+                if (
+                    found
+                    or seconds <= 0
+                    or self._is_in_vain(was_closed=was_closed, until_loaded=until_loaded)
+                ):
+                    return found
+                room, waiter = self._enter_room(loop, until)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                with self._lock:
+                    room.waiters.pop(waiter, None)
+                raise
+            if loop.time() >= until:
+                return self.after(number)
+
+    def _is_in_vain(self, *, was_closed: bool, until_loaded: bool) -> bool:
+        return (self._is_closed and not was_closed) or (until_loaded and self.is_loaded)
+
+    def _enter_room(
+        self, loop: asyncio.AbstractEventLoop, until: float
+    ) -> tuple[_WaitingRoom, asyncio.Future[None]]:
+        room = self._rooms.get(loop)
+        if room is None:
+            room = self._rooms[loop] = _WaitingRoom()
+        waiter: asyncio.Future[None] = loop.create_future()
+        room.waiters[waiter] = until
+        if until < room.rings_at:
+            self._set_bell(loop, room, until)
+        return room, waiter
 
     def _set_bell(self, loop: asyncio.AbstractEventLoop, room: _WaitingRoom, at: float) -> None:
         if room.bell is not None:

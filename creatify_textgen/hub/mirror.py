@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import redis
@@ -38,11 +39,9 @@ RETRY_SECONDS = 0.5
 
 @dataclass(slots=True)
 class _Watch:
-    buffer: Buffer = field(default_factory=Buffer)
+    buffer: Buffer = field(default_factory=partial(Buffer, is_loaded=False))
     last_id: bytes = b"0"
     read_at: float = 0.0
-    loaded: bool = False
-    """Whether Redis has been asked at least once, so that an empty buffer means no frames."""
 
 
 class Mirror:
@@ -58,20 +57,22 @@ class Mirror:
         self._thread.start()
 
     def read(self, stream: str, *, after: int, seconds: float) -> list[Frame]:
-        watch = self._watch(stream)
-        if not watch.loaded:
-            found = watch.buffer.wait(after, seconds=max(seconds, BLOCK_SECONDS))
+        buffer = self._watch(stream).buffer
+        if not buffer.is_loaded:
+            limit = max(seconds, BLOCK_SECONDS)
+            found = buffer.wait(after, seconds=limit, until_loaded=True)
             if found:
                 return found
-        return watch.buffer.wait(after, seconds=seconds)
+        return buffer.wait(after, seconds=seconds)
 
     async def read_async(self, stream: str, *, after: int, seconds: float) -> list[Frame]:
-        watch = self._watch(stream)
-        if not watch.loaded:
-            found = await watch.buffer.wait_async(after, seconds=max(seconds, BLOCK_SECONDS))
+        buffer = self._watch(stream).buffer
+        if not buffer.is_loaded:
+            limit = max(seconds, BLOCK_SECONDS)
+            found = await buffer.wait_async(after, seconds=limit, until_loaded=True)
             if found:
                 return found
-        return await watch.buffer.wait_async(after, seconds=seconds)
+        return await buffer.wait_async(after, seconds=seconds)
 
     def close(self) -> None:
         self._closed = True
@@ -97,15 +98,22 @@ class Mirror:
 
     def _run(self) -> None:
         while not self._closed:
-            watches = self._current()
             try:
-                answer = self._ask(watches)
+                watches = self._current()
+                self._take_in(self._ask(watches), watches)
             except (redis.RedisError, OSError) as error:
                 logger.warning("Readers wait for Redis (%s).", type(error).__name__)
-                time.sleep(RETRY_SECONDS)
-                continue
-            self._take_in(answer, watches)
-            time.sleep(min(GATHER_SECONDS * len(watches), GATHER_LIMIT_SECONDS))
+                self._pause()
+            except Exception:  # a fault of ours, whatever it is, must not end all streams
+                logger.exception("Some frames were not read.")
+                self._pause()
+            else:
+                time.sleep(min(GATHER_SECONDS * len(watches), GATHER_LIMIT_SECONDS))
+
+    def _pause(self) -> None:
+        # A new connection finds the new master, where an address has moved to one.
+        self._client.connection_pool.disconnect()
+        time.sleep(RETRY_SECONDS)
 
     def _current(self) -> dict[bytes, _Watch]:
         oldest = time.monotonic() - FORGET_SECONDS
@@ -120,8 +128,8 @@ class Mirror:
 
     def _ask(self, watches: dict[bytes, _Watch]) -> list[Any]:
         ids = [watch.last_id for watch in watches.values()]
-        # What was never asked for may be empty, and its readers must not wait to learn that.
-        is_known = all(watch.loaded for watch in watches.values())
+        # What is not all here may have no more, and its readers must not wait to learn that.
+        is_known = all(watch.buffer.is_loaded for watch in watches.values())
         block = ("BLOCK", int(BLOCK_SECONDS * 1000)) if is_known else ()
         keys = (self._control, *watches)
         answer = self._client.execute_command(  # type: ignore[no-untyped-call]
@@ -130,18 +138,19 @@ class Mirror:
         return answer or []
 
     def _take_in(self, answer: list[Any], watches: dict[bytes, _Watch]) -> None:
+        unfinished: set[bytes] = set()
         for key, entries in answer:
             watch = watches.get(key)
             if watch is None:
                 self._control_id = entries[-1][0]
                 continue
             watch.last_id = entries[-1][0]
-            watch.loaded = True
             watch.buffer.add([_frame(fields) for _, fields in entries])
-        for watch in watches.values():
-            if not watch.loaded:
-                watch.loaded = True
-                watch.buffer.add(())
+            if len(entries) >= ENTRIES_AT_ONCE and not watch.buffer.has_ended:
+                unfinished.add(key)
+        for key, watch in watches.items():
+            if not watch.buffer.is_loaded and key not in unfinished:
+                watch.buffer.finish_loading()
 
 
 def _frame(fields: dict[bytes, bytes]) -> Frame:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -11,12 +13,15 @@ import pytest
 import redis
 
 from creatify_textgen.hub import END, START, Position, chunk_frame, word_frame
+from creatify_textgen.hub.mirror import BLOCK_SECONDS, ENTRIES_AT_ONCE
 from creatify_textgen.hub.redis import RedisHub
 from creatify_textgen.hub.writer import BYTES_AT_ONCE, KEEP_ENDED_SECONDS, stream_key
+from tests.faults.processes import wait_until
 
 pytestmark = pytest.mark.service
 
 FIRST = Position(1, 2)
+LENGTH = 3 * ENTRIES_AT_ONCE + 100
 
 
 @pytest.fixture
@@ -84,3 +89,56 @@ def test_writes_large_frames_in_several_pipelines(hub: RedisHub, redis_url: str)
     assert seen == [1, 2, 3, 4, 5, 6]
     with redis.Redis.from_url(redis_url) as client:
         client.delete(stream_key(stream))
+
+
+class TestResuming:
+    """A reader comes to a node that has not seen the stream yet."""
+
+    @pytest.fixture
+    def stream(self, hub: RedisHub, redis_url: str) -> Iterator[str]:
+        stream = f"test-{uuid.uuid4()}"
+        places = [Position(number) for number in range(LENGTH + 1)]
+        hub.publish(stream, [chunk_frame(*pair, "{}") for pair in itertools.pairwise(places)])
+        with redis.Redis.from_url(redis_url) as client:
+            wait_until(lambda: client.xlen(stream_key(stream)) == LENGTH)
+            yield stream
+            client.delete(stream_key(stream))
+
+    @pytest.fixture
+    def node(self, redis_url: str) -> Iterator[RedisHub]:
+        node = RedisHub(redis_url)
+        yield node
+        node.close()
+
+    @pytest.mark.parametrize("after", [0, 499, 500, LENGTH - 10])
+    def test_finds_the_next_frame_however_far_it_is(
+        self, node: RedisHub, stream: str, after: int
+    ) -> None:
+        assert node.read(stream, after=after, seconds=0)[0].number == after + 1
+
+    def test_finds_it_in_a_coroutine_too(self, node: RedisHub, stream: str) -> None:
+        found = asyncio.run(node.read_async(stream, after=LENGTH - 10, seconds=0))
+        assert [frame.number for frame in found] == list(range(LENGTH - 9, LENGTH + 1))
+
+    @pytest.mark.parametrize("after", [LENGTH, 999_999_999])
+    def test_learns_at_once_that_there_is_none(
+        self, node: RedisHub, stream: str, after: int
+    ) -> None:
+        began = time.monotonic()
+        assert node.read(stream, after=after, seconds=0) == []
+        assert node.read(f"test-{uuid.uuid4()}", after=0, seconds=0) == []
+        assert time.monotonic() - began < BLOCK_SECONDS - 1
+
+    def test_reads_a_stream_that_ended_with_a_full_answer(
+        self, hub: RedisHub, node: RedisHub, redis_url: str
+    ) -> None:
+        stream = f"test-{uuid.uuid4()}"
+        places = [Position(number) for number in range(ENTRIES_AT_ONCE)]
+        chunks = [chunk_frame(*pair, "{}") for pair in itertools.pairwise(places)]
+        hub.publish(stream, [*chunks, word_frame(places[-1], END, {})])
+        with redis.Redis.from_url(redis_url) as client:
+            wait_until(lambda: client.xlen(stream_key(stream)) == ENTRIES_AT_ONCE)
+            began = time.monotonic()
+            assert node.read(stream, after=ENTRIES_AT_ONCE, seconds=0) == []
+            assert time.monotonic() - began < BLOCK_SECONDS - 1
+            client.delete(stream_key(stream))

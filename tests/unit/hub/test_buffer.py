@@ -10,6 +10,7 @@ import pytest
 from creatify_textgen.hub import END, START, Frame, Position, buffer, chunk_frame, word_frame
 from creatify_textgen.hub.buffer import Buffer
 from creatify_textgen.hub.memory import KEEP_ENDED_SECONDS, KEEP_SECONDS, MemoryHub
+from tests.faults.processes import wait_until
 
 
 def frames(first: int, last: int, *, size: int = 1) -> list[Frame]:
@@ -144,6 +145,58 @@ class TestBuffer:
         held.close()
         assert held.wait(0, seconds=3600) == []
         assert asyncio.run(held.wait_async(0, seconds=3600)) == []
+
+    def test_goes_on_waiting_over_frames_that_are_not_behind_its_number(self) -> None:
+        held = Buffer()
+
+        async def read() -> list[Frame]:
+            reader = asyncio.create_task(held.wait_async(5, seconds=10))
+            for number in range(1, 7):
+                await asyncio.sleep(0)
+                assert not reader.done()
+                held.add(frames(number, number))
+            return await reader
+
+        assert numbers(asyncio.run(read())) == [6]
+
+    def test_goes_on_waiting_in_a_thread_too(self) -> None:
+        held = Buffer()
+        found: list[Frame] = []
+        reader = threading.Thread(target=lambda: found.extend(held.wait(5, seconds=10)))
+        reader.start()
+        for number in range(1, 7):
+            wait_until(lambda: held._sleepers)
+            held.add(frames(number, number))
+        reader.join(10)
+        assert numbers(found) == [6]
+
+    def test_lets_whoever_waits_for_the_past_go_once_it_is_here(self) -> None:
+        held = Buffer(is_loaded=False)
+
+        async def read() -> list[Frame]:
+            readers = (
+                asyncio.create_task(held.wait_async(5, seconds=3600, until_loaded=True)),
+                asyncio.create_task(
+                    asyncio.to_thread(held.wait, 5, seconds=3600, until_loaded=True)
+                ),
+            )
+            held.add(frames(1, 2))
+            await asyncio.sleep(0.01)
+            assert not any(reader.done() for reader in readers)
+            held.finish_loading()
+            return [frame for reader in readers for frame in await reader]
+
+        assert asyncio.run(read()) == []
+        assert held.wait(5, seconds=3600, until_loaded=True) == []
+
+    def test_lets_a_thread_go_when_it_is_closed(self) -> None:
+        held = Buffer()
+        reader = threading.Thread(target=lambda: held.wait(0, seconds=3600))
+        reader.start()
+        wait_until(lambda: held._sleepers)
+        held.close()
+        reader.join(10)
+        assert not reader.is_alive()
 
     def test_returns_nothing_in_time(self) -> None:
         assert asyncio.run(Buffer().wait_async(0, seconds=0.001)) == []
