@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Lock
+from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.retry import Retry
 
 from creatify_textgen.hub.frames import Frame
 from creatify_textgen.hub.mirror import BLOCK_SECONDS, Mirror
 from creatify_textgen.hub.writer import StreamWriter
 
 __all__ = ["RedisHub"]
+
+OPTIONS: dict[str, Any] = {
+    "protocol": 2,
+    "decode_responses": False,
+    "encoding": "utf-8",
+    "encoding_errors": "strict",
+    # A frame that was sent twice must be known to be, so the client repeats nothing by itself.
+    "retry": Retry(NoBackoff(), 0),
+    "retry_on_timeout": False,
+    "retry_on_error": [],
+}
+"""What the threads rely on, whatever the address says."""
 
 
 class RedisHub:
@@ -59,4 +75,6 @@ class RedisHub:
             return self._mirror
 
     def _client(self, *, timeout: float) -> redis.Redis:
-        return redis.Redis.from_url(self._url, socket_timeout=timeout, socket_connect_timeout=5)
+        address = {"socket_connect_timeout": 5, **parse_url(self._url)}  # type: ignore[no-untyped-call]
+        pool = redis.ConnectionPool(**{**address, **OPTIONS, "socket_timeout": timeout})
+        return redis.Redis.from_pool(pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -163,3 +164,36 @@ class TestBound:
         promote(own_redis.client)
         wait_for_frames(own_redis, 100)
         assert numbers_in(own_redis) == list(range(1, 101))
+
+
+class TestAddress:
+    @pytest.mark.parametrize(
+        "query",
+        ["protocol=3", "decode_responses=true", "encoding=utf-16", "socket_timeout=0.5"],
+    )
+    def test_may_not_change_what_the_threads_rely_on(
+        self, own_redis: OwnRedis, query: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.WARNING)
+        hub = RedisHub(f"{own_redis.url}?{query}")
+        try:
+            assert hub.read("s", after=0, seconds=0) == []
+            assert hub.read("s", after=0, seconds=0.8) == []
+            hub.publish("s", frames(1, 2))
+            found = hub.read("s", after=0, seconds=5)
+            assert found[0].number == 1
+            assert caplog.text == ""
+        finally:
+            hub.close()
+
+    def test_with_an_option_that_nobody_knows_is_reported(
+        self, own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        hub = RedisHub(f"{own_redis.url}?color=green")
+        try:
+            hub.publish("s", frames(1, 1))
+            assert hub.read("s", after=0, seconds=0) == []
+            wait_until(lambda: "left out" in caplog.text and "not read" in caplog.text)
+            assert "unexpected keyword argument 'color'" in caplog.text
+        finally:
+            hub.close()
