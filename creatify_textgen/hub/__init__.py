@@ -7,6 +7,7 @@ reader, and a reader costs a writer nothing.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
@@ -57,7 +58,10 @@ def get_hub() -> Hub:
 
     Raises: ImproperlyConfigured for an address that is neither memory:// nor Redis.
     """
-    return _hub(conf.stream_backend)
+    url = conf.stream_backend
+    # Two first callers at once would get a hub each, and readers of one miss the other's frames.
+    with _making:
+        return _hub(url)
 
 
 @lru_cache(maxsize=8)
@@ -70,5 +74,12 @@ def _hub(url: str) -> Hub:
     raise ImproperlyConfigured("STREAM_BACKEND must be memory:// or a redis:// address.")
 
 
-# Threads do not survive a fork: the child starts its own.
-os.register_at_fork(after_in_child=_hub.cache_clear)
+def _start_anew() -> None:
+    """Forget what a fork has copied: threads do not survive it, and who held the lock is gone."""
+    global _making
+    _making = threading.Lock()
+    _hub.cache_clear()
+
+
+_making = threading.Lock()
+os.register_at_fork(after_in_child=_start_anew)
