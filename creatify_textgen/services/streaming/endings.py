@@ -12,38 +12,53 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from creatify_textgen.exceptions import StreamError
 from creatify_textgen.hub import END, ERROR, Frame, Position, chunk_frame, word_frame
 from creatify_textgen.models import Generation
 from creatify_textgen.states import Mode, Status
 
-__all__ = ["TAKE_UP_LIMIT", "bridge", "ending", "error_frame", "rest"]
+__all__ = ["TAKE_UP_LIMIT", "bridge", "broken_off", "ending", "error_frame", "rest"]
 
 TAKE_UP_LIMIT = timedelta(seconds=15)
 """How long a stream may wait for a pump before it is called off."""
+BROKEN_OFF = "The stream broke off; what the remote has made of it is looked up."
+EXPIRED = "The remote has not told how it ended in time; it is still taken in if it comes."
 
 _UNDERSCORE = re.compile(r"_([a-z])")
 
 
 def rest(generation: Generation, after: Position) -> list[Frame]:
-    """Return what a reader at this position still lacks of a finished generation."""
+    """Return what a reader at this position still lacks of a generation that is settled.
+
+    That is a final one, or an expired one: it has ended as far as anybody waits for it.
+    """
+    code, message = _failure(generation)
+    if generation.status == Status.EXPIRED:
+        frames = bridge(generation, after)
+        here = frames[-1].end if frames else after
+        return [*frames, *ending(generation, here, code=code, message=message)]
     here = _whole(generation, after)
     frames = []
     if generation.status == Status.DONE or here != after:
         frames.append(chunk_frame(after, here, _last_chunk(generation, after)))
-    code, message = _failure(generation)
     return [*frames, *ending(generation, here, code=code, message=message)]
 
 
 def bridge(generation: Generation, after: Position) -> list[Frame]:
-    """Return the text that the row of a running stream has beyond this position, if any.
+    """Return what the row of an unfinished generation has beyond this position, if anything.
 
     Its frame keeps the number of the last one: which frames it stands for is told by the text.
     """
-    here = _whole(generation, after)._replace(calls=after.calls)
+    here = _whole(generation, after)
     if here == after:
         return []
-    chunk = {"candidates": [_candidate(_text_parts(generation, after))]}
+    chunk = {"candidates": [_candidate(_parts(generation, after))]}
     return [chunk_frame(after, here, _compact(chunk))]
+
+
+def broken_off(generation: Generation, after: Position) -> list[Frame]:
+    """Return the end of a stream that nobody pumps any more, while nobody knows its outcome."""
+    return ending(generation, after, code=StreamError.code, message=BROKEN_OFF)
 
 
 def ending(
@@ -74,6 +89,8 @@ def _failure(generation: Generation) -> tuple[str, str]:
     if generation.status == Status.FAILED:
         reason = generation.content.failed_reason or "The generation failed."
         return generation.error_code or "remote_failed", reason
+    if generation.status == Status.EXPIRED:
+        return str(Status.EXPIRED), EXPIRED
     return "", ""
 
 
@@ -95,9 +112,7 @@ def _whole(generation: Generation, after: Position) -> Position:
 
 def _last_chunk(generation: Generation, after: Position) -> str:
     content = generation.content
-    calls = content.response_function_calls[after.calls :]
-    parts = [*_text_parts(generation, after), *({"functionCall": call} for call in calls)]
-    candidate = _candidate(parts)
+    candidate = _candidate(_parts(generation, after))
     if generation.finish_reason:
         candidate["finishReason"] = generation.finish_reason
     if content.citations:
@@ -127,12 +142,15 @@ def _candidate(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {"content": {"role": "model", "parts": parts}, "index": 0}
 
 
-def _text_parts(generation: Generation, after: Position) -> list[dict[str, Any]]:
+def _parts(generation: Generation, after: Position) -> list[dict[str, Any]]:
     content = generation.content
-    thoughts = content.response_thoughts[after.thoughts :]
-    text = content.response_text[after.text :]
-    parts: list[dict[str, Any]] = [{"text": thoughts, "thought": True}] if thoughts else []
-    return [*parts, {"text": text}] if text else parts
+    parts: list[dict[str, Any]] = []
+    if thoughts := content.response_thoughts[after.thoughts :]:
+        parts.append({"text": thoughts, "thought": True})
+    if text := content.response_text[after.text :]:
+        parts.append({"text": text})
+    calls = content.response_function_calls[after.calls :]
+    return [*parts, *({"functionCall": call} for call in calls)]
 
 
 def _camel_keys(value: Any) -> Any:

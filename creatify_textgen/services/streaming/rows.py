@@ -38,6 +38,7 @@ _READ = (
     "model_version",
     "partial",
     "next_check_at",
+    "checks",
     "created_at",
     "submitted_at",
     "finished_at",
