@@ -16,8 +16,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from creatify_textgen import enqueue
-from creatify_textgen.exceptions import RequestError
-from creatify_textgen.hub import CHUNK, ERROR, START, Position
+from creatify_textgen.exceptions import ContractError, RequestError
+from creatify_textgen.hub import CHUNK, ERROR, START, Frame, Position
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import Chunk, parse_chunk
 from creatify_textgen.services.intake import accept
@@ -35,6 +35,7 @@ __all__ = [
     "aattach",
     "astream",
     "attach",
+    "begin_or_repeat",
     "begin_stream",
     "stream",
 ]
@@ -65,19 +66,29 @@ def begin_stream(
     Raises: RequestError, and then nothing was saved; RuntimeError inside a transaction, where
     no pump could see the row before its reader has given up.
     """
-    now = timezone.now()
-    with transaction.atomic(durable=True):
-        intake = accept(messages, **options)
-        generation, is_new = save_intent(
-            intake,
-            mode=Mode.STREAM,
-            now=now,
-            next_check_at=now + TAKE_UP_LIMIT,
-            idempotency_key=idempotency_key,
-        )
-        if is_new:
-            enqueue.stream(generation.pk)
+    generation, _ = begin_or_repeat(messages, idempotency_key=idempotency_key, **options)
     return generation
+
+
+def begin_or_repeat(
+    messages: Any, *, idempotency_key: str | None = None, **options: Unpack[RequestOptions]
+) -> tuple[Generation, bool]:
+    """As `begin_stream`, and return whether it is new or what its key has stood for already."""
+    _refuse_transaction()
+    intake = accept(messages, **options)
+    now = timezone.now()
+    # In no transaction but its own, which begins with the INSERT: SQLite would refuse to lock
+    # what was read in it before, and MariaDB would not show the row of whoever was faster.
+    generation, is_new = save_intent(
+        intake,
+        mode=Mode.STREAM,
+        now=now,
+        next_check_at=now + TAKE_UP_LIMIT,
+        idempotency_key=idempotency_key,
+    )
+    if is_new:
+        enqueue.stream(generation.pk)
+    return generation, is_new
 
 
 def stream(messages: Any, **options: Unpack[StreamOptions]) -> GenerationStream:
@@ -129,7 +140,9 @@ class _Session:
             self.position = frame.end
             if frame.event == CHUNK:
                 known = None if frame.is_from_row else parsed.get(frame.number)
-                yield known or parse_chunk(frame.data)
+                chunk = known or _read(frame)
+                if chunk is not None:
+                    yield chunk
             elif frame.event == ERROR:
                 failure = json.loads(frame.data)
                 self.error_code, self.error_message = failure["code"], failure["message"]
@@ -217,6 +230,21 @@ class AsyncGenerationStream(_Session):
                 for chunk in self._chunks_of(batch):
                     yield chunk
         self.generation = await rows.run_async(partial(_reload, self.generation))
+
+
+def _refuse_transaction() -> None:
+    if transaction.get_connection().in_atomic_block:
+        # Raises, but not in the transaction of a TestCase.
+        with transaction.atomic(durable=True, savepoint=False):
+            pass
+
+
+def _read(frame: Frame) -> Chunk | None:
+    """Return the frame's chunk, or None where the remote wrote what is none."""
+    try:
+        return parse_chunk(frame.data)
+    except ContractError:
+        return None
 
 
 def _reload(generation: Generation) -> Generation:
