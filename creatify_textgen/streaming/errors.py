@@ -11,7 +11,7 @@ from creatify_textgen.hub import Frame
 
 __all__ = ["refusal"]
 
-STATUS_OF_OUTAGE = {"remote_unavailable": 503}
+STATUS_OF_OUTAGE = {"remote_unavailable": 503, "expired": 504}
 """A frame keeps no more of an outage than its code."""
 RETRY_SECONDS = {"rate_limited": 10, "remote_unavailable": 10, "not_taken_up": 5}
 

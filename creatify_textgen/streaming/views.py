@@ -20,13 +20,12 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from creatify_textgen import services
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint
 from creatify_textgen.hub import ERROR, START, Position
 from creatify_textgen.models import Generation
 from creatify_textgen.services.intake import read_body
-from creatify_textgen.services.streaming import first_frame
+from creatify_textgen.services.streaming import begin_or_repeat, first_frame
 from creatify_textgen.streaming.errors import refusal
 from creatify_textgen.streaming.limits import Slot, reader_slots
 from creatify_textgen.streaming.readers import AsyncReader, SyncReader
@@ -75,7 +74,14 @@ class StreamView(StreamEndpoint):
 
     def _begin(self, request: Request, fields: dict[str, Any], *, slot: Slot) -> HttpResponseBase:
         key = request.headers.get("Idempotency-Key")
-        generation = services.begin_stream(**fields, owner=request.user, idempotency_key=key)
+        written = request.headers.get("Last-Event-ID", "")
+        after = _place(written)
+        generation, is_new = begin_or_repeat(**fields, owner=request.user, idempotency_key=key)
+        if written and not is_new:  # a reader who comes again, as by an attach
+            if after is not None:
+                return _stream(request, generation, after=after, slot=slot)
+            slot.release()
+            return _nothing_more()
         _let_connections_go(request)
         frame = first_frame(generation, seconds=FIRST_FRAME_SECONDS)
         if frame is None or frame.event != ERROR:
@@ -95,10 +101,9 @@ class AttachView(StreamEndpoint):
     def get(self, request: Request, generation_id: UUID) -> HttpResponseBase:
         generation = self._find(request, generation_id)
         written = request.headers.get("Last-Event-ID") or request.query_params.get("after") or ""
-        if written.strip() == HAS_ALL:
-            # An EventSource reconnects for ever unless it is told 204.
-            return HttpResponse(status=204)
-        after = _position(written)
+        after = _place(written)
+        if after is None:
+            return _nothing_more()
         slot = reader_slots.take(request.user.pk)
         return _stream(request, generation, after=after, slot=slot)
 
@@ -128,11 +133,18 @@ def _stream(
     return response
 
 
-def _position(written: str) -> Position:
-    if not written.strip():
-        return START
+def _nothing_more() -> HttpResponse:
+    # An EventSource reconnects for ever unless it is told 204.
+    return HttpResponse(status=204)
+
+
+def _place(written: str) -> Position | None:
+    """Return where a reader is, or None where it has all."""
+    written = written.strip()
+    if written == HAS_ALL:
+        return None
     try:
-        return Position.parse(written)
+        return Position.parse(written) if written else START
     except ValueError:
         text = "Is not an id of a frame of ours."
         raise RequestError(f"Last-Event-ID: {text}", errors={"Last-Event-ID": [text]}) from None

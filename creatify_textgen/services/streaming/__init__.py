@@ -4,11 +4,8 @@ A pump owns the remote's stream and knows no reader; readers follow the hub, and
 the hub has forgotten. Invariant: a reader that leaves never stops a generation.
 """
 
-from creatify_textgen.services.streaming.following import (
-    first_frame,
-    follow,
-    follow_async,
-)
+from creatify_textgen.services.streaming.beginning import first_frame
+from creatify_textgen.services.streaming.following import follow, follow_async
 from creatify_textgen.services.streaming.pump import pump_stream
 from creatify_textgen.services.streaming.sessions import (
     AsyncGenerationStream,
@@ -16,6 +13,7 @@ from creatify_textgen.services.streaming.sessions import (
     aattach,
     astream,
     attach,
+    begin_or_repeat,
     begin_stream,
     stream,
 )
@@ -26,6 +24,7 @@ __all__ = [
     "aattach",
     "astream",
     "attach",
+    "begin_or_repeat",
     "begin_stream",
     "first_frame",
     "follow",

@@ -12,7 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from creatify_textgen import lifecycle
-from creatify_textgen.hub import START, Frame, Position, get_hub
+from creatify_textgen.hub import START, Position, get_hub
 from creatify_textgen.models import Generation
 from creatify_textgen.services.streaming import rows
 from creatify_textgen.services.streaming.reading import (
@@ -26,7 +26,7 @@ from creatify_textgen.services.streaming.reading import (
 )
 from creatify_textgen.states import Cause
 
-__all__ = ["first_frame", "follow", "follow_async"]
+__all__ = ["follow", "follow_async"]
 
 
 def follow(
@@ -80,16 +80,6 @@ async def follow_async(
             answer = None
         else:
             answer = await rows.run_async(_row_work(step, generation_id))
-
-
-def first_frame(generation: Generation, *, seconds: float) -> Frame | None:
-    """Return the first frame, or None where it is not there within so many seconds.
-
-    `generation` was saved or read this moment.
-    """
-    for batch in follow(generation.pk, heartbeat_seconds=seconds, row=generation):
-        return batch[0] if batch else None
-    return None
 
 
 def _next(steps: Generator[Step | Batch, Any, None], answer: Any) -> Step | Batch | None:

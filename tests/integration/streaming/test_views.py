@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import timedelta
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -16,7 +18,9 @@ from rest_framework.test import APIClient
 
 from creatify_textgen import enqueue
 from creatify_textgen.hub import ERROR, START, get_hub, word_frame
-from creatify_textgen.models import Generation
+from creatify_textgen.models import Generation, GenerationContent
+from creatify_textgen.remote import Chunk
+from creatify_textgen.services.streaming.transcript import Transcript
 from creatify_textgen.states import Mode, Status
 from creatify_textgen.streaming import limits, tickets, views
 from tests.factories import make_generation
@@ -24,6 +28,7 @@ from tests.factories import make_generation
 pytestmark = pytest.mark.django_db(transaction=True)
 STREAM = "/textgen/generations/stream/"
 BODY = {"messages": "Hello", "model_name": "gemini-2.5-flash"}
+FIRST_ERROR = '{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "No."}}'
 
 
 @pytest.fixture
@@ -227,6 +232,58 @@ class TestCreate:
         first.close()
         second.close()
 
+    @pytest.mark.parametrize(("written", "text"), [("1-6", "there"), ("", "Hello there")])
+    def test_goes_on_behind_the_last_id_where_the_key_names_a_stream(
+        self, api: APIClient, written: str, text: str
+    ) -> None:
+        """A page on another origin may not see the generation's id, and comes again by its key."""
+        api.post(STREAM, BODY, format="json", HTTP_IDEMPOTENCY_KEY="k").close()
+        Generation.objects.update(status=Status.DONE)
+        GenerationContent.objects.update(response_text="Hello there")
+        again = api.post(
+            STREAM, BODY, format="json", HTTP_IDEMPOTENCY_KEY="k", HTTP_LAST_EVENT_ID=written
+        )
+        assert f'"parts":[{{"text":"{text}"}}]' in body_of(again)
+
+    def test_says_no_more_by_key_to_a_reader_that_has_all(self, api: APIClient) -> None:
+        api.post(STREAM, BODY, format="json", HTTP_IDEMPOTENCY_KEY="k").close()
+        again = api.post(
+            STREAM, BODY, format="json", HTTP_IDEMPOTENCY_KEY="k", HTTP_LAST_EVENT_ID="end"
+        )
+        assert again.status_code == 204
+        assert limits.reader_slots.count() == 0
+
+    @pytest.mark.parametrize("written", ["1-6", "end"])
+    def test_begins_at_the_beginning_where_the_generation_is_new(
+        self, api: APIClient, written: str
+    ) -> None:
+        response = api.post(STREAM, BODY, format="json", HTTP_LAST_EVENT_ID=written)
+        Generation.objects.update(status=Status.DONE)
+        GenerationContent.objects.update(response_text="Hello there")
+        assert "Hello there" in body_of(response)
+
+    def test_refuses_an_id_that_is_not_ours_before_anything_is_saved(self, api: APIClient) -> None:
+        response = api.post(STREAM, BODY, format="json", HTTP_LAST_EVENT_ID="seventeen")
+        assert response.status_code == 400
+        assert not Generation.objects.exists()
+        assert limits.reader_slots.count() == 0
+
+    def test_answers_an_error_that_is_the_remotes_first_word_with_its_status(
+        self, api: APIClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first_word = Chunk(FIRST_ERROR, json.loads(FIRST_ERROR), "message")
+        said = Transcript().add(first_word)
+        told = word_frame(said.end, ERROR, {"code": "rate_limited", "message": "No."})
+
+        def pump(generation_id: uuid.UUID) -> None:
+            get_hub().publish(str(generation_id), [said])
+            Timer(0.02, get_hub().publish, [str(generation_id), [told]]).start()
+
+        monkeypatch.setattr(views, "FIRST_FRAME_SECONDS", 5)
+        monkeypatch.setattr(enqueue, "stream", pump)
+        response = api.post(STREAM, BODY, format="json")
+        assert (response.status_code, response.json()["code"]) == (429, "rate_limited")
+
     def test_is_called_off_where_no_pump_takes_it_up(self, api: APIClient, owner: User) -> None:
         response = api.post(STREAM, BODY, format="json")
         row = Generation.objects.get()
@@ -236,6 +293,14 @@ class TestCreate:
         row.refresh_from_db()
         assert row.status == Status.CANCELLED
         assert '"code":"not_taken_up"' in body
+
+
+class TestExpired:
+    def test_ends(self, api: APIClient, owner: User) -> None:
+        expired = make_generation(owner=owner, mode=Mode.ASYNC, status=Status.EXPIRED)
+        error, end, _ = body_of(api.get(attach_path(expired))).split("\n\n")
+        assert '"code":"expired"' in error
+        assert '"status":"expired"' in end
 
 
 class TestLimits:
