@@ -16,6 +16,8 @@ __all__ = ["CHUNK", "END", "ERROR", "START", "Frame", "Position", "chunk_frame",
 CHUNK = ""
 ERROR = "error"
 END = "end"
+COME_AGAIN_MS = 15_000
+"""What an EventSource is told to wait before it asks what became of a stream that broke off."""
 
 _ID = re.compile(r"(\d{1,9})-(\d{1,12})(?:-(\d{1,12})-(\d{1,9}))?", re.ASCII)
 
@@ -89,9 +91,16 @@ def chunk_frame(start: Position, end: Position, raw: str) -> Frame:
     return Frame(start, end, CHUNK, f"id: {end}\ndata: {raw}\n\n".encode())
 
 
-def word_frame(start: Position, event: str, payload: Mapping[str, Any]) -> Frame:
-    """Return a frame of our own: `error`, or `end`, whose id tells a reader that it has all."""
+def word_frame(
+    start: Position, event: str, payload: Mapping[str, Any], *, is_last: bool = True
+) -> Frame:
+    """Return a frame of our own: `error`, or `end`, whose id tells a reader that it has all.
+
+    Where it is not the last word, a reader keeps its place, and may come again for the rest.
+    """
     # An error frame has no id: who is cut off between it and the end gets both again.
-    name = "event: end\nid: end\n" if event == END else f"event: {event}\n"
+    name = f"event: {event}\n"
+    if event == END:
+        name += "id: end\n" if is_last else f"retry: {COME_AGAIN_MS}\n"
     wire = f"{name}data: {json.dumps(payload, separators=(',', ':'))}\n\n".encode()
     return Frame(start, start._replace(number=start.number + 1), event, wire)

@@ -8,20 +8,25 @@ from rest_framework.response import Response
 
 from creatify_textgen.http.errors import STATUS_OF_CODE, printable
 from creatify_textgen.hub import Frame
+from creatify_textgen.models import Generation
 
 __all__ = ["refusal"]
 
-STATUS_OF_OUTAGE = {"remote_unavailable": 503, "expired": 504}
+STATUS_OF_OUTAGE = {"remote_unavailable": 503, "unconfirmed": 504, "expired": 504}
 """A frame keeps no more of an outage than its code."""
 RETRY_SECONDS = {"rate_limited": 10, "remote_unavailable": 10, "not_taken_up": 5}
+"""Where the remote named no time. What may have been accepted is not to be asked for again."""
 
 
-def refusal(frame: Frame) -> Response:
+def refusal(frame: Frame, generation: Generation) -> Response:
     """Return the answer that an error frame is where nothing came before it."""
     failure = json.loads(frame.data)
     code = failure["code"]
     # What has no status of its own is a fault between us and the remote.
     status = {**STATUS_OF_CODE, **STATUS_OF_OUTAGE}.get(code, 502)
-    headers = {"Retry-After": str(RETRY_SECONDS[code])} if code in RETRY_SECONDS else {}
-    body = printable({"error": failure["message"], "code": code})
-    return Response(body, status=status, headers=headers)
+    wait = failure.get("retry_after", RETRY_SECONDS.get(code))
+    headers = {"X-Generation-Id": str(generation.pk)}
+    if wait is not None:
+        headers["Retry-After"] = str(wait)
+    body = {"error": failure["message"], "code": code, "id": str(generation.pk)}
+    return Response(printable(body), status=status, headers=headers)

@@ -33,8 +33,9 @@ from creatify_textgen.streaming.tickets import LIFETIME_SECONDS, TicketAuthentic
 
 __all__ = ["AttachView", "StreamView", "TicketView"]
 
-FIRST_FRAME_SECONDS = 10.0
-"""How long a create waits for the first frame, so that an error can still have its status."""
+FIRST_FRAME_SECONDS = 17.0
+"""How long a create waits for the first frame, so that an error can still have its status: longer
+than a stream may wait for a worker."""
 HAS_ALL = "end"
 """The id of the end frame: who has it lacks nothing."""
 HEADERS = {
@@ -87,9 +88,7 @@ class StreamView(StreamEndpoint):
         if frame is None or frame.event != ERROR:
             return _stream(request, generation, after=START, slot=slot)
         slot.release()
-        response = refusal(frame)
-        response["X-Generation-Id"] = str(generation.pk)
-        return response
+        return refusal(frame, generation)
 
 
 class AttachView(StreamEndpoint):

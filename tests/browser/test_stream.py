@@ -210,6 +210,15 @@ def test_goes_on_after_redis_was_restarted(
     assert_whole(page, creatify_emulator)
 
 
+def test_gets_the_rest_of_a_stream_that_broke_off_upstream(
+    page: Page, creatify_emulator: Emulator
+) -> None:
+    """The end of what broke off is not the last word: the page comes back for the rest."""
+    creatify_emulator.switches.set(stream_fault="cut_mid_event")
+    ask(page)
+    assert_whole(page, creatify_emulator)
+
+
 def test_finds_its_stream_again_after_a_reload(page: Page, creatify_emulator: Emulator) -> None:
     ask(page)
     before = heard(page)

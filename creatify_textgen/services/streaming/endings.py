@@ -6,6 +6,7 @@ A rest has the shape of a remote chunk, so that a reader needs no second way to 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -62,10 +63,20 @@ def broken_off(generation: Generation, after: Position) -> list[Frame]:
 
 
 def ending(
-    generation: Generation, after: Position, *, code: str = "", message: str = ""
+    generation: Generation,
+    after: Position,
+    *,
+    code: str = "",
+    message: str = "",
+    retry_after: float | None = None,
 ) -> list[Frame]:
-    """Return the end frame, and the error frame before it where there is a code."""
-    frames = [error_frame(after, code=code, message=message)] if code else []
+    """Return the end frame, and the error frame before it where there is a code.
+
+    `retry_after` is how many seconds whoever asks again should wait.
+    """
+    frames = []
+    if code:
+        frames = [error_frame(after, code=code, message=message, retry_after=retry_after)]
     here = frames[-1].end if frames else after
     payload = {
         "id": str(generation.pk),
@@ -74,11 +85,17 @@ def ending(
         "error_code": generation.error_code or code,
         "partial": generation.partial,
     }
-    return [*frames, word_frame(here, END, payload)]
+    is_last = generation.is_final or generation.status == Status.EXPIRED
+    return [*frames, word_frame(here, END, payload, is_last=is_last)]
 
 
-def error_frame(after: Position, *, code: str, message: str) -> Frame:
-    return word_frame(after, ERROR, {"code": code, "message": message})
+def error_frame(
+    after: Position, *, code: str, message: str, retry_after: float | None = None
+) -> Frame:
+    failure: dict[str, Any] = {"code": code, "message": message}
+    if retry_after is not None:
+        failure["retry_after"] = math.ceil(retry_after)
+    return word_frame(after, ERROR, failure)
 
 
 def _failure(generation: Generation) -> tuple[str, str]:

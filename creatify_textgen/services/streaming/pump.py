@@ -51,9 +51,13 @@ HEAD_START_SECONDS = 0.005
 """What a frame gets before its row is written: the hub's thread needs the interpreter, too."""
 END_PAUSES = (0.5, 1, 2, 5, 10, 15)
 """Seconds between tries to write a stream's end; before a sweep would take its pump for dead."""
+_REFUSED = (DatabaseFault, *lifecycle.REFUSALS)
 HELD_UP = "The worker was held up until its time to send was over; nothing was sent."
 CAME_LATE = "the stream came to its end after all"
-DOUBTED = "The remote may have accepted the request, but its answer never came; it is looked up."
+DOUBTED = (
+    "The remote may have accepted the request, but its answer never came; it is looked up. "
+    "Asking again may pay twice: attach to this generation."
+)
 
 
 def pump_stream(generation_id: uuid.UUID) -> None:
@@ -155,9 +159,12 @@ class _Pump:
     def _tell_refusal(self, error: TextgenError, *, surely_not_sent: bool) -> None:
         write = partial(_write_refusal, self._generation, error, is_uncharged=surely_not_sent)
         row = self._write_patiently(write)
-        doubted = row.status == Status.UNCONFIRMED
-        message = DOUBTED if doubted else str(error)
-        self._publish(ending(row, START, code=row.error_code or error.code, message=message))
+        if row.status == Status.UNCONFIRMED:
+            code, message, retry_after = str(Status.UNCONFIRMED), DOUBTED, None
+        else:
+            code, message = row.error_code or error.code, str(error)
+            retry_after = getattr(error, "retry_after", None)
+        self._publish(ending(row, START, code=code, message=message, retry_after=retry_after))
 
     def _end(self, error: Exception | None) -> None:
         """Write the end on the row, then tell the readers."""
@@ -179,15 +186,16 @@ class _Pump:
         write = partial(self._write_end, verdict)
         try:
             return self._write_patiently(write)
-        except DatabaseFault:
+        except _REFUSED:
             # Where it is still away, this raises: the row stays open, and a sweep finds all of it.
             rows.run(partial(rows.load, self._generation.pk))
-        try:
-            return rows.run(write)
-        except DatabaseFault:
-            logger.exception("The database refuses the answer of %s; its cost is kept.", self._key)
-            bare = replace(verdict, outcome=verdict.outcome.without_answer())
-            return rows.run(partial(self._write_end, bare))
+        for less in (verdict.outcome, verdict.outcome.without_json()):
+            try:
+                return rows.run(partial(self._write_end, replace(verdict, outcome=less)))
+            except _REFUSED:
+                logger.exception("The database refuses what %s has said.", self._key)
+        bare = replace(verdict, outcome=verdict.outcome.without_answer())
+        return rows.run(partial(self._write_end, bare))
 
     def _write_patiently(self, write: Callable[[], Generation]) -> Generation:
         for pause in END_PAUSES:

@@ -40,7 +40,9 @@ def take_up(generation_id: uuid.UUID) -> Send | None:
     generation = _generation_of(found)
     now = timezone.now()
     if not circuit.may_send(generation.account, open_until=found[_CIRCUIT], now=now):
-        call_off(generation, "remote_unavailable", "The remote is down; try again in a while.")
+        message = "The remote is down, and nothing was sent; try again in a while."
+        wait = (found[_CIRCUIT] - now).total_seconds() if found[_CIRCUIT] else 0
+        call_off(generation, "remote_unavailable", message, retry_after=max(wait, 1))
         return None
     send = prepare_send(generation, now=now)
     if send is None:
@@ -48,14 +50,17 @@ def take_up(generation_id: uuid.UUID) -> Send | None:
     return send
 
 
-def call_off(generation: Generation, code: str, message: str) -> None:
+def call_off(
+    generation: Generation, code: str, message: str, *, retry_after: float | None = None
+) -> None:
     """Cancel what was not sent, and tell its readers why."""
     won = lifecycle.mark_cancelled(
         generation.pk, cause=Cause.STREAM, now=timezone.now(), detail=message
     )
     if won:
         row = rows.load(generation.pk)
-        get_hub().publish(str(row.pk), ending(row, START, code=code, message=message))
+        frames = ending(row, START, code=code, message=message, retry_after=retry_after)
+        get_hub().publish(str(row.pk), frames)
 
 
 def _tell_why_not(generation: Generation) -> None:

@@ -3,7 +3,7 @@
 const { GenerationStream } = await import(document.body.dataset.streamModule);
 
 const REMEMBERED = "generation";
-const FINAL = ["done", "failed", "cancelled"];
+const FINAL = ["done", "failed", "cancelled", "expired"];
 const LOOK_AGAIN_MS = 5_000;
 const form = document.querySelector("#ask");
 const answer = document.querySelector("#answer");

@@ -20,6 +20,7 @@ from creatify_textgen import enqueue
 from creatify_textgen.hub import ERROR, START, get_hub, word_frame
 from creatify_textgen.models import Generation, GenerationContent
 from creatify_textgen.remote import Chunk
+from creatify_textgen.services.streaming import endings, sessions
 from creatify_textgen.services.streaming.transcript import Transcript
 from creatify_textgen.states import Mode, Status
 from creatify_textgen.streaming import limits, tickets, views
@@ -169,6 +170,7 @@ class TestCreate:
             ("rate_limited", 429),
             ("authentication", 502),
             ("remote_unavailable", 503),
+            ("unconfirmed", 504),
             ("invalid_request", 400),
             ("something_new", 502),
         ],
@@ -182,8 +184,31 @@ class TestCreate:
         )
         response = api.post(STREAM, BODY, format="json")
         assert (response.status_code, response.json()["code"]) == (status, code)
-        assert response["X-Generation-Id"]
+        assert response["X-Generation-Id"] == response.json()["id"]
         assert limits.reader_slots.count() == 0
+
+    @pytest.mark.parametrize(
+        ("failure", "wait"),
+        [
+            ({"code": "rate_limited", "retry_after": 33}, "33"),
+            ({"code": "rate_limited"}, "10"),
+            ({"code": "unconfirmed"}, None),
+            ({"code": "insufficient_credits"}, None),
+        ],
+    )
+    def test_says_when_to_ask_again_where_that_is_safe(
+        self,
+        api: APIClient,
+        monkeypatch: pytest.MonkeyPatch,
+        failure: dict[str, Any],
+        wait: str | None,
+    ) -> None:
+        frame = word_frame(START, ERROR, {**failure, "message": "No."})
+        monkeypatch.setattr(
+            enqueue, "stream", lambda generation_id: get_hub().publish(str(generation_id), [frame])
+        )
+        response = api.post(STREAM, BODY, format="json")
+        assert response.headers.get("Retry-After") == wait
 
     @pytest.mark.parametrize(
         "raw",
@@ -324,6 +349,22 @@ class TestLimits:
         refused = api.get(attach_path(done))
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_readers")
         assert refused["Retry-After"]
+
+
+class TestWithoutWorker:
+    def test_answers_503_once_nobody_takes_it_up(
+        self, api: APIClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(enqueue, "stream", lambda generation_id: None)
+        for module in (sessions, endings):
+            monkeypatch.setattr(module, "TAKE_UP_LIMIT", timedelta(seconds=0.2))
+        response = api.post(STREAM, BODY, format="json")
+        assert (response.status_code, response.json()["code"]) == (503, "not_taken_up")
+        assert response["Retry-After"] == "5"
+        assert Generation.objects.get().status == Status.CANCELLED
+
+    def test_waits_for_that_long(self) -> None:
+        assert sessions.TAKE_UP_LIMIT.total_seconds() < views.FIRST_FRAME_SECONDS
 
 
 class TestTicket:

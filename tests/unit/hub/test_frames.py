@@ -57,3 +57,8 @@ class TestWordFrame:
     def test_gives_the_end_an_id_that_says_so(self) -> None:
         frame = word_frame(START, END, {"status": "done"})
         assert frame.wire == b'event: end\nid: end\ndata: {"status":"done"}\n\n'
+
+    def test_leaves_a_reader_its_place_at_an_end_that_is_not_the_last_word(self) -> None:
+        frame = word_frame(START, END, {"status": "running"}, is_last=False)
+        assert frame.wire == b'event: end\nretry: 15000\ndata: {"status":"running"}\n\n'
+        assert frame.data == '{"status":"running"}'
