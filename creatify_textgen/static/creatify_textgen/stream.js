@@ -14,7 +14,7 @@
  * @property {number} [retries] Failures in a row after which it gives up. Default: 10.
  * @typedef {Object} End
  * @property {string} id The generation.
- * @property {string} status `done`, `failed`, …; `running` where the stream broke off upstream.
+ * @property {string} status One of FINAL; another where nobody streams and more may be found later.
  * @property {string | null} credits_used Null while unknown.
  * @property {string} error_code
  * @property {boolean} partial
@@ -24,15 +24,17 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 /** The server sends a heartbeat every 15 seconds; three missed ones are a dead connection. */
 const SILENCE_MS = 45_000;
+const FINAL = ["done", "failed", "cancelled"];
 
 /** An answer that is no stream; `passing` where another try may do better, after `waitMs`. */
 class Refused extends Error {
-  /** @param {Response} response @param {{code?: string, error?: string}} body */
+  /** @param {Response} response @param {{code?: string, error?: string} | null} body */
   constructor(response, body) {
-    const message = body.error ?? `The server answered ${response.status}.`;
+    const message = body?.error ?? `The server answered ${response.status}.`;
     super(message);
-    this.failure = { code: body.code ?? `http_${response.status}`, message };
+    this.failure = { code: body?.code ?? `http_${response.status}`, message };
     this.passing = response.status === 429 || response.status >= 500;
+    this.isOurs = body?.code !== undefined; // or a proxy's, who knows nothing of the generation
     this.waitMs = Number(response.headers.get("Retry-After") ?? 0) * 1000 || 0;
   }
 }
@@ -59,6 +61,7 @@ export class GenerationStream extends EventTarget {
   /** Reads to the end. @returns {Promise<End | null>} Null where it was stopped or gave up. */
   async start() {
     this.stop();
+    this.failures = 0;
     const run = (this.run = { stopped: false });
     while (!run.stopped) {
       try {
@@ -84,17 +87,21 @@ export class GenerationStream extends EventTarget {
   async #readOnce(run) {
     this.controller = new AbortController();
     const response = await this.#listen(() => this.#request());
-    if (response.status === 204) return null;
-    if (!response.ok) throw new Refused(response, await response.json().catch(() => ({})));
+    const refusal = () => response.json().catch(() => null);
+    if (!response.ok) throw new Refused(response, await this.#listen(refusal));
+    if (response.status === 204 || !response.body) return null;
     this.generationId = response.headers.get("X-Generation-Id") ?? this.generationId;
-    if (!response.body) return undefined;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let pending = "";
+    let pieces = [""]; // of a block that has not ended: joined once, or a long one would take long
     for (;;) {
       const { value, done } = await this.#listen(() => reader.read());
       if (done || run.stopped) return undefined;
-      const blocks = (pending + value).split("\n\n");
-      pending = blocks.pop() ?? "";
+      this.failures = 0; // a heartbeat is progress, too
+      const seam = pieces[pieces.length - 1].slice(-1) + value;
+      pieces.push(value);
+      if (!seam.includes("\n\n")) continue;
+      const blocks = pieces.join("").split("\n\n");
+      pieces = [blocks.pop() ?? ""];
       for (const block of blocks) {
         const end = this.#take(block);
         if (end || run.stopped) return end;
@@ -112,17 +119,15 @@ export class GenerationStream extends EventTarget {
     }
   }
 
-  #isAttached() {
-    return this.options.body === undefined || this.generationId !== "";
-  }
+  #isAttached = () => this.options.body === undefined || this.generationId !== "";
 
   #request() {
     const headers = new Headers({ Accept: "text/event-stream", ...this.options.headers });
     /** @type {RequestInit} */
     const common = { signal: this.controller.signal, credentials: "same-origin", headers };
+    if (this.lastEventId) headers.set("Last-Event-ID", this.lastEventId);
     if (this.#isAttached()) {
-      if (this.lastEventId) headers.set("Last-Event-ID", this.lastEventId);
-      const attach = this.url.replace(/stream\/$/, `${this.generationId}/stream/`);
+      const attach = this.url.replace(/stream\/(?=[?#]|$)/, `${this.generationId}/stream/`);
       const url = this.options.body === undefined ? this.url : attach;
       return fetch(url, { ...common, cache: "no-store" });
     }
@@ -135,34 +140,35 @@ export class GenerationStream extends EventTarget {
 
   /** @param {string} block @returns {End | undefined} */
   #take(block) {
-    const fields = new Map();
-    for (const line of block.split("\n")) {
-      const [, name, value] = /^([a-z]+): ?(.*)$/s.exec(line) ?? [];
-      const before = name === "data" && fields.has(name) ? `${fields.get(name)}\n` : "";
-      if (name) fields.set(name, before + value);
+    const lines = block.split("\n");
+    const values = (/** @type {string} */ name) =>
+      lines.flatMap((line) => (line.startsWith(`${name}: `) ? [line.slice(name.length + 2)] : []));
+    const [event = "chunk"] = values("event");
+    const [id = this.lastEventId] = values("id");
+    let detail;
+    try {
+      detail = JSON.parse(values("data").join("\n"));
+    } catch {
+      return undefined; // a heartbeat, or a frame that is no JSON
     }
-    this.lastEventId = fields.get("id") ?? this.lastEventId;
-    if (!fields.has("data")) return undefined;
-    this.failures = 0;
-    const detail = JSON.parse(fields.get("data"));
-    const event = fields.get("event") ?? "chunk";
+    // Whoever has an end that is open keeps its place, and `start()` brings what was found since.
+    if (event !== "end" || FINAL.includes(detail?.status)) this.lastEventId = id;
     this.#fire(event, detail);
     if (event === "chunk") this.#fireTexts(detail);
     return event === "end" ? detail : undefined;
   }
 
   #fireTexts(/** @type {any} */ chunk) {
-    const parts = chunk.candidates?.[0]?.content?.parts ?? [];
-    for (const part of parts) {
-      if (part.text) this.#fire(part.thought ? "thoughts" : "text", part.text);
+    for (const part of [chunk?.candidates?.[0]?.content?.parts].flat()) {
+      if (part?.text) this.#fire(part.thought ? "thoughts" : "text", part.text);
     }
   }
 
-  /** A create that was refused is not tried again. @param {unknown} error */
+  /** A create that the site itself refused is not tried again. @param {unknown} error */
   #mayRetry(error) {
-    this.failures += 1;
-    if (this.failures > (this.options.retries ?? 10)) return false;
-    return !(error instanceof Refused) || (error.passing && this.#isAttached());
+    if (++this.failures > (this.options.retries ?? 10)) return false;
+    if (!(error instanceof Refused)) return true;
+    return error.passing && (this.#isAttached() || !error.isOurs);
   }
 
   async #pause(/** @type {unknown} */ error) {
