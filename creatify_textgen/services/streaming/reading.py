@@ -103,7 +103,7 @@ class Reading:
                 yield self._told(ready)
             if has_gap and self._row is not None:
                 yield Pause(self._until(self._looked_at + self._gap_seconds))
-            if (has_gap or not frames) and self._may_look(has_gap=has_gap):
+            if self._may_look(frames, has_gap=has_gap):
                 has_ended = yield from self._look(frames, has_gap=has_gap)
                 if has_ended:
                     return
@@ -184,9 +184,15 @@ class Reading:
         """Return the seconds until this look or the next heartbeat, whichever comes first."""
         return max(min(look_at, self._beat_at) - self._clock(), 0.0)
 
-    def _may_look(self, *, has_gap: bool) -> bool:
-        at = self._looked_at + self._gap_seconds if has_gap else self._look_at
-        return self._clock() >= at
+    def _may_look(self, frames: Batch, *, has_gap: bool) -> bool:
+        if has_gap:
+            return self._clock() >= self._looked_at + self._gap_seconds
+        if frames:
+            return False
+        if self._until(self._look_at) > 0:
+            # The hub lets go before time where it is closed, and its frames are gone with it.
+            self._look_at = min(self._look_at, self._looked_at + LONGEST_GAP_SECONDS)
+        return self._clock() >= self._look_at
 
     def _is_given_up(self, frames: Batch) -> bool:
         """Whether nobody will bring what this reader still lacks."""

@@ -188,8 +188,16 @@ class TestFollowing:
         site = Site(after=Position(999_999_999, 10**12 - 1), row=row(""))
         site.wakes_every = 0.01
         site.read_until(60)
-        assert len(site.looks) <= 5
+        assert len(site.looks) <= 13
         assert max(site.silences()) <= 15.1
+
+    def test_looks_soon_where_it_is_let_go_because_the_hub_closed(self) -> None:
+        site = Site(after=START, row=row("one "))
+        site.wakes_every = 0.5
+        site.read_until(1)
+        site.row = row("one two", status=Status.DONE)
+        site.read_until(6)
+        assert text_of([frame for _, batch in site.heard for frame in batch]) == "one two"
 
     def test_looks_no_more_often_where_nobody_can_call_it_off(self) -> None:
         late = timezone.now() - timedelta(hours=1)
