@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from importlib import import_module
 from typing import Any
@@ -173,13 +174,14 @@ class TestWork:
         ],
         ids=["claimed", "before the result is saved", "writing the rollup"],
     )
-    def test_of_a_sweep_is_the_next_one_s(
+    def test_of_a_sweep_is_the_next_one_s_at_the_latest(
         self, remote: Emulator, break_at: Callable[[Moment], None], moment: Moment
     ) -> None:
         generation = send_one(remote)
         past_due()
         break_at(moment)
-        with pytest.raises(DatabaseFault):
+        # Where only the connection was lost, the sweep takes another and settles row by row.
+        with suppress(DatabaseFault):
             services.sweep()
         connections.close_all()
         past_due()
