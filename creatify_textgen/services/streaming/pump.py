@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 
 from django.db import Error as DatabaseFault
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.utils import timezone
 
 from creatify_textgen import lifecycle
@@ -207,17 +207,17 @@ class _Pump:
         return rows.run(write)
 
     def _write_end(self, verdict: Verdict) -> Generation:
-        if verdict.status is None:
-            self._leave_to_the_sweep(verdict)
-        else:
-            try:
-                self._mark_final(verdict)
-            except TransitionError:
-                # An equal request was adopted with our remote id, and has the cost, which must not
-                # count twice; the text is ours all the same.
-                logger.warning("The remote id and cost of %s are on another row.", self._key)
-                told = replace(verdict.outcome, remote_id=None, credits_used=None)
-                self._mark_final(replace(verdict, outcome=told))
+        write = self._leave_to_the_sweep if verdict.status is None else self._mark_final
+        try:
+            write(verdict)
+        except (TransitionError, IntegrityError):
+            if verdict.outcome.remote_id is None:
+                raise
+            # An equal request was adopted with our remote id, and has the cost, which must not
+            # count twice; the text is ours all the same. Another fault is raised once more.
+            told = replace(verdict.outcome, remote_id=None, credits_used=None)
+            write(replace(verdict, outcome=told))
+            logger.warning("The remote id and cost of %s are on another row.", self._key)
         return rows.load(self._generation.pk)
 
     def _mark_final(self, verdict: Verdict) -> None:

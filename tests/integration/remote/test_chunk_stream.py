@@ -12,6 +12,7 @@ import pytest
 from creatify_textgen.exceptions import RemoteRejectedError, RemoteUnavailableError, StreamError
 from creatify_textgen.remote import (
     Chunk,
+    ChunkStream,
     GenerationRequest,
     RemoteClient,
     Timeouts,
@@ -278,17 +279,20 @@ class TestEnds:
         assert error.code == "stream_limit"
 
 
+def assert_wakes_when_closed(stream: ChunkStream) -> None:
+    """A thread that waits for more learns that another one has closed the stream."""
+    next(stream)
+    timer = threading.Timer(0.1, stream.close)
+    timer.start()
+    with pytest.raises(StreamError, match="closed here"):
+        next(stream)
+    timer.join()
+
+
 class TestClose:
     def test_wakes_a_reader_in_another_thread(self, serve: Serve) -> None:
         client, _server = serve(silent, timeouts=Timeouts(stream_idle=60))
-        stream = client.stream(a_request())
-        next(stream)
-        timer = threading.Timer(0.1, stream.close)
-        timer.start()
-
-        with pytest.raises(StreamError, match="closed here"):
-            next(stream)
-        timer.join()
+        assert_wakes_when_closed(client.stream(a_request()))
 
     def test_may_be_called_twice_and_before_the_first_chunk(self, serve: Serve) -> None:
         client, _server = serve(silent)
@@ -318,7 +322,7 @@ class TestClose:
 
 
 class TestEncrypted:
-    """As it is with the real service; TLS has its own buffers, of which no selector tells."""
+    """As it is with the real service; TLS has buffers of its own."""
 
     @pytest.mark.usefixtures("trusted")
     def test_says_the_same(self, serve: Serve, encryption: ssl.SSLContext) -> None:
@@ -371,14 +375,7 @@ class TestEncrypted:
         self, serve: Serve, encryption: ssl.SSLContext
     ) -> None:
         client, _server = serve(silent, encryption=encryption, timeouts=Timeouts(stream_idle=60))
-        stream = client.stream(a_request())
-        next(stream)
-        timer = threading.Timer(0.1, stream.close)
-        timer.start()
-
-        with pytest.raises(StreamError, match="closed here"):
-            next(stream)
-        timer.join()
+        assert_wakes_when_closed(client.stream(a_request()))
 
     def test_sends_nothing_to_whom_it_does_not_trust(
         self, serve: Serve, encryption: ssl.SSLContext

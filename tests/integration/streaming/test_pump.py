@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError, connections
 from django.utils import timezone
 
 from creatify_textgen import enqueue, lifecycle, services
@@ -105,8 +105,9 @@ def pump_script(script: Script, settings: Any, monkeypatch: pytest.MonkeyPatch) 
     with serving(script) as server:
         account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": server.url}
         settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}}
-        services.pump_stream(services.begin_stream("Hello").pk)
-    return Generation.objects.select_related("content").get()
+        generation = services.begin_stream("Hello")
+        services.pump_stream(generation.pk)
+    return Generation.objects.select_related("content").get(pk=generation.pk)
 
 
 def nested(levels: int, inside: str) -> str:
@@ -164,6 +165,21 @@ class TestReceipt:
         assert (row.remote_id, row.credits_used) == ("r-1", Decimal("0.5"))
         assert row.content.response_text == "one "
         assert told_code in [frame.get("code") for frame in told(row.pk)]
+
+    def test_that_another_row_has_leaves_the_text_to_be_looked_up(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def script(connection: Connection) -> None:
+            make_generation(status="done", remote_id="r-1", credits_used="0.5")
+            connections.close_all()
+            connection.start_stream()
+            connection.send(self.FIRST + "data: not JSON\n\n" + self.LAST)
+
+        row = pump_script(script, settings, monkeypatch)
+
+        assert (row.status, row.remote_id, row.credits_used) == ("running", None, None)
+        assert row.content.response_text == "one "
+        assert told(row.pk)[-1]["status"] == "running"
 
     def test_is_taken_without_its_blank_line_before_a_cut(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
@@ -322,6 +338,27 @@ class TestRefusal:
         queued.refresh_from_db()
         assert (queued.status, queued.error_code) == (Status.FAILED, "insufficient_credits")
         assert [frame.get("code") for frame in told(queued.pk)] == ["insufficient_credits", None]
+
+    def test_says_how_long_the_remote_asks_to_wait(
+        self, queued: Generation, remote: Emulator
+    ) -> None:
+        remote.switches.set(error_at_create="429", retry_after_seconds=33)
+        services.pump_stream(queued.pk)
+        queued.refresh_from_db()
+        assert (queued.status, queued.error_code) == (Status.FAILED, "rate_limited")
+        assert told(queued.pk)[0]["retry_after"] == 33
+
+    def test_says_how_long_the_remote_is_left_alone(
+        self, queued: Generation, remote: Emulator
+    ) -> None:
+        circuit.report_failure("default", now=timezone.now(), times=8)
+        services.pump_stream(queued.pk)
+        queued.refresh_from_db()
+        assert queued.status == Status.CANCELLED
+        failure = told(queued.pk)[0]
+        assert failure["code"] == "remote_unavailable"
+        assert 30 < failure["retry_after"] <= 40
+        assert remote.counters["creates"] == 0
 
     def test_closes_the_circuit(self, queued: Generation, remote: Emulator) -> None:
         """Who refuses is there."""
