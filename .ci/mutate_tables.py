@@ -49,7 +49,7 @@ SQL_SLIPS = (
     (" < ", " > "),
     (" > ", " < "),
     ("+ 1", "+ 2"),
-    ("checks = 0", "checks = 1"),
+    ("polls = 0", "polls = 1"),
     ("claim = NULL", "claim = claim"),
     ("IS NULL", "IS NOT NULL"),
     ("NOT IN", "IN"),

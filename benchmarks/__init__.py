@@ -1,1 +1,1 @@
-"""Figures, as ratios taken side by side in one run. Never asserted in tests."""
+"""Benchmarks. Each prints ratios of two things measured in one run. No test depends on them."""

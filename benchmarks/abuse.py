@@ -1,7 +1,7 @@
-"""How long what must not be granted takes, against a good call of the same URL.
+"""How long hostile requests take, compared with a good request to the same URL.
 
-The corpus of `tests/faults/corpus.py` through the whole WSGI stack of one process, sent by a user
-who is signed in, in turn with good calls. Prints a line for each URL.
+Sends the requests of `tests/faults/corpus.py` as a signed-in user through the whole WSGI stack of
+one process, and good requests in between. Prints one line per URL.
 
     python -m benchmarks.abuse
 """
@@ -24,7 +24,7 @@ from django.contrib.auth.models import User  # noqa: E402
 from django.test import Client  # noqa: E402
 
 from creatify_textgen import services  # noqa: E402
-from creatify_textgen.services.callbacks import make_token  # noqa: E402
+from creatify_textgen.dispatch.callbacks import make_token  # noqa: E402
 from tests.bad_requests import PNG  # noqa: E402
 from tests.factories import make_generation  # noqa: E402
 from tests.faults.corpus import QUERIES, Attack, bodies_for, queries_for  # noqa: E402
@@ -39,7 +39,7 @@ FORM = (
 
 
 def urls(user: User) -> dict[str, tuple[Attack, list[Attack]]]:
-    """Return for each URL a good call and what is sent against it."""
+    """Return for each URL a good request and the hostile ones."""
     done = make_generation(status="done", owner=user, remote_id="r-done").pk
     pending = make_generation(status="pending", owner=user, remote_id="r-pending").pk
     media = services.store_media(PNG, owner=user).pk
@@ -85,7 +85,7 @@ def seconds_of(client: Client, attack: Attack) -> tuple[float, int]:
     if response.streaming:
         list(response)
     seconds = time.perf_counter() - began
-    # What an answer did to the cookies is not the next request's matter.
+    # Cookies of one response must not change the next request.
     client.cookies.load(signed_in)
     return seconds, response.status_code
 

@@ -1,6 +1,6 @@
-"""The bare relay of `streaming_latency`: a WSGI app that passes a stream on and knows nothing.
+"""The minimal relay of `streaming_latency`: a WSGI app that forwards a stream.
 
-No rows, no numbers, no way back after a cut. UPSTREAM in the environment is its only setting.
+It stores nothing, numbers nothing and cannot resume. The variable UPSTREAM is its only setting.
 """
 
 from __future__ import annotations

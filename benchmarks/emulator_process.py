@@ -1,4 +1,4 @@
-"""The emulator in a process of its own, so that its work is not counted as ours."""
+"""The emulator in a separate process, so that its work is not measured."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class EmulatorProcess:
     process_id: int
 
     def set_switches(self, **switches: Any) -> None:
-        """Change switches while it runs."""
+        """Change the switches of the running emulator."""
         answer = requests.post(f"{self.url}/_emulator/switches/", json=switches, timeout=10)
         answer.raise_for_status()
 
     def counters(self) -> dict[str, int]:
-        """Return what it has counted."""
+        """Return its counters."""
         counted: dict[str, int] = requests.get(f"{self.url}/_emulator/counters/", timeout=10).json()
         return counted
 

@@ -1,8 +1,9 @@
-"""Chunks a second through `services.stream()` beside the google-genai SDK, each with its text.
+"""Chunks per second through `services.stream()`, compared with the google-genai SDK.
 
-One local server, a process of its own, sends both the same chunks as fast as it can, each by its
-own path and protocol (only ours ends with a `creatify` object, added to the last chunk). Beside
-them a bare split and `json.loads` of the same bytes. google-genai needs the extra `bench`.
+A local server in a separate process sends both the same chunks as fast as it can. Each client uses
+its own path and protocol; only ours has a `creatify` object in the last chunk. The text of each
+chunk is read. The run also measures a plain split and `json.loads` of the same bytes. google-genai
+needs the extra `bench`.
 
     python -m benchmarks.genai_chunks [--chunks 20000] [--rounds 7]
 """
@@ -53,7 +54,7 @@ def events(count: int) -> list[bytes]:
 
 
 def serve(ports: multiprocessing.SimpleQueue[int], count: int) -> None:
-    """Answer each request with the stream of its protocol; its own process."""
+    """Answer each request with the stream of its protocol, in a separate process."""
     *most, last = events(count)
     body = HEAD + b"".join(most)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -96,7 +97,7 @@ def read_google(client: genai.Client) -> str:
 
 
 def rates(read: Callable[[], str], *, count: int, expected: str) -> tuple[float, float]:
-    """Return chunks a second, and chunks a second of this process's CPU time."""
+    """Return chunks per second, and per second of this process's CPU time."""
     started, used = time.perf_counter(), time.process_time()
     text = read()
     seconds, used = time.perf_counter() - started, time.process_time() - used
@@ -119,7 +120,7 @@ def main() -> None:
     client = genai.Client(api_key="k", http_options={"base_url": base})
     body = b"".join(events(count))
     expected = read_bare(body)
-    # As the example project does, for either side: what is loaded takes no part in collections.
+    # For both sides, as in the example project: exclude what is loaded from collections.
     gc.collect()
     gc.freeze()
     ratios, cpu_ratios = [], []

@@ -1,4 +1,4 @@
-"""What accepting a request costs beside writing it as JSON. Run: python benchmarks/intake.py"""
+"""The cost of accepting a request, compared with `json.dumps`. Run: python benchmarks/intake.py"""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()  # before anything that imports models
 
-from creatify_textgen.services.intake import accept  # noqa: E402
-from creatify_textgen.services.staging import stage  # noqa: E402
+from creatify_textgen.intake import accept  # noqa: E402
+from creatify_textgen.intake.staging import stage  # noqa: E402
 
 MIB = 1024 * 1024
 TAGLINE = {
@@ -65,9 +65,9 @@ WEATHER = {
 
 
 def main() -> None:
-    """Print microseconds a request, and what a video costs."""
+    """Print microseconds per request, and the cost of a video."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--number", type=int, default=5000, help="requests a round")
+    parser.add_argument("--number", type=int, default=5000, help="requests per round")
     parser.add_argument("--video-mib", type=int, default=100)
     arguments = parser.parse_args()
     print("case                 accept µs   json.dumps µs   ratio")

@@ -1,8 +1,8 @@
-"""A 100 MB video from a file to the remote: time against curl with the ready body, and memory.
+"""Sending a 100 MB video from a file: time compared with curl, and memory.
 
-curl posts the whole JSON from a file; the client reads the video, encodes it and posts it. Both
-go to a sink that only counts bytes, and to the emulator, which reads, parses and checks them. The
-aims: at most 1.5 x curl's time, at most 16 MB of memory beyond the client's own.
+curl posts the finished JSON from a file. The client reads the video, encodes it and posts it. Both
+send to a server that only counts bytes, and to the emulator, which reads, parses and checks them.
+Aims: at most 1.5 x curl's time, and at most 16 MB of additional memory.
 
     python benchmarks/media_upload.py [--megabytes 100] [--rounds 5]
 """
@@ -31,7 +31,7 @@ from creatify_textgen.remote.protocol import build_create
 
 CREDENTIALS = ("benchmark-id", "benchmark-key")
 ANSWER = json.dumps({"id": "a1b2c3d4-5678-90ab-cdef-1234567890ab", "status": "pending"})
-# What a video's content is recognized by; the rest may be anything.
+# The first bytes identify a video. The rest can be anything.
 MP4_START = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
 SINK = "--sink"
 ONE_UPLOAD = "--one-upload"
@@ -39,7 +39,7 @@ ONE_UPLOAD = "--one-upload"
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """A file, as a storage gives it."""
+    """A file, as a storage returns it."""
 
     path: Path
 
@@ -67,7 +67,7 @@ def upload_by_client(video: Path, url: str) -> float:
 
 
 def upload_by_curl(body: Path, url: str) -> float:
-    """Return the seconds that curl takes to read the ready body and post it."""
+    """Return the seconds that curl takes to read the finished body and post it."""
     headers = ["Content-Type: application/json", "Expect:"]
     headers += [f"X-API-ID: {CREDENTIALS[0]}", f"X-API-KEY: {CREDENTIALS[1]}"]
     started = time.perf_counter()
@@ -84,11 +84,11 @@ def upload_by_curl(body: Path, url: str) -> float:
 
 
 def print_one_upload(video: Path, url: str) -> None:
-    """In a process of its own: a small upload first, so that only the video's memory is added."""
+    """Run in a separate process. A small upload comes first, so that only the video adds memory."""
     with tempfile.NamedTemporaryFile(suffix=".mp4") as small:
         Path(small.name).write_bytes(MP4_START)
         upload_by_client(Path(small.name), url)
-    # Linux forgets the peak so far, which importing had made.
+    # Resets the peak in Linux, which the imports had raised.
     Path("/proc/self/clear_refs").write_text("5")
     before = read_memory("VmRSS")
     upload_by_client(video, url)
@@ -102,7 +102,7 @@ def read_memory(name: str) -> float:
 
 
 def serve_sink() -> None:
-    """Read requests to their announced end, throw them away and answer."""
+    """Read requests to their end, keep nothing, and answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         buffer = bytearray(1024 * 1024)
@@ -130,7 +130,7 @@ def read_request(peer: socket.socket, buffer: bytearray) -> None:
 
 @contextlib.contextmanager
 def serving(*command: str) -> Iterator[str]:
-    """Start a server that prints its URL and yield that."""
+    """Start a server that prints its URL, and yield the URL."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""

@@ -1,7 +1,7 @@
-"""How fast a stream is read: our guard and typed chunks against a bare split and `json.loads`.
+"""How fast a stream is read: our parser compared with a plain split and `json.loads`.
 
-Prints the best of some rounds of each and the ratios, of which the aim is 0.7 at least; then how
-soon and with how much memory an event without end is refused.
+Prints the best of several rounds and the ratios; the aim is at least 0.7. Then prints how soon, and
+with how much memory, an event without an end is refused.
 
     python benchmarks/remote_parsing.py [chunks]
 """
@@ -76,7 +76,7 @@ def blocks_of(stream: bytes) -> Iterator[bytes]:
 
 
 def best_rates(contests: dict[str, Contest]) -> dict[str, float]:
-    """Return chunks a second of CPU time; rounds take turns, so that noise meets all alike."""
+    """Return chunks per second of CPU time. Rounds alternate, so that noise affects all equally."""
     best = dict.fromkeys(contests, float("inf"))
     count = 0
     for _ in range(ROUNDS):
@@ -88,7 +88,7 @@ def best_rates(contests: dict[str, Contest]) -> dict[str, float]:
 
 
 def refuse_endless_event(total: int) -> tuple[float, float]:
-    """Return the seconds until 64 MiB in one event are refused, and the peak in caps."""
+    """Return the seconds until one event of 64 MiB is refused, and the peak memory / the limit."""
 
     def blocks() -> Iterator[bytes]:
         yield b"data: "
@@ -110,7 +110,7 @@ def refuse_endless_event(total: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     stream = make_stream(count)
     crlf = stream.replace(b"\n", b"\r\n")
     rates = best_rates(

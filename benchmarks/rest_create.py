@@ -1,7 +1,7 @@
-"""Creating an async generation by REST against a bare DRF create of a row with the same columns.
+"""Creating a generation by REST, compared with a plain DRF create of a row with the same columns.
 
-Both through the whole WSGI stack of one process, in turn, with the same authentication, which
-asks no database; ours also publishes its task (TEST_BROKER_URL, in memory unless set).
+Both run through the whole WSGI stack of one process, in turn, with the same authentication, which
+sends no query. Ours also publishes its task (TEST_BROKER_URL, in memory unless set).
 
     python benchmarks/rest_create.py [--requests 300] [--pairs 7]
     TEST_DATABASE_URL=postgres://postgres@127.0.0.1:5432/textgen_bench python benchmarks/…
@@ -31,11 +31,12 @@ from rest_framework.authentication import BaseAuthentication  # noqa: E402
 from rest_framework.mixins import CreateModelMixin  # noqa: E402
 from rest_framework.permissions import IsAuthenticated  # noqa: E402
 from rest_framework.renderers import JSONRenderer  # noqa: E402
-from rest_framework.serializers import ModelSerializer  # noqa: E402
+from rest_framework.serializers import JSONField, ModelSerializer  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
 from rest_framework.viewsets import GenericViewSet  # noqa: E402
 
 from creatify_textgen.models import Generation, GenerationContent  # noqa: E402
+from creatify_textgen.models.json_text import JSONTextField  # noqa: E402
 from tests import celery_app as _celery_app  # noqa: E402, F401
 
 BODY = json.dumps(
@@ -50,7 +51,7 @@ WRITABLE = ("model_name", "messages", "system_instruction", "config", "tools", "
 
 
 class FixedUser(BaseAuthentication):
-    """One user for everybody."""
+    """Authenticates every request as the same user."""
 
     user: Any = None
 
@@ -73,7 +74,7 @@ def _indexes() -> list[models.Index]:
 
 class Meta:
     app_label = "benchmarks"
-    # Our unique constraint would have DRF's serializer ask the database before it writes.
+    # For our unique constraint DRF's serializer would query the database before it writes.
     indexes = [*_indexes(), models.Index(fields=["account", "remote_id"], name="flat_remote")]
 
 
@@ -81,6 +82,11 @@ Flat = type("Flat", (models.Model,), {"__module__": __name__, "Meta": Meta, **_c
 
 
 class FlatSerializer(ModelSerializer[Any]):
+    serializer_field_mapping = {
+        **ModelSerializer.serializer_field_mapping,
+        JSONTextField: JSONField,
+    }
+
     class Meta:
         model = Flat
         exclude = ["owner", "claim", "fingerprint", "idempotency_key"]
@@ -104,7 +110,7 @@ urlpatterns = [
 
 
 def post(application: WSGIHandler, url: str) -> int:
-    """Send one request as a server would and return its status."""
+    """Send one request like a server, and return its status."""
     answered: list[str] = []
     environ = {
         "REQUEST_METHOD": "POST",

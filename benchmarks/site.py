@@ -1,4 +1,4 @@
-"""A host site for benchmarks: settings in code, its database fresh and thrown away."""
+"""A host site for benchmarks. Its settings are in code, and its database is deleted afterwards."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import django
 from django.conf import settings
 from django.core.management import call_command
 
+from creatify_textgen.conf import DEFAULTS
 from tests.celery_app import app
 
 __all__ = ["set_up"]
 
 
 def set_up() -> None:
-    """Configure Django from the tests' settings on a database of this run alone.
+    """Configure Django from the tests' settings with a new database for this run.
 
-    TEST_DATABASE_URL names another than SQLite; its tables are made and dropped.
+    TEST_DATABASE_URL selects another database than SQLite; its tables are created and dropped.
     """
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     folder = Path(tempfile.mkdtemp(prefix="textgen-bench-"))
@@ -29,5 +30,6 @@ def set_up() -> None:
     os.environ["CREATIFY_API_ID"], os.environ["CREATIFY_API_KEY"] = "test-api-id", "test-api-key"
     app.set_default()
     django.setup()
-    settings.CREATIFY_TEXTGEN = {}
+    # One user makes all requests, more than any user may.
+    settings.CREATIFY_TEXTGEN = {"LIMITS": dict.fromkeys(DEFAULTS["LIMITS"])}
     call_command("migrate", verbosity=0)

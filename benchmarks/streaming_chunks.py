@@ -1,7 +1,7 @@
-"""Typed chunks a second through `services.stream()` from a local server, with `memory://`.
+"""Chunks per second through `services.stream()` from a local server, with `memory://`.
 
-Beside it, in the same run: a bare split and `json.loads` of the same bytes, and the bare client.
-The server is a process of its own that sends as fast as it can.
+The same run also measures a plain split and `json.loads` of the same bytes, and the client without
+the app. The server is a separate process that sends as fast as it can.
 
     python benchmarks/streaming_chunks.py [--rounds 5]
 """
@@ -24,7 +24,7 @@ from django.conf import settings  # noqa: E402
 from creatify_textgen import gateway, services  # noqa: E402
 from creatify_textgen.remote import GenerationRequest  # noqa: E402
 
-CHUNKS = 100_000
+CHUNKS = 20_000
 
 
 def chunk(number: int) -> dict[str, object]:
@@ -45,7 +45,7 @@ def stream_bytes() -> bytes:
 
 
 def serve(ports: multiprocessing.SimpleQueue[int]) -> None:
-    """Answer each connection with the same stream; its own process."""
+    """Answer each connection with the same stream, in a separate process."""
     body = stream_bytes()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,11 +1,12 @@
-"""Many generations streamed at once by one worker process, threads as pumps, frames to Redis.
+"""Many generations streamed at once by the threads of one worker process, with frames to Redis.
 
-The emulator is the upstream, in a process of its own. The streams begin over five seconds and last
-for thirty. Prints the gaps between the frames of a stream as they are handed to the hub, and before
-them those of the bare client, which reads as many streams in as many threads and does nothing else:
-what this machine and the upstream allow.
+The emulator sends the chunks from a separate process. The streams start within five seconds and
+last thirty. First the minimal client reads as many streams in as many threads and does nothing
+else, which shows what the machine allows. Then the app does. Prints the times
+between the frames of a stream at the moment when they are given to the hub.
 
-With more processes than one, each streams so many, at the same upstream and database.
+With several processes, each one streams that many generations, from the same emulator and to the
+same database.
 
     python -m benchmarks.streaming_generations [--generations 400] [--processes 1]
 """
@@ -32,9 +33,9 @@ from django.conf import settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from creatify_textgen import enqueue, gateway, services  # noqa: E402
-from creatify_textgen.hub import get_hub  # noqa: E402
 from creatify_textgen.models import Generation  # noqa: E402
 from creatify_textgen.remote import GenerationRequest  # noqa: E402
+from creatify_textgen.streams.hub import get_hub  # noqa: E402
 from example_project.interpreter import let_collector_rest, switch_rarely  # noqa: E402
 
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
@@ -83,9 +84,7 @@ def pump_all(count: int, gaps: Gaps) -> None:
     hub.publish = note_and_publish  # type: ignore[method-assign]
     enqueue.stream = lambda generation_id: None
     ids = [services.begin_stream(f"Count to {number}").pk for number in range(count)]
-    Generation.objects.filter(pk__in=ids).update(
-        next_check_at=timezone.now() + timedelta(seconds=60)
-    )
+    Generation.objects.filter(pk__in=ids).update(due_at=timezone.now() + timedelta(seconds=60))
     run_threads(services.pump_stream, ids)
     ended = Counter(Generation.objects.filter(pk__in=ids).values_list("status", "error_code"))
     print(
@@ -110,7 +109,7 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=400)
     parser.add_argument("--interval", type=float, default=0.05)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--upstream", help="of a process that another one has started")
+    parser.add_argument("--upstream", help="used for a process that another one has started")
     options = parser.parse_args()
     if options.upstream:
         measure(options, options.upstream)

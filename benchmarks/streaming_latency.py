@@ -1,9 +1,9 @@
-"""What the app adds to a stream's delays: beside a bare threaded relay behind gunicorn, in turn.
+"""What the app adds to the delay of a stream, compared with a minimal relay in gunicorn threads.
 
-The app is whole: the example project behind gunicorn's threads, as the relay, and behind uvicorn,
-with one Celery worker and one Redis. Each frame says when the upstream sent it. The first frame is
-timed from the client's request, each following one from its send; printed are the percentiles of
-each and their differences.
+The app is complete: the example project in gunicorn threads, like the relay, and in uvicorn, with
+one Celery worker and one Redis. Each chunk contains the time at which it was sent. The first frame
+is timed from the client's request, and each later frame from the sending of its chunk. Prints the
+percentiles and their differences.
 
     python -m benchmarks.streaming_latency [--pairs 100] [--chunks 10] [--interval 0.05]
 """
@@ -48,7 +48,7 @@ THREADS += ["--no-control-socket"]
 
 
 class Target(NamedTuple):
-    """Who is asked, and how."""
+    """The address of a server, and the request for it."""
 
     port: int
     path: str
@@ -56,7 +56,7 @@ class Target(NamedTuple):
 
 
 class Delays(NamedTuple):
-    """Milliseconds, as the client sees them."""
+    """Delays in milliseconds, as the client measures them."""
 
     first: list[float]
     """From the request to the first frame."""
@@ -65,7 +65,7 @@ class Delays(NamedTuple):
 
 
 def read_stream(target: Target, *, chunks: int, delays: Delays) -> None:
-    """Ask for one stream and note when each frame came."""
+    """Request one stream and record when each frame arrived."""
     host = f"127.0.0.1:{target.port}"
     head = (
         f"POST {target.path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
@@ -91,7 +91,7 @@ def read_stream(target: Target, *, chunks: int, delays: Delays) -> None:
 
 @contextmanager
 def upstream(options: argparse.Namespace) -> Iterator[str]:
-    """Run the upstream until the block ends; gives its address."""
+    """Run the sender until the block ends; yield its address."""
     ports: multiprocessing.SimpleQueue[int] = multiprocessing.SimpleQueue()
     pace = {"chunks": options.chunks, "interval": options.interval}
     process = multiprocessing.Process(target=serve, args=[ports], kwargs=pace)
@@ -105,7 +105,7 @@ def upstream(options: argparse.Namespace) -> Iterator[str]:
 
 @contextmanager
 def relay(upstream_url: str) -> Iterator[Target]:
-    """Run the bare relay until the block ends."""
+    """Run the minimal relay until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -126,7 +126,7 @@ def _listens(port: int) -> bool:
 
 
 class ThreadedWeb(Web):
-    """gunicorn with threads in place of uvicorn, at the same place."""
+    """gunicorn with threads instead of uvicorn."""
 
     def __init__(self, name: str, *, environment: Mapping[str, str], folder: Path) -> None:
         super().__init__(name, environment=environment, folder=folder)

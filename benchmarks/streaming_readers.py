@@ -1,8 +1,8 @@
-"""Many readers at once on one ASGI process, with frames in Redis.
+"""Many readers at once in one ASGI process, with frames in Redis.
 
-Publishes frames for some generations at a fixed interval, as pumps would, and reads them over
-real sockets through uvicorn. Prints the gaps between frames as readers see them and what a
-reader costs the server in memory.
+Publishes frames for some generations at a fixed interval, like pumps, and reads them over real
+sockets from uvicorn. Prints the times between frames as readers receive them, and the memory that
+the server needs per reader.
 
     python -m benchmarks.streaming_readers [--readers 800] [--generations 50] [--interval 0.05]
 """
@@ -31,8 +31,8 @@ from django.db import connections  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from creatify_textgen.hub import END, START, Position, chunk_frame, get_hub, word_frame  # noqa: E402
 from creatify_textgen.models import Generation, GenerationContent  # noqa: E402
+from creatify_textgen.streams.hub import END, START, Position, chunk_frame, get_hub, word_frame  # noqa: E402
 
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
 PORT = 18765
@@ -56,14 +56,14 @@ def make_users(count: int) -> list[tuple[User, str]]:
 def make_generation(user: User) -> uuid.UUID:
     now = timezone.now()
     row = Generation.objects.create(
-        owner=user, mode="stream", status="running", next_check_at=now, model_name="gemini"
+        owner=user, mode="stream", status="running", due_at=now, model_name="gemini"
     )
     GenerationContent.objects.create(generation=row, messages=[])
     return row.pk
 
 
 def publish(ids: list[str], interval: float, seconds: float, begin_at: float) -> None:
-    """Publish a frame to each stream once an interval; a process of its own."""
+    """Publish a frame to each stream once per interval, in a separate process."""
     settings.CREATIFY_TEXTGEN = {"STREAM_BACKEND": REDIS}
     hub = get_hub()
     positions = dict.fromkeys(ids, START)
@@ -125,7 +125,7 @@ def resident_kilobytes(process_id: int) -> int:
 
 
 def warm_up(path: str, cookie: str) -> None:
-    """Have the server import and connect what a reader needs, before its memory is measured."""
+    """Make the server import and connect what a reader needs, before its memory is measured."""
     url = f"http://127.0.0.1:{PORT}{path}?after=end"
     for _ in range(20):
         answer = requests.get(url, cookies={"sessionid": cookie}, timeout=10)
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=0.05)
     parser.add_argument("--seconds", type=float, default=10)
     options = parser.parse_args()
-    # A user a generation, as no user may have more than 20 readers.
+    # One user per generation, because a user may have only 20 readers.
     users = make_users(options.generations)
     rows = [(make_generation(user), cookie) for user, cookie in users]
     paths = [

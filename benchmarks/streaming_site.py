@@ -1,4 +1,4 @@
-"""The host site of the streaming benchmarks for an ASGI server: frames in Redis."""
+"""The site of the streaming benchmarks for an ASGI server, with frames in Redis."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ django.setup()
 
 from django.core.asgi import get_asgi_application  # noqa: E402
 
-settings.CREATIFY_TEXTGEN = {"STREAM_BACKEND": os.environ["BENCH_STREAM_BACKEND"]}
+settings.CREATIFY_TEXTGEN["STREAM_BACKEND"] = os.environ["BENCH_STREAM_BACKEND"]
 application = get_asgi_application()

@@ -1,4 +1,4 @@
-"""`submit_many` of 10,000 requests against the plain `bulk_create` of the same rows.
+"""`submit_many` of 10,000 requests, compared with a plain `bulk_create` of the same rows.
 
 python -m benchmarks.submit_many [--rows 10000] [--pairs 3]
 """
@@ -23,11 +23,11 @@ BATCH = 1000
 
 
 def plain(rows: int) -> float:
-    """Seconds to make and save the bare rows."""
+    """Return the seconds to create and save the plain rows."""
     start = time.perf_counter()
     now = timezone.now()
     generations = [
-        Generation(model_name="gemini-2.5-flash", fingerprint="0" * 64, next_check_at=now)
+        Generation(model_name="gemini-2.5-flash", fingerprint="0" * 64, due_at=now)
         for _ in range(rows)
     ]
     contents = [
@@ -43,7 +43,7 @@ def plain(rows: int) -> float:
 
 
 def ours(rows: int) -> float:
-    """Seconds for the service."""
+    """Return the seconds of the service."""
     start = time.perf_counter()
     services.submit_many({"messages": f"Count to {i}"} for i in range(rows))
     return time.perf_counter() - start

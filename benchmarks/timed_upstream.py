@@ -1,7 +1,7 @@
-"""An upstream for `streaming_latency`: chunks at a fixed interval that say when they were sent.
+"""The sender for `streaming_latency`: chunks at a fixed interval that contain their send time.
 
-A process of its own, one thread a connection. Times are of the monotonic clock, which all
-processes of a machine share.
+Runs in a separate process with one thread per connection. Times are from the monotonic clock, which
+all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Upstream(BaseHTTPRequestHandler):
 
 
 def serve(ports: multiprocessing.SimpleQueue[int], *, chunks: int, interval: float) -> None:
-    """Answer each POST with a stream; tells its port."""
+    """Answer each POST with a stream, and report the port."""
     Upstream.chunks, Upstream.interval = chunks, interval
     server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
     server.daemon_threads = True

@@ -1,6 +1,8 @@
-"""The app's entry in a Django site."""
+"""The app's configuration: its name, its system checks and its Celery tasks."""
 
 from __future__ import annotations
+
+from importlib import import_module
 
 from django.apps import AppConfig
 from django.core.checks import register
@@ -14,9 +16,20 @@ class CreatifyTextgenConfig(AppConfig):
     verbose_name = _("Text generation")
     default_auto_field = "django.db.models.BigAutoField"
 
-    def ready(self) -> None:
-        """Register the checks, and the tasks: web processes publish them by name."""
-        from creatify_textgen import checks, tasks  # noqa: F401, PLC0415
+    def import_models(self) -> None:
+        """Load the tables of `chat`, which are not below it, after those of `models`."""
+        super().import_models()
+        import_module("creatify_textgen.chat")
 
+    def ready(self) -> None:
+        """Register checks, tasks and receivers; web processes need the tasks to publish them."""
+        # They import models, so they cannot be imported before the apps are loaded.
+        from creatify_textgen import checks, retention, tasks  # noqa: F401, PLC0415
+        from creatify_textgen.chat.erasure import connect_erasure  # noqa: PLC0415
+        from creatify_textgen.models.labels import translate_labels  # noqa: PLC0415
+
+        retention.connect_deletions()
+        connect_erasure()
+        translate_labels(self.get_models())
         for check in (checks.check_values, checks.check_deployment):
             register(check, self.name)

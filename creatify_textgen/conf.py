@@ -1,76 +1,113 @@
 """The `CREATIFY_TEXTGEN` setting as typed attributes, read live.
 
-Known to all rooms and knows none. A value is read at each use, so `override_settings` works;
-nothing here is cached and nothing here touches the network.
+Every room may import this module, and it imports none. A value is read at each use, so
+`override_settings` works. Nothing is cached here, and nothing uses the network.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-__all__ = ["DEFAULTS", "Account", "conf"]
+T = TypeVar("T")
 
+__all__ = ["DEFAULTS", "MOST_DAYS", "Account", "conf"]
+
+MOST_DAYS = 36_500
+"""A hundred years: the longest that content may be kept by a setting."""
 DEFAULT_BASE_URL = "https://api.creatify.ai"
 
 DEFAULTS: dict[str, Any] = {
     "ACCOUNTS": None,
-    "DEFAULT_MODEL": "gemini-2.5-flash",
+    "DEFAULT_MODEL": "gemini-3-flash-preview",
     "MODELS": (
-        "gemini-2.5-flash",
-        "gemini-2.5-pro",
         "gemini-3-flash-preview",
         "gemini-3.1-pro-preview",
+        "gemini-2.5-flash",
+        "gemini-2.5-pro",
         "gemini-3.1-flash-lite-preview",
     ),
     "RESTRICT_MODELS": False,
+    "POLICY": None,
+    "CREATE_PERMISSION": None,
+    "LIMITS": {
+        "in_flight": 100,
+        "streams": 20,
+        "sync": 4,
+        "uploads_per_day": 500,
+        "upload_bytes_per_day": None,
+        "refreshes_per_minute": 60,
+        "max_output_tokens": None,
+        "models": None,
+    },
+    "MIN_REMAINING": None,
+    "CONTENT_RETENTION_DAYS": None,
+    "STORE_CONTENT": True,
+    "RECORD_READS": False,
     "WEBHOOK_BASE_URL": None,
     "CONFIRM_WEBHOOKS": True,
     "POLL_INTERVAL": 2,
     "POLL_MAX_INTERVAL": 60,
+    "POLLS_AT_ONCE": 32,
     "SUBMIT_LEASE": 15,
     "EXPIRE_AFTER": 86400,
     "RESEND_UNCONFIRMED": "if_absent",
+    "CALLS_AS_TEXT": True,
+    "EXTRA_CONFIG": "refuse",
+    "REST_ACCOUNTS": ("default",),
     "STREAM_BACKEND": "memory://",
     "TIMEOUTS": {"connect": 5, "read": 30, "sync": 120, "stream_idle": 60},
     "MEDIA_STORAGE": "default",
     "CELERY_QUEUE": None,
     "STREAM_QUEUE": None,
+    "ALLOW_REMOTE": True,
+    "METRICS_TOKEN": None,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One workspace at the remote: the credentials and where to use them."""
+    """One workspace at the remote: its credentials and the URL of the API."""
 
     name: str
     api_id: str = field(repr=False)
     api_key: str = field(repr=False)
-    base_url: str = DEFAULT_BASE_URL
+    base_url: str
 
 
 class _Unshown(dict[str, Any]):
-    """Settings of an account, whose `repr` an error report may show."""
+    """Settings of an account, whose `repr` has no secret: an error report may show it."""
 
     def __repr__(self) -> str:
         return "<settings of an account>"
 
 
+class _Value(Generic[T]):
+    """A key of the setting as an attribute of one type."""
+
+    def __init__(self, key: str, kind: Callable[[Any], T]) -> None:
+        self._key, self._kind = key, kind
+
+    def __get__(self, conf: Conf, owner: type[Conf]) -> T:
+        return self._kind(conf._read(self._key))
+
+
 class Conf:
-    """Typed view of the setting; an attribute a key, in lower case."""
+    """Typed view of the setting: one attribute per key, in lower case."""
 
     def _read(self, key: str) -> Any:
         return self.configured.get(key, DEFAULTS[key])
 
     @property
     def configured(self) -> Mapping[str, Any]:
-        """What the host wrote, without defaults."""
+        """The setting without defaults. Raises: ImproperlyConfigured if it is not a dict."""
         value = getattr(django_settings, "CREATIFY_TEXTGEN", None) or {}
         if not isinstance(value, Mapping):
             raise ImproperlyConfigured("CREATIFY_TEXTGEN must be a dict.")
@@ -78,7 +115,10 @@ class Conf:
 
     @property
     def accounts(self) -> Mapping[str, Any]:
-        """Named workspaces; without the key, one called `default` from the environment."""
+        """The workspaces by name. Without the key: one called `default`, from the environment.
+
+        May be a callable or its dotted path. Raises: ImproperlyConfigured if it is not a dict.
+        """
         accounts = _resolve(self._read("ACCOUNTS"))
         if accounts is None:
             return {
@@ -95,12 +135,13 @@ class Conf:
     def account(self, name: str) -> Account:
         """Return the named workspace.
 
-        Raises: ImproperlyConfigured where it is missing or lacks a credential.
+        Calls the host's callables, so it may take as long as they do. Raises: ImproperlyConfigured
+        if the account is missing, lacks a credential, or a callable raises.
         """
         entry = _resolve(self.accounts.get(name))
         if not isinstance(entry, Mapping):
             raise ImproperlyConfigured(f"CREATIFY_TEXTGEN['ACCOUNTS'] has no account {name!r}.")
-        # Where a callable of the host's fails, its error's frames show what stands here.
+        # If a callable fails, Django's error report shows the local variables of this function.
         entry = _Unshown(entry)
         api_id, api_key = _resolve(entry.get("API_ID")), _resolve(entry.get("API_KEY"))
         if not api_id or not api_key:
@@ -112,86 +153,111 @@ class Conf:
         base_url = _resolve(entry.get("BASE_URL")) or DEFAULT_BASE_URL
         return Account(name, str(api_id), str(api_key), str(base_url).rstrip("/"))
 
-    @property
-    def default_model(self) -> str:
-        return str(self._read("DEFAULT_MODEL"))
+    default_model = _Value("DEFAULT_MODEL", str)
+    models = _Value[tuple[str, ...]]("MODELS", tuple)
+    """The models to offer; others are accepted unless `restrict_models` is on."""
+    restrict_models = _Value("RESTRICT_MODELS", bool)
 
     @property
-    def models(self) -> Sequence[str]:
-        return tuple(self._read("MODELS"))
+    def policy(self) -> Callable[..., None] | None:
+        """The host's own rule, or None. Raises: ImportError if the path leads nowhere."""
+        value = self._read("POLICY")
+        rule: Callable[..., None] | None = import_string(value) if isinstance(value, str) else value
+        return rule
 
     @property
-    def restrict_models(self) -> bool:
-        return bool(self._read("RESTRICT_MODELS"))
+    def create_permission(self) -> str | None:
+        """The permission that REST callers need to spend credits, such as `app.codename`."""
+        return cast("str | None", self._read("CREATE_PERMISSION"))
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What one user may have or do; given ones over the defaults, None for no limit."""
+        return {**DEFAULTS["LIMITS"], **self._read("LIMITS")}
+
+    @property
+    def min_remaining(self) -> Decimal | None:
+        """The credits of a workspace below which sends wait; None for no such limit."""
+        value = self._read("MIN_REMAINING")
+        return None if value is None else Decimal(str(value))
+
+    store_content = _Value("STORE_CONTENT", bool)
+    """False: a request and its result are dropped when it is final; see docs/how-to/privacy.md."""
+
+    @property
+    def record_reads(self) -> bool:
+        """Whether the timeline says who read the content of others' generations."""
+        return bool(self._read("RECORD_READS"))
+
+    @property
+    def content_retention_days(self) -> int | None:
+        """Days after which prompts, results and media are removed; None keeps them."""
+        return cast("int | None", self._read("CONTENT_RETENTION_DAYS"))
 
     @property
     def webhook_base_url(self) -> str | None:
+        """The site's public URL without a slash at its end; None means no webhooks."""
         value = self._read("WEBHOOK_BASE_URL")
         return str(value).rstrip("/") if value else None
 
-    @property
-    def confirm_webhooks(self) -> bool:
-        return bool(self._read("CONFIRM_WEBHOOKS"))
-
-    @property
-    def poll_interval(self) -> float:
-        """Seconds to the first look at a pending generation."""
-        return float(self._read("POLL_INTERVAL"))
-
-    @property
-    def poll_max_interval(self) -> float:
-        """Seconds at which the backoff between looks stops growing."""
-        return float(self._read("POLL_MAX_INTERVAL"))
-
-    @property
-    def submit_lease(self) -> float:
-        """Seconds after a send's own timeout at which a send without an answer is unconfirmed."""
-        return float(self._read("SUBMIT_LEASE"))
-
-    @property
-    def expire_after(self) -> float:
-        """Seconds after the send at which we stop waiting."""
-        return float(self._read("EXPIRE_AFTER"))
+    confirm_webhooks = _Value("CONFIRM_WEBHOOKS", bool)
+    """Whether a delivery is confirmed by a poll before its content is used."""
+    poll_interval = _Value("POLL_INTERVAL", float)
+    """Seconds before the first poll of a pending generation."""
+    poll_max_interval = _Value("POLL_MAX_INTERVAL", float)
+    """The longest wait between two polls, in seconds."""
+    polls_at_once = _Value("POLLS_AT_ONCE", int)
+    """How many polls of one account a sweep has under way."""
+    submit_lease = _Value("SUBMIT_LEASE", float)
+    """Seconds from a lease within which its send must begin; the lease is this and the send."""
+    expire_after = _Value("EXPIRE_AFTER", float)
+    """Seconds after the send; then the generation expires. A late result is still accepted."""
 
     @property
     def resend_unconfirmed(self) -> Literal["never", "if_absent"]:
+        """Whether to send again what never arrived. Raises: ImproperlyConfigured for any other."""
         value = self._read("RESEND_UNCONFIRMED")
-        if value not in ("never", "if_absent"):
-            raise ImproperlyConfigured(
-                "CREATIFY_TEXTGEN['RESEND_UNCONFIRMED'] must be 'never' or 'if_absent'."
-            )
-        return "never" if value == "never" else "if_absent"
+        if value in ("never", "if_absent"):
+            return cast("Literal['never', 'if_absent']", value)
+        problem = "CREATIFY_TEXTGEN['RESEND_UNCONFIRMED'] must be 'never' or 'if_absent'."
+        raise ImproperlyConfigured(problem)
 
-    @property
-    def stream_backend(self) -> str:
-        return str(self._read("STREAM_BACKEND"))
+    rest_accounts = _Value[tuple[str, ...]]("REST_ACCOUNTS", tuple)
+    extra_config = _Value("EXTRA_CONFIG", str)
+    calls_as_text = _Value("CALLS_AS_TEXT", bool)
+    stream_backend = _Value("STREAM_BACKEND", str)
 
     @property
     def timeouts(self) -> dict[str, float]:
-        """Seconds under `connect`, `read`, `sync`, `stream_idle`; given ones over the defaults."""
+        """Seconds under `connect`, `read`, `sync`, `stream_idle`; missing ones have defaults."""
         merged = {**DEFAULTS["TIMEOUTS"], **self._read("TIMEOUTS")}
         return {name: float(seconds) for name, seconds in merged.items()}
 
-    @property
-    def media_storage(self) -> str:
-        return str(self._read("MEDIA_STORAGE"))
+    media_storage = _Value("MEDIA_STORAGE", str)
 
     @property
     def celery_queue(self) -> str | None:
-        value: str | None = self._read("CELERY_QUEUE")
-        return value
+        """The queue of sends and sweeps; None means Celery's default."""
+        return cast("str | None", self._read("CELERY_QUEUE"))
 
     @property
     def stream_queue(self) -> str | None:
-        value: str | None = self._read("STREAM_QUEUE")
-        return value
+        """The queue of streams; None means Celery's default. A stream holds its worker for long."""
+        return cast("str | None", self._read("STREAM_QUEUE"))
+
+    allow_remote = _Value("ALLOW_REMOTE", bool)
+    """False in tests: only this machine is called."""
+
+    @property
+    def metrics_token(self) -> str | None:
+        """What a scraper of figures sends; None if only staff may read them."""
+        return cast("str | None", self._read("METRICS_TOKEN"))
 
 
 def _resolve(value: Any) -> Any:
-    """Follow a dotted path to its object and call what can be called.
+    """Import a dotted path, and call the value if it is callable.
 
-    A string without a dot, or one whose first part is no importable module, is itself: a key
-    may contain a dot.
+    A string that cannot be imported is returned unchanged, because a key may contain a dot.
     """
     if isinstance(value, str) and "." in value and value.replace(".", "_").isidentifier():
         try:
@@ -207,7 +273,7 @@ def _call(function: Callable[[], Any]) -> Any:
     except ImproperlyConfigured:
         raise
     except Exception as error:
-        # Not its words: a vault's client may quote what it was asked for.
+        # Without the callable's message: the client of a vault may quote the secret.
         problem = f"A callable in CREATIFY_TEXTGEN['ACCOUNTS'] raised {type(error).__name__}."
         raise ImproperlyConfigured(problem) from error
 

@@ -1,14 +1,14 @@
-"""Later, please: publishes a task after commit, by its registered name.
+"""Publishes a Celery task by its registered name, after the transaction has committed.
 
-It does not import the tasks, which is how services and tasks avoid a cycle. Invariant: a broker
-that is away is logged and never raised; the sweep finds the row.
+It does not import the tasks, so services and tasks have no import cycle. Invariant: an
+unreachable broker is logged and never raises; a later sweep finds the row.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import uuid
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
@@ -17,62 +17,132 @@ from django.db import connections, transaction
 from kombu import Connection
 from kombu.pools import producers
 
+from creatify_textgen import databases
 from creatify_textgen.conf import conf
+from creatify_textgen.logs import SENDING, warn_of
 
-__all__ = ["SUBMIT", "STREAM", "SWEEP", "stream", "submit", "sweep"]
-
-logger = logging.getLogger(__name__)
+__all__ = [
+    "BULK",
+    "RUN",
+    "STREAM",
+    "SUBMIT",
+    "SWEEP",
+    "bulk",
+    "ping_broker",
+    "run",
+    "stream",
+    "submit",
+    "sweep",
+]
 
 AT_ONCE = {"max_retries": 0, "socket_connect_timeout": 2, "socket_timeout": 2}
-"""A request must not wait for a broker that is away; the last two are of Redis."""
+"""A web request must not wait for an unreachable broker. The last two options are Redis's."""
 
 SUBMIT = "creatify_textgen.submit"
 STREAM = "creatify_textgen.stream"
 SWEEP = "creatify_textgen.sweep"
+RUN = "creatify_textgen.run"
+BULK = "creatify_textgen.bulk"
 
 
 def submit(generation_id: uuid.UUID) -> None:
-    """Have a worker send this generation."""
+    """Ask a worker to send this generation. May be called twice: the task sends it once."""
     _after_commit(SUBMIT, [str(generation_id)], queue=conf.celery_queue)
 
 
 def stream(generation_id: uuid.UUID) -> None:
-    """Have this generation's stream pumped: in a thread with memory streams, else by a worker."""
+    """Start the pump of this generation: in a thread for `memory://`, else in a worker.
+
+    May be called twice: a lease lets only one pump run.
+    """
+    # Frames in memory are seen only by readers in this process, so its thread must pump.
     if conf.stream_backend.startswith("memory://"):
-        transaction.on_commit(partial(_run_in_thread, STREAM, str(generation_id)))
+        _on_commit(partial(_run_in_thread, STREAM, str(generation_id)))
     else:
         _after_commit(STREAM, [str(generation_id)], queue=conf.stream_queue)
 
 
-def sweep(*, delay_seconds: float = 0) -> None:
-    """Have a worker sweep once, so many seconds from now."""
+def run(run_id: uuid.UUID, *, is_streamed: bool = False, delay_seconds: float = 0) -> None:
+    """Ask a worker to go on with this run. May be called twice: a claim lets one work on it."""
     if current_app.conf.task_always_eager and delay_seconds > 0:
-        return  # An eager sweep would arm the next one within itself, without end.
+        return  # As in `sweep`.
+    countdown = delay_seconds or None
+    # A streamed run is as long as its streams, which are in that queue.
+    queue = conf.stream_queue if is_streamed else conf.celery_queue
+    _after_commit(RUN, [str(run_id)], queue=queue, countdown=countdown)
+
+
+def bulk(job_id: uuid.UUID) -> None:
+    """Ask a worker to go on with this job. May be called twice: a claim lets one work on it."""
+    _after_commit(BULK, [str(job_id)], queue=conf.celery_queue)
+
+
+def sweep(*, delay_seconds: float = 0) -> None:
+    """Ask a worker to sweep once, after `delay_seconds`."""
+    if current_app.conf.task_always_eager and delay_seconds > 0:
+        return  # An eager task ignores the delay: each sweep would run the next one inside itself.
     _after_commit(SWEEP, [], queue=conf.celery_queue, countdown=delay_seconds or None)
+
+
+def ping_broker() -> str:
+    """Connect to the broker and return its kind, such as `redis`. Waits at most two seconds.
+
+    Returns "" if the project has no Celery app, and so no broker.
+    Raises: the exceptions of the transport's driver.
+    """
+    if current_app.main == "default":
+        return ""
+    with _connection(_write_url()) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+        return str(connection.transport.driver_type)
+
+
+def _write_url() -> str:
+    return str(current_app.conf.broker_write_url or current_app.conf.broker_url)
 
 
 def _after_commit(name: str, args: list[str], **options: Any) -> None:
     options = {key: value for key, value in options.items() if value is not None}
-    transaction.on_commit(partial(_publish, name, args, options))
+    # Before the commit a worker would not find the row; after a rollback there is none.
+    _on_commit(partial(_publish, name, args, options))
+
+
+def _on_commit(call: Callable[[], None]) -> None:
+    transaction.on_commit(call, using=databases.alias())
 
 
 def _publish(name: str, args: list[str], options: dict[str, Any]) -> None:
     task = current_app.tasks[name]
-    broker = _broker(str(current_app.conf.broker_write_url or current_app.conf.broker_url))
+    broker = _broker(_write_url())
     try:
         with producers[broker].acquire(block=True) as producer:
             task.apply_async(
                 args=tuple(args), producer=producer, retry=False, ignore_result=True, **options
             )
-    except Exception as error:  # noqa: BLE001  each transport raises what its driver raises
-        logger.warning("Could not enqueue %s (%s); a sweep will see to it.", name, type(error))
+    except Exception as error:  # noqa: BLE001  each transport raises its driver's exceptions
+        warn_of(
+            ("broker", name, type(error)),
+            SENDING,
+            "Could not enqueue %s (%s); a later sweep processes what is due.",
+            name,
+            type(error).__name__,
+        )
 
 
 @lru_cache(maxsize=4)
 def _broker(url: str) -> Connection:
-    """Return a name for the pool of connections that give up at once, unless the host says else.
+    """Return the connection that identifies kombu's pool of producers for this broker.
 
-    Celery's own would try again for six seconds, and without end where Redis hangs.
+    A connection to another broker has another pool.
+    """
+    return _connection(url)
+
+
+def _connection(url: str) -> Connection:
+    """Return a connection that gives up at once.
+
+    Celery's default tries for six seconds, and waits without limit if Redis stops answering. The
+    host's transport options have precedence.
     """
     connection = current_app.connection_for_write(url)
     connection.transport_options = {**AT_ONCE, **(connection.transport_options or {})}
@@ -84,6 +154,7 @@ def _run_in_thread(name: str, generation_id: str) -> None:
         try:
             current_app.tasks[name](generation_id)
         finally:
+            # Django closes connections at the end of a request, and this thread has none.
             connections.close_all()
 
     threading.Thread(target=run, name=f"textgen-pump-{generation_id}", daemon=True).start()

@@ -1,6 +1,6 @@
-"""Every error this app raises on purpose.
+"""All errors that this app raises on purpose.
 
-Known to all rooms and knows none: no imports from the package, none from Django.
+Every room may import this module. It imports nothing from the package or from Django.
 
 TextgenError
 ├── RemoteError
@@ -11,7 +11,9 @@ TextgenError
 ├── StreamError
 ├── WebhookError
 ├── TransitionError
-└── RequestError
+├── RequestError
+│   └── PolicyRefusal
+└── AnswerError
 
 Tasks, the REST API and a row's `error_code` read `code` and `retryable`, never the message.
 Messages carry no key, no token and no content.
@@ -23,7 +25,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 __all__ = [
+    "AnswerError",
     "ContractError",
+    "PolicyRefusal",
     "RateLimitedError",
     "RemoteError",
     "RemoteRejectedError",
@@ -37,17 +41,22 @@ __all__ = [
 
 
 class TextgenError(Exception):
-    """Root of the tree: catch this to catch everything the app raises on purpose."""
+    """The root of the tree: catch it to catch every error that the app raises on purpose."""
 
     code: str = "textgen_error"
-    """Stable word for programs; an instance may narrow its class's word."""
+    """A stable word for programs; an instance may have a more exact one than its class."""
     retryable: ClassVar[bool] = False
-    """Whether the same call may succeed later without being changed."""
+    """Whether the same call, unchanged, may succeed later."""
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
         if code is not None:
             self.code = code
+
+    @property
+    def explanation(self) -> str:
+        """The message with every known detail, for the row. Not for logs: it may quote a prompt."""
+        return str(self)
 
 
 class RemoteError(TextgenError):
@@ -61,19 +70,27 @@ class RemoteError(TextgenError):
         *,
         status: int | None = None,
         excerpt: str = "",
+        reason: str = "",
         request_sent: bool = True,
         retry_after: float | None = None,
         code: str | None = None,
     ) -> None:
         super().__init__(message, code=code)
         self.status = status
-        """HTTP status, or None where no answer came."""
+        """The HTTP status, or None if no answer arrived."""
         self.excerpt = excerpt
         """First 500 characters of the answer, keys redacted."""
+        self.reason = reason
+        """What the remote says is wrong, in its own words, keys redacted; may quote the request."""
         self.request_sent = request_sent
-        """False only where the request surely never left, so that nothing can have been charged."""
+        """False only if the request certainly never left this machine, so nothing was charged."""
         self.retry_after = retry_after
-        """Seconds the remote asked us to wait, or None."""
+        """The seconds that the remote asks us to wait, or None."""
+
+    @property
+    def explanation(self) -> str:
+        """The message, then the remote's own words, which may quote the request."""
+        return f"{self} Creatify says: {self.reason}" if self.reason else str(self)
 
 
 class RemoteUnavailableError(RemoteError):
@@ -84,24 +101,24 @@ class RemoteUnavailableError(RemoteError):
 
 
 class RateLimitedError(RemoteError):
-    """429: the remote refused, uncharged, because it is busy with us."""
+    """429: the remote refused because this workspace sends too much. Nothing was charged."""
 
     code = "rate_limited"
     retryable = True
 
 
 class RemoteRejectedError(RemoteError):
-    """The remote understood and said no.
+    """The remote read the request and refused it.
 
-    `code` is narrowed to `authentication`, `insufficient_credits`, `not_found` or stays
-    `invalid_request`.
+    `code` is `authentication`, `insufficient_credits`, `not_found`, `missing_thought_signature`,
+    `missing_call_id` or `invalid_request`.
     """
 
     code = "invalid_request"
 
 
 class ContractError(RemoteError):
-    """The remote answered with something that cannot be read."""
+    """The remote answered with something that this app cannot read."""
 
     code = "unreadable_answer"
 
@@ -109,30 +126,34 @@ class ContractError(RemoteError):
 class StreamError(TextgenError):
     """A stream ended without its `creatify` object.
 
-    `code` is `stream_interrupted` (cut, silent or empty), `stream_limit` (an event above the
-    cap) or the remote's own word for an error inside the stream.
+    `code` is `stream_interrupted` (cut, silent or empty), `stream_limit` (an event or the answer
+    is too large, or takes too long) or the remote's own word for an error inside the stream.
     """
 
     code = "stream_interrupted"
 
 
 class WebhookError(TextgenError):
-    """A delivery that is not from the remote, or that nobody can read."""
+    """A delivery that is not from the remote, or that is malformed."""
 
     code = "webhook_rejected"
 
 
 class TransitionError(TextgenError):
-    """A move that the table of states forbids: a bug if we asked for it, normal as a lost race."""
+    """A change of status that the table of states forbids.
+
+    It is normal if another process was faster, and a bug otherwise.
+    """
 
     code = "illegal_transition"
 
 
 class RequestError(TextgenError):
-    """The request is wrong and was refused here, before anything was saved or sent.
+    """The request is wrong. It was refused here, before anything was saved or sent.
 
-    `errors` maps the path of each wrong field (`messages[0].content[1].mime_type`) to what is
-    wrong with it; `""` stands for the request as a whole.
+    `errors` maps the path of each wrong field to the rules that it breaks, such as
+    `{"messages[0].content[1].mime_type": ["Must be a string, not a list."]}`. The path `""` stands
+    for the request as a whole.
     """
 
     code = "invalid_request"
@@ -148,3 +169,54 @@ class RequestError(TextgenError):
         self.errors: dict[str, list[str]] = {
             field: list(texts) for field, texts in (errors or {"": [message]}).items()
         }
+
+
+class PolicyRefusal(RequestError):  # noqa: N818  hosts raise it: the name is fixed
+    """This site does not allow the request; nothing was saved or sent.
+
+    A host's `POLICY` raises it, and so do limits, budgets and a pause. `status` is the HTTP status
+    of the refusal, from 400 to 599.
+    """
+
+    code = "not_allowed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int = 403,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        if not 400 <= status <= 599:
+            raise ValueError(f"A refusal has a status from 400 to 599, not {status}.")
+        self.status = status
+        self.retry_after = retry_after
+        """Seconds after which the same request may be allowed, or None if nobody knows."""
+
+
+class AnswerError(TextgenError):
+    """An answer is not what was asked for; what it cost is on its generation.
+
+    `code` is `not_finished`, `not_done`, `no_text`, `truncated`, `invalid_json` or
+    `schema_mismatch`. The message quotes nothing of the answer.
+    """
+
+    code = "invalid_json"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        text: str = "",
+        errors: Mapping[str, Sequence[str]] | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.text = text
+        """The whole answer, for a caller who may read it."""
+        self.errors: dict[str, list[str]] = {
+            path: list(texts) for path, texts in (errors or {}).items()
+        }
+        """What is wrong, by path (`lines[0].price`); `""` stands for the value as a whole."""

@@ -1,7 +1,7 @@
-"""Keeps what was asked out of error reports. Known to all rooms and knows none.
+"""Keeps prompts and answers out of Django's error reports.
 
-Invariant: where the code of a door fails, no page and no mail of Django's shows its variables, in
-debug mode either.
+Every room may import this module, and it imports none. Invariant: if a view of this app fails,
+no error page and no error mail shows its variables, not even with DEBUG on.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from django.views.decorators.debug import sensitive_variables
 __all__ = ["discreet", "without_variables"]
 
 without_variables = sensitive_variables()
-"""Decorates what runs in a thread of ours, where no view stands above it."""
+"""A decorator for functions that run in this app's threads, outside of any view."""
 
 View = Callable[..., HttpResponseBase]
 
 
 class _AlwaysOn(SafeExceptionReporterFilter):
-    """Django's own filter, which otherwise hides nothing while DEBUG is on."""
+    """Django's filter, but active with DEBUG on too; Django's hides nothing then."""
 
     def is_active(self, request: HttpRequest | None) -> bool:
         return True
 
 
 def discreet(view: View) -> View:
-    """Return the view with every variable below it hidden from Django's error reports."""
+    """Return a view whose variables, and those of all it calls, are hidden from error reports."""
 
     @wraps(view)
     @without_variables

@@ -1,21 +1,49 @@
-"""What hosts may listen to. Known to all rooms and knows none.
+"""The signals that a host may connect to.
 
-A receiver that raises is logged and loses nothing for the others.
+Every room may import this module, and it imports none. If a receiver raises, the error is logged
+and the other receivers are still called.
 """
 
 from __future__ import annotations
 
 from django.dispatch import Signal
 
-__all__ = ["generation_finished", "generation_status_changed", "webhook_rejected"]
+__all__ = [
+    "approval_needed",
+    "budget_reached",
+    "generation_finished",
+    "generation_status_changed",
+    "owner_erased",
+    "run_finished",
+    "sending_paused",
+    "webhook_rejected",
+]
 
 generation_status_changed = Signal()
-"""A generation moved. Sent after commit with `generation=`, for every move that was won."""
+"""The status of a generation changed. Sent after commit, once per change, with `generation=`."""
 
 generation_finished = Signal()
 """A generation reached a final status. Sent once per generation, after commit, with
-`generation=`; where a process dies right after the commit, the next sweep sends it."""
+`generation=`. If a process dies right after the commit, the next sweep sends it."""
 
 webhook_rejected = Signal()
-"""A delivery was refused. Sent with `generation=` (None where the URL names none of ours),
-`reason=`; never with the token or the body."""
+"""A delivery was refused. Sent with `reason=` and `generation=`, which is None if the URL names no
+generation of this site. Never sent with the token or the body."""
+
+sending_paused = Signal()
+"""Requests of an account are not sent any more. Sent after commit with `generation=` (the one that
+the remote refused for want of credits, or None), `account=` ("" for all), `code=`, `reason=`."""
+
+budget_reached = Signal()
+"""A budget has no room left. Sent once per period, after commit, with `budget=`, `period=` (its
+`BudgetPeriod`) and `generation=None`."""
+
+owner_erased = Signal()
+"""The content of a user is erased, maybe because the user is deleted. Sent before the
+rows change, with `owner_id=` and `generation=None`: delete your own copies. May be sent again."""
+
+run_finished = Signal()
+"""A run of `chat` has ended: done, failed or stopped. Sent with `run=`, at most once per run."""
+
+approval_needed = Signal()
+"""A run of `chat` waits until its calls are approved or rejected. Sent with `run=`."""

@@ -1,7 +1,7 @@
-"""What a generation's status may be, and what may follow what, as tables. No queries.
+"""The statuses of a generation, and which status may follow which, as tables. No queries.
 
-Invariant: everything that asks "is it final", "may it move", "what does the remote's word
-mean" asks here.
+Invariant: only these tables decide whether a status is final, whether a change is legal, and what
+a status of the remote means.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ __all__ = [
     "TERMINAL",
     "TRANSITIONS",
     "Cause",
+    "Decision",
     "Mode",
     "Status",
 ]
@@ -37,10 +38,12 @@ class Mode(models.TextChoices):
     ASYNC = "async", _("async")
     SYNC = "sync", _("sync")
     STREAM = "stream", _("stream")
+    IMPORTED = "imported", _("imported")
+    """Found in the remote's list; none of our rows requested it."""
 
 
 class Cause(models.TextChoices):
-    """How we know that a generation moved."""
+    """What made the app change a generation."""
 
     SUBMIT = "submit", _("submit")
     POLL = "poll", _("poll")
@@ -49,15 +52,28 @@ class Cause(models.TextChoices):
     SWEEP = "sweep", _("sweep")
     RECONCILE = "reconcile", _("reconcile")
     OPERATOR = "operator", _("operator")
+    RETENTION = "retention", _("retention")
+    """Its content was removed, or is not stored. The status stays."""
 
 
-S = Status  # short for the tables below
+class Decision(models.TextChoices):
+    """What a person may find out about a generation that may have been charged."""
+
+    NEVER_ACCEPTED = "never_accepted", _("never accepted")
+    CHARGED = "charged", _("charged, answer lost")
+    FOUND = "found", _("found at the remote")
+
+
+S = Status  # Short for the tables below.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     S.QUEUED: frozenset({S.SUBMITTING, S.CANCELLED}),
+    # Back to queued only if the request certainly never left, or was refused without a charge.
     S.SUBMITTING: frozenset({S.PENDING, S.RUNNING, S.DONE, S.FAILED, S.QUEUED, S.UNCONFIRMED}),
+    # Back to queued only with proof that the remote never received it (RESEND_UNCONFIRMED).
     S.UNCONFIRMED: frozenset({S.PENDING, S.RUNNING, S.DONE, S.FAILED, S.QUEUED, S.EXPIRED}),
     S.PENDING: frozenset({S.RUNNING, S.DONE, S.FAILED, S.EXPIRED}),
     S.RUNNING: frozenset({S.DONE, S.FAILED, S.EXPIRED}),
+    # Not final: a result that arrives late was paid for and is still accepted.
     S.EXPIRED: frozenset({S.DONE, S.FAILED}),
     S.DONE: frozenset(),
     S.FAILED: frozenset(),
@@ -65,16 +81,17 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 }
 
 TERMINAL: frozenset[Status] = frozenset(s for s, following in TRANSITIONS.items() if not following)
-"""Final: nothing follows."""
+"""The final statuses: no other status can follow."""
 
 IN_FLIGHT: frozenset[Status] = frozenset({S.SUBMITTING, S.UNCONFIRMED, S.PENDING, S.RUNNING})
-"""Sent, or perhaps sent, and waited for."""
+"""The request was sent, or may have been, and its result is expected."""
 
 SOURCES: dict[Status, frozenset[Status]] = {
     target: frozenset(s for s, following in TRANSITIONS.items() if target in following)
     for target in Status
 }
-"""Where a move to a status may come from: the condition of its UPDATE."""
+"""For each status, the statuses that may come before it. They are the condition of the UPDATE that
+writes the status, so of two processes that change a row at once, one wins."""
 
 FROM_REMOTE: dict[str, Status] = {
     "pending": S.PENDING,
@@ -89,4 +106,5 @@ FROM_REMOTE: dict[str, Status] = {
     "canceled": S.FAILED,
     "cancelled": S.FAILED,
 }
-"""The remote's words (CONTRACT 4.1); one that is not here is not final."""
+"""Our status for each word of the remote (CONTRACT 4.1). An unknown word is not final: the
+generation is polled again."""

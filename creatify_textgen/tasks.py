@@ -1,52 +1,67 @@
-"""The Celery tasks: each one call down. They take ids, ignore results and may run twice."""
+"""The Celery tasks. Each makes one call of a verb, takes ids and no rows, and may run twice."""
 
 from __future__ import annotations
 
-import logging
 import uuid
 
 from celery import shared_task
 from django.db import Error as DatabaseFault
 
-from creatify_textgen import services
+from creatify_textgen import bulk as jobs
+from creatify_textgen import chat, services
+from creatify_textgen.logs import SWEEP
 
-__all__ = ["reconcile", "stream", "submit", "sweep"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["bulk", "reconcile", "run", "stream", "submit", "sweep"]
 
 
 @shared_task(name="creatify_textgen.submit", ignore_result=True)
 def submit(generation_id: str) -> None:
-    """Send one generation, if nobody has."""
+    """Send one generation, unless it was sent already."""
     services.send_generation(uuid.UUID(generation_id))
 
 
 @shared_task(name="creatify_textgen.stream", ignore_result=True)
 def stream(generation_id: str) -> None:
-    """Pump one stream, if nobody has."""
+    """Run the pump of one stream, unless another pump has its lease."""
     services.pump_stream(uuid.UUID(generation_id))
 
 
 @shared_task(
     name="creatify_textgen.sweep",
     ignore_result=True,
-    # A sweep that the database threw out has not asked for the next one.
+    # If the database fails, the sweep ends before it has requested the next one.
     autoretry_for=(DatabaseFault,),
     retry_backoff=5,
     retry_backoff_max=60,
     max_retries=60,
 )
 def sweep() -> None:
-    """See to everything that is due, and ask for the next sweep while anything is in flight."""
-    services.sweep()
+    """Process everything that is due, and request the next sweep if a row will be due later."""
+    try:
+        services.sweep()
+    finally:
+        chat.sweep_runs()
+        jobs.sweep_jobs()
+
+
+@shared_task(name="creatify_textgen.run", ignore_result=True)
+def run(run_id: str) -> None:
+    """Go on with one run of `chat`, unless another process does."""
+    chat.go_on(uuid.UUID(run_id))
+
+
+@shared_task(name="creatify_textgen.bulk", ignore_result=True)
+def bulk(job_id: str) -> None:
+    """Go on with one bulk job for some seconds, unless another process does."""
+    jobs.go_on(uuid.UUID(job_id))
 
 
 @shared_task(name="creatify_textgen.reconcile", ignore_result=True)
 def reconcile(account: str = "default", *, fix: bool = False) -> None:
-    """Compare the remote's list with our rows and log the differences.
+    """Compare the remote's list with our rows and log the differences; with `fix`, repair them.
 
-    Made for a daily beat schedule, with `fix`.
+    Made for a daily entry in Celery's beat schedule, with `fix=True`.
     """
     report = services.reconcile(account=account, fix=fix)
     if not report.is_clean:
-        logger.warning("%s", report)
+        SWEEP.warning("%s", report)

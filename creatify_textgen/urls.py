@@ -1,4 +1,4 @@
-"""Joins the doors' paths. Include it as `path("textgen/", include("creatify_textgen.urls"))`."""
+"""All paths of the app. Include them as `path("textgen/", include("creatify_textgen.urls"))`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ app_name = "creatify_textgen"
 
 urlpatterns = [
     path("", include("creatify_textgen.webhooks.urls")),
-    path("", include("creatify_textgen.streaming.urls")),
+    path("", include("creatify_textgen.monitoring.urls")),
+    path("", include("creatify_textgen.rest.streaming.urls")),
     path("", include("creatify_textgen.rest.urls")),
 ]

@@ -1,6 +1,6 @@
-"""A small site around creatify_textgen: what `make demo` shows, and a start for production.
+"""A small site that uses creatify_textgen, for `make demo` and as a start for production.
 
-Imports the Celery app, as Celery's guide for Django says, so that tasks are published to it.
+Imports the Celery app, as Celery's guide for Django says, so that tasks go to its broker.
 """
 
 from example_project.celery import app as celery_app

@@ -1,6 +1,6 @@
-"""The ASGI application: streams reach many readers in one process.
+"""The ASGI application, in which one process can serve many readers of streams.
 
-Under DEBUG it serves static files itself, as `runserver` would.
+With DEBUG it serves static files itself, like `runserver`.
 """
 
 from __future__ import annotations

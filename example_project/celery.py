@@ -1,4 +1,4 @@
-"""The Celery app: `celery -A example_project worker`. Its settings are Django's, CELERY_…"""
+"""The Celery app: `celery -A example_project worker`. Its settings are Django's CELERY_…"""
 
 from __future__ import annotations
 

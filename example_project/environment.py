@@ -1,4 +1,4 @@
-"""The environment's text to values for settings. Knows no setting by name."""
+"""Turns environment variables into values for settings. Knows no setting by name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ENGINES = {
     "mariadb": "mysql",
 }
 SQLITE_OPTIONS = {
-    # Writers wait for each other instead of failing, and readers wait for nobody.
+    # Writers wait for each other instead of failing. Readers never wait.
     "timeout": 20,
     "transaction_mode": "IMMEDIATE",
-    # A commit that moves the log into the file waits for the disk, so it is done for 80 MB at once.
+    # A commit that copies the log into the file waits for the disk, so copy only every 80 MB.
     "init_command": (
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=20000;"
     ),
@@ -32,7 +32,7 @@ SQLITE_OPTIONS = {
 
 
 def text(name: str, default: str = "") -> str:
-    """Return the variable, or the default where it is unset or empty."""
+    """Return the variable, or the default if it is unset or empty."""
     return os.environ.get(name) or default
 
 
@@ -43,7 +43,7 @@ def flag(name: str, *, default: bool) -> bool:
 
 
 def number(name: str, default: float) -> float:
-    """Return the variable as a number. Raises: ImproperlyConfigured where it is none."""
+    """Return the variable as a number. Raises: ImproperlyConfigured if it is not a number."""
     value = text(name, str(default))
     try:
         return float(value)
@@ -52,16 +52,16 @@ def number(name: str, default: float) -> float:
 
 
 def items(name: str, default: str = "") -> list[str]:
-    """Return what the variable lists between commas."""
+    """Return the items of the variable, which are separated by commas."""
     return [item.strip() for item in text(name, default).split(",") if item.strip()]
 
 
 def database(name: str, *, default: str) -> dict[str, Any]:
-    """Return an entry of DATABASES for `postgres://user:password@host:port/name`, or the like.
+    """Return an entry of DATABASES for a URL like `postgres://user:password@host:port/name`.
 
-    `mariadb://` takes mysqlclient, or PyMySQL where that is installed instead; `sqlite:///` takes
-    a path. Options stand behind a question mark: `pool=true` gives psycopg's pool, and
-    `conn_max_age=60` keeps a thread's connection for so many seconds.
+    `mariadb://` uses mysqlclient, or PyMySQL if only that is installed. `sqlite:///` is followed by
+    a path. Options follow a question mark: `pool=true` uses psycopg's pool, and `conn_max_age=60`
+    keeps a thread's connection for that many seconds.
     """
     parts = urlsplit(text(name, default))
     engine = ENGINES.get(parts.scheme)
@@ -95,7 +95,7 @@ def database(name: str, *, default: str) -> dict[str, Any]:
 
 
 def cache(name: str) -> dict[str, Any]:
-    """Return an entry of CACHES: Redis for a redis:// address, else this process's memory."""
+    """Return an entry of CACHES: Redis for a redis:// address, otherwise memory of this process."""
     location = text(name)
     if location.startswith(("redis://", "rediss://", "unix://")):
         return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}

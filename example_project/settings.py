@@ -1,19 +1,25 @@
-"""Settings of the example site, all from the environment; docs/production.md tells each.
+"""Settings of the example site, from environment variables: see docs/how-to/production.md.
 
-Without a single variable it is a site for one developer: SQLite, DEBUG, one process.
+With DJANGO_DEBUG=1 alone it is a site for one developer: SQLite, one process.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from example_project.environment import cache, database, flag, items, number, text
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A site that was given no secret is nobody's production.
-DEBUG = flag("DJANGO_DEBUG", default=not text("DJANGO_SECRET_KEY"))
+DEBUG = flag("DJANGO_DEBUG", default=False)
 SECRET_KEY = text("DJANGO_SECRET_KEY", "insecure, for development only" if DEBUG else "")
+if not SECRET_KEY:
+    # Never a default: with a key that others know, they sign sessions and webhook URLs.
+    raise ImproperlyConfigured(
+        "Set DJANGO_SECRET_KEY to a secret text. For development alone, set DJANGO_DEBUG=1 instead."
+    )
 SECRET_KEY_FALLBACKS = items("DJANGO_SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = items("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = items("DJANGO_CSRF_TRUSTED_ORIGINS")
@@ -71,18 +77,23 @@ STATIC_URL = "static/"
 STATIC_ROOT = text("STATIC_ROOT", str(ROOT / "staticfiles"))
 MEDIA_ROOT = text("MEDIA_ROOT", str(ROOT / "media"))
 
-# Behind a proxy that speaks TLS and sets X-Forwarded-Proto itself.
+# Only behind a proxy that handles TLS and always sets X-Forwarded-Proto.
 if flag("DJANGO_BEHIND_TLS", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
+# With DEBUG the assistant's e-mails are printed, not sent.
+EMAIL_BACKEND = f"django.core.mail.backends.{'console' if DEBUG else 'smtp'}.EmailBackend"
+EMAIL_HOST = text("EMAIL_HOST", "localhost")
+DEFAULT_FROM_EMAIL = text("DEFAULT_FROM_EMAIL", "webmaster@localhost")
+
 CELERY_BROKER_URL = text("CELERY_BROKER_URL", "memory://")
 if CELERY_BROKER_URL.startswith("memory://"):
-    # Or its worker, a thread of the same process, looks for messages only once a second.
+    # By default the worker, a thread of the same process, checks for messages once a second.
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# The safety net: generations arm their own sweeps, and this finds what a crash left behind.
+# Unfinished generations schedule their sweeps. This finds what a crash left behind.
 CELERY_BEAT_SCHEDULE = {
     "textgen-sweep": {"task": "creatify_textgen.sweep", "schedule": 60.0},
     "textgen-reconcile": {
@@ -92,7 +103,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# Credentials are read from CREATIFY_API_ID, CREATIFY_API_KEY and CREATIFY_BASE_URL.
+# The keys come from CREATIFY_API_ID, CREATIFY_API_KEY and CREATIFY_BASE_URL.
 CREATIFY_TEXTGEN = {
     "WEBHOOK_BASE_URL": text("TEXTGEN_WEBHOOK_BASE_URL") or None,
     "STREAM_BACKEND": text("TEXTGEN_STREAM_BACKEND", "memory://"),
@@ -107,6 +118,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "INFO")},
-    # Without Django's own handlers: each line once, in one form.
+    # Without Django's handlers, so that each line is logged once.
     "loggers": {"django": {"level": text("LOG_LEVEL", "INFO")}},
 }

@@ -1,4 +1,4 @@
-"""One page, which streams an answer into the browser."""
+"""The assistant's page. Its data comes from the REST API."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 
-from creatify_textgen.conf import conf
-
-__all__ = ["index"]
+__all__ = ["assistant"]
 
 
 @login_required
 @ensure_csrf_cookie
-def index(request: HttpRequest) -> HttpResponse:
-    """Show the page. Its script and style are files, so the strictest policy will do."""
-    models = {"models": conf.models, "default_model": conf.default_model}
-    response = render(request, "example_project/index.html", models)
+def assistant(request: HttpRequest) -> HttpResponse:
+    """Show the page. Scripts and style are files, so the policy can be strict."""
+    response = render(request, "example_project/assistant.html")
     response["Content-Security-Policy"] = "default-src 'self'"
     return response

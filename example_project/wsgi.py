@@ -1,4 +1,4 @@
-"""The WSGI application: everything works, each reader of a stream holds a thread."""
+"""The WSGI application. Everything works, but each reader of a stream occupies a thread."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ __all__ = ["Cable"]
 
 
 class Cable:
-    """Listens on a port of its own and passes bytes both ways. Use as a context manager."""
+    """Listens on a free port and passes bytes both ways. Use as a context manager."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -51,13 +51,14 @@ class Cable:
             self._silent.update(self._ends)
 
     def mend(self, *, port: int | None = None) -> None:
-        """Let connections be made again, to another server where a port is given."""
+        """Let connections be made again, to another server if a port is given."""
         self._port = port or self._port
         self._is_cut.clear()
 
     def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
+        while self._listener.fileno() >= 0:
+            # A connection that its browser has given up already must not end this thread.
+            with suppress(OSError):
                 near, _ = self._listener.accept()
                 if self._is_cut.is_set() or not self._connect(near):
                     near.close()

@@ -1,6 +1,6 @@
 """The example project as it is deployed: web nodes, a worker and a Redis, each a process.
 
-They share the tests' database and an emulator. Each can be killed, and started again where it was.
+They share the tests' database and an emulator. Each can be killed, and started again in its place.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Program:
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
-        """Start it where it does not run; `wait` returns when it can be used."""
+        """Start it if it does not run; `wait` returns when it can be used."""
         if self._process is None:
             with self._words.open("wb") as words:
                 self._process = subprocess.Popen(
@@ -138,7 +138,7 @@ class Deployment:
         self.redis.client.close()
 
     def make_whole(self) -> None:
-        """Start again whatever was killed; the threaded node runs only where a test begins it."""
+        """Start again whatever was killed; the threaded node runs only if a test starts it."""
         programs = (*self.webs, self.worker)
         for program in programs:
             program.begin()

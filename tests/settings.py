@@ -79,3 +79,5 @@ CREATIFY_TEXTGEN = {
         },
     },
 }
+# Django 6.1 and later; the tests collect what is sent.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}

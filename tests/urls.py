@@ -1,4 +1,4 @@
-"""The host project's URLs, mounted as the README says."""
+"""The host project's URLs, mounted as the quick start says."""
 
 from __future__ import annotations
 

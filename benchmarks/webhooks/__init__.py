@@ -1,1 +1,1 @@
-"""What `webhook_receipt` starts beside itself: sites, servers and the load."""
+"""What `webhook_receipt` starts: sites, servers and the load."""

@@ -1,7 +1,7 @@
-"""Signed deliveries of Stripe, as its documentation shows them, for dj-stripe's webhook view.
+"""Signed deliveries for dj-stripe's webhook view, in the form of Stripe's documentation.
 
-The event is `balance.available`: dj-stripe saves it and has no handler for it. Handlers of most
-others ask Stripe's API for the object first, which would cost the view much more.
+The event is `balance.available`. dj-stripe saves it and has no handler for it. Handlers of most
+other events request the object from Stripe's API first, which would take much longer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIGNING_SECRET = "whsec_not_a_secret"
 
 
 def event_body() -> bytes:
-    """Return an event that was never sent before, laid out as Stripe lays it out."""
+    """Return a new event, formatted like those of Stripe."""
     money = [{"amount": 105_217, "currency": "usd", "source_types": {"card": 105_217}}]
     event = {
         "id": f"evt_{uuid.uuid4().hex[:24]}",
@@ -44,7 +44,7 @@ def event_body() -> bytes:
 
 
 def signed_request(body: bytes) -> bytes:
-    """Return the whole HTTP request that delivers it; the signature holds for five minutes."""
+    """Return the whole HTTP request for it. The signature is valid for five minutes."""
     moment = int(time.time())
     signed = b"%d.%s" % (moment, body)
     signature = hmac.new(SIGNING_SECRET.encode(), signed, hashlib.sha256).hexdigest()

@@ -1,8 +1,8 @@
-"""The site of dj-stripe's webhook view, for `webhook_receipt`; a process and settings of its own.
+"""The site of dj-stripe's webhook view for `webhook_receipt`, in a separate process.
 
-`python -m benchmarks.webhooks.djstripe_site` makes its tables and the rows it needs. The
-signature is checked as in production. No view here can reach Stripe: the account behind the key
-is a row, and an API call would go to a port where nobody listens.
+`python -m benchmarks.webhooks.djstripe_site` creates its tables and the rows that it needs. The
+signature is checked as in production. No view here can reach Stripe: the account of the key is a
+row, and API calls would go to a port on which nothing listens.
 """
 
 from __future__ import annotations

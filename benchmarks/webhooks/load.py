@@ -1,8 +1,7 @@
-"""Sends the requests that standard input lists, over keep-alive connections, and prints how long
-it took.
+"""Sends the requests that standard input lists over keep-alive connections, and prints the time.
 
-A process of its own for `webhook_receipt`. Each line of input is a whole HTTP request in base64;
-raw sockets, because an HTTP library would be the slower end.
+Runs in a separate process for `webhook_receipt`. Each line of input is a whole HTTP request in
+base64. It uses raw sockets, because an HTTP library would be slower than the servers.
 
     python benchmarks/webhooks/load.py PORT CONNECTIONS < requests
 """
@@ -28,7 +27,7 @@ def send_all(port: int, requests: list[bytes]) -> None:
 
 
 def read_answer(connection: socket.socket, request_line: bytes) -> None:
-    """Read to the answer's last byte; a body is counted, never chunked."""
+    """Read the whole answer. Its body has a length and is never chunked."""
     answer = b""
     while b"\r\n\r\n" not in answer:
         answer += receive(connection, request_line)

@@ -1,4 +1,4 @@
-"""Servers for `webhook_receipt`, each a process of its own, and the load that measures them."""
+"""Servers for `webhook_receipt`, each in a separate process, and the load that measures them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROCESSES = 2
 
 @contextmanager
 def gunicorn(application: str, *, threads: int) -> Iterator[int]:
-    """Serve a WSGI application from one process until the block ends; gives the port."""
+    """Serve a WSGI application from one process until the block ends; yield its port."""
     port = _free_port()
     command = ["gunicorn", application, "--bind", f"127.0.0.1:{port}", "--threads", str(threads)]
     command += ["--keep-alive", "60", "--log-level", "error", "--workers", "1"]
@@ -30,7 +30,7 @@ def gunicorn(application: str, *, threads: int) -> Iterator[int]:
 
 @contextmanager
 def uvicorn(application: str, **environment: str) -> Iterator[int]:
-    """Serve an ASGI application from one process until the block ends; gives the port."""
+    """Serve an ASGI application from one process until the block ends; yield its port."""
     port = _free_port()
     command = ["uvicorn", application, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--log-level", "error", "--no-access-log", "--lifespan", "off"]
@@ -39,7 +39,7 @@ def uvicorn(application: str, **environment: str) -> Iterator[int]:
 
 
 def rate(port: int, requests: list[bytes], *, connections: int) -> float:
-    """Return requests a second, sent over so many connections at once."""
+    """Return requests per second, sent over this many connections at once."""
     command = [sys.executable, str(HERE / "load.py"), str(port)]
     command.append(str(max(connections // PROCESSES, 1)))
     lines = [base64.b64encode(request).decode() for request in requests]

@@ -1,7 +1,7 @@
-"""The site that `webhook_receipt` serves: our receiver beside a bare view that answers 204.
+"""The site that `webhook_receipt` measures: our receiver and a view that only answers 204.
 
-BENCH_CONNECTIONS says how it connects to the database: `persistent` (CONN_MAX_AGE without an
-end), `per_request` (CONN_MAX_AGE of 0) or `pool`.
+BENCH_CONNECTIONS selects the connections to the database: `persistent` (CONN_MAX_AGE of None),
+`per_request` (CONN_MAX_AGE of 0) or `pool`.
 """
 
 from __future__ import annotations

@@ -12,10 +12,17 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from creatify_textgen.admin.legible import Budget, lay_out, lay_out_text, unmask
-from creatify_textgen.models import GenerationContent, Media
+from creatify_textgen.admin.rendering import (
+    Budget,
+    format_json,
+    format_json_text,
+    render_text,
+    show_control_chars,
+)
+from creatify_textgen.models import GenerationContent, Media, read_uuid
 
 __all__ = ["Block", "Citation", "Conversation", "Turn", "find_media_ids", "read_conversation"]
 
@@ -34,6 +41,11 @@ class Block:
     omitted: int = 0
     media: Media | None = None
 
+    @property
+    def markup(self) -> SafeString:
+        """The text, escaped, with places to break."""
+        return render_text(self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -49,8 +61,9 @@ class Citation:
 
     title: str
     uri: str
-    is_link: bool
-    """Whether the address is one that a browser only fetches (http, https)."""
+    """As it is shown."""
+    link: str
+    """The same, if a browser may follow it and its host reads as what it is; else empty."""
 
 
 @dataclass(slots=True)
@@ -62,7 +75,7 @@ class Conversation:
     settings: list[Block] = field(default_factory=list)
     answer: list[Block] = field(default_factory=list)
     raw_answer: Block | None = None
-    """The answer as it came, where it is shown laid out."""
+    """The answer as it came, if it is shown laid out."""
     failed_reason: Block | None = None
     thoughts: Block | None = None
     citations: list[Citation] = field(default_factory=list)
@@ -72,7 +85,7 @@ class Conversation:
 def find_media_ids(messages: Any) -> set[UUID]:
     """Return the ids of all media that the messages name."""
     parts = (part for message in _items(messages) for part in _parts_of(message))
-    return {identifier for part in parts if (identifier := _uuid(part.get("media")))}
+    return {identifier for part in parts if (identifier := read_uuid(part.get("media")))}
 
 
 def read_conversation(content: GenerationContent, *, media: Mapping[UUID, Media]) -> Conversation:
@@ -92,7 +105,7 @@ def read_conversation(content: GenerationContent, *, media: Mapping[UUID, Media]
 
 def _read_result(content: GenerationContent, conversation: Conversation, budget: Budget) -> None:
     text = content.response_text
-    laid_out = lay_out_text(text)
+    laid_out = format_json_text(text)
     if laid_out is not None:
         conversation.answer.append(_block("json", laid_out, budget))
         conversation.raw_answer = _block("text", text, budget)
@@ -117,14 +130,15 @@ def _read_settings(content: GenerationContent, budget: Budget) -> Iterator[Block
         (_("Configuration"), content.config),
         (_("Tools"), content.tools),
         (_("Tool configuration"), content.tool_config),
+        (_("Extra fields"), content.extra),
     ):
         if value:
-            yield _block("json", lay_out(value), budget, label=label)
+            yield _block("json", format_json(value), budget, label=label)
 
 
 def _read_turn(message: Any, *, media: Mapping[UUID, Media], budget: Budget) -> Turn:
     if not isinstance(message, dict):
-        return Turn("?", [_block("json", lay_out(message), budget)])
+        return Turn("?", [_block("json", format_json(message), budget)])
     blocks: list[Block] = []
     content = message.get("content")
     if isinstance(content, str) and content:
@@ -147,9 +161,9 @@ def _part_block(part: dict[str, Any], *, media: Mapping[UUID, Media], budget: Bu
     if kind == "text" and isinstance(part.get("text"), str):
         return _block("text", part["text"], budget)
     if kind not in Media.Kind.values:
-        return _block("json", lay_out(part), budget)
+        return _block("json", format_json(part), budget)
     budget.cut("")
-    identifier = _uuid(part.get("media"))
+    identifier = read_uuid(part.get("media"))
     found = media.get(identifier) if identifier else None
     label = _label(part.get("mime_type") or kind)
     if found is None:
@@ -159,9 +173,9 @@ def _part_block(part: dict[str, Any], *, media: Mapping[UUID, Media], budget: Bu
 
 def _call_block(call: Any, wording: str, field_name: str, budget: Budget) -> Block:
     if not isinstance(call, dict):
-        return _block("json", lay_out(call), budget)
+        return _block("json", format_json(call), budget)
     label = wording % _label(call.get("name", "?"))
-    return _block("json", lay_out(call.get(field_name)), budget, label=label)
+    return _block("json", format_json(call.get(field_name)), budget, label=label)
 
 
 def _block(kind: str, text: str, budget: Budget, *, label: str = "") -> Block:
@@ -172,16 +186,27 @@ def _block(kind: str, text: str, budget: Budget, *, label: str = "") -> Block:
 def _citation(value: Any) -> Citation:
     source = value if isinstance(value, dict) else {"title": value}
     uri = str(source.get("uri") or "")
-    title = _label(source.get("title") or uri or lay_out(source))
-    return Citation(title, unmask(uri[:LONGEST_LINK]), _is_web_address(uri))
+    title = _label(source.get("title") or uri or format_json(source))
+    link = _web_address(uri)
+    return Citation(title, link or show_control_chars(uri[:LONGEST_LINK]), link)
 
 
-def _is_web_address(uri: str) -> bool:
+def _web_address(uri: str) -> str:
+    """Return the address with its host in ASCII, or "" for one that is no plain web address.
+
+    A host in other letters may look like another one's, and so may a user name before the host.
+    """
+    if len(uri) > LONGEST_LINK or show_control_chars(uri) != uri:
+        return ""
     try:
         parts = urlsplit(uri)
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+        port = f":{parts.port}" if parts.port is not None else ""
     except ValueError:
-        return False
-    return len(uri) <= LONGEST_LINK and parts.scheme in ("http", "https") and bool(parts.netloc)
+        return ""
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
+        return ""
+    return parts._replace(netloc=f"[{host}]{port}" if ":" in host else f"{host}{port}").geturl()
 
 
 def _parts_of(message: Any) -> list[dict[str, Any]]:
@@ -194,15 +219,8 @@ def _items(value: Any) -> list[Any]:
 
 
 def _label(value: Any) -> str:
-    return unmask(str(value)[:LONGEST_LABEL])
+    return show_control_chars(str(value)[:LONGEST_LABEL])
 
 
 def _plain(value: Any) -> Any:
-    return lay_out(value) if isinstance(value, dict | list) else value
-
-
-def _uuid(value: Any) -> UUID | None:
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    return format_json(value) if isinstance(value, dict | list) else value

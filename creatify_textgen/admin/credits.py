@@ -1,145 +1,254 @@
-"""The credits page: what is left, and what was used by day, model and status."""
+"""The credits page: what is left, what was used and by whom, and how long it lasts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from creatify_textgen import services
-from creatify_textgen.admin.amounts import show_status, spell_credits, spell_duration
-from creatify_textgen.admin.legible import unmask
-from creatify_textgen.admin.permissions import may_view_generations
+from creatify_textgen import clock, databases, services
+from creatify_textgen.admin.budgets import describe_state
+from creatify_textgen.admin.chart import Column, draw
+from creatify_textgen.admin.credit_tables import Tables, first_of_month, same_day
+from creatify_textgen.admin.permissions import may_export, may_view_balance, may_view_generations
+from creatify_textgen.admin.rendering import (
+    admin_path,
+    format_credits,
+    format_duration,
+    format_number,
+    show_control_chars,
+)
 from creatify_textgen.conf import conf
+from creatify_textgen.permissions import is_staff_with
+from creatify_textgen.services.credits import CreditReport, LatestGenerations, UsageScope
+from creatify_textgen.states import Status
 
-__all__ = ["show_credit_report"]
+__all__ = ["credits_page"]
 
 PERIODS = {
+    "month": gettext_lazy("This month"),
+    "last_month": gettext_lazy("Last month"),
     "7": gettext_lazy("7 days"),
     "30": gettext_lazy("30 days"),
     "90": gettext_lazy("90 days"),
     "all": gettext_lazy("All time"),
 }
 DEFAULT_PERIOD = "30"
-DAYS_SHOWN = 366
+ALL_ACCOUNTS = "*"
+MOST_DAYS = 62
+"""Days that a chart shows one by one; a longer period is shown by month."""
+SERIES = 5
+"""Models that have their own color; the others share one."""
+MOST_BUDGETS = 50
+DAY_INPUT = {"type": "date"}
 
 
 class CreditsForm(forms.Form):
-    """Whose credits, and since when."""
+    """Whose credits, and of which days. Days that are given count more than the period."""
 
     account = forms.ChoiceField(label=gettext_lazy("Account"))
     period = forms.ChoiceField(label=gettext_lazy("Period"), choices=list(PERIODS.items()))
+    since = forms.DateField(
+        label=gettext_lazy("From (UTC)"),
+        required=False,
+        widget=forms.DateInput(attrs=DAY_INPUT, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+    )
+    until = forms.DateField(
+        label=gettext_lazy("To"),
+        required=False,
+        widget=forms.DateInput(attrs=DAY_INPUT, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         account: Any = self.fields["account"]
-        account.choices = [(name, name) for name in conf.accounts]
+        every = [(ALL_ACCOUNTS, _("All accounts"))] if len(conf.accounts) > 1 else []
+        account.choices = [*every, *((name, name) for name in conf.accounts)]
+
+    def days(self, *, today: date) -> tuple[date | None, date]:
+        """Return the first day, or None for all time, and the last."""
+        since, until = self.cleaned_data["since"], self.cleaned_data["until"]
+        if since or until:
+            return since, until or today
+        month = today.replace(day=1)
+        match self.cleaned_data["period"]:
+            case "all":
+                return None, today
+            case "month":
+                return month, today
+            case "last_month":
+                last = month - timedelta(days=1)
+                return last.replace(day=1), last
+            case days:
+                return today - timedelta(days=int(days) - 1), today
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One line of a table, with its length against the largest."""
-
-    label: Any
-    generations: int
-    credits: str
-    unknown: int
-    share: str
-    """Of the largest, 0 to 1, as HTML wants its numbers."""
-
-
-@transaction.non_atomic_requests
+@databases.outside_transactions
 @require_safe
-def show_credit_report(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
+def credits_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
     if not may_view_generations(request):
         raise PermissionDenied
     form = _bound_form(request)
-    account, period = form["account"].value(), form["period"].value()
-    today = _today()
-    since = _since(period, today=today)
-    report = services.credits(account=account, since=since)
+    today = clock.utc_now().date()
+    since, until = form.days(today=today)
+    account = form.cleaned_data["account"]
+    scope = UsageScope(None if account == ALL_ACCOUNTS else account, None, since, until)
+    report = services.credits(
+        account=scope.account,
+        since=since,
+        until=until,
+        by_owner=True,
+        with_balance=may_view_balance(request),
+    )
+    latest, days = scope.latest(), _days(scope, report.by_day, today=today)
+    site = model_admin.admin_site.name
+    tables = Tables(scope, report, latest, site=site, days=days, is_long=_is_long(days))
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("Credits"),
         "opts": model_admin.opts,
         "media": model_admin.media,
         "form": form,
-        "report": report,
-        "remaining": spell_credits(report.remaining),
-        "age": spell_duration(report.remaining_age_seconds),
-        "used": spell_credits(report.used),
-        "tables": list(_tables(report, since=since, today=today)),
+        **_figures(report),
+        "latest": latest,
+        **_describe_latest(latest),
+        **_drawing(scope, report, days),
+        "tables": list(tables.read_all()),
+        "budgets": _budgets(request),
+        "may_view_balance": may_view_balance(request),
+        "audit": _audit(request, scope),
+        "export_url": _export_path(scope, site=site) if may_export(request) else "",
     }
     request.current_app = model_admin.admin_site.name
-    return TemplateResponse(request, "admin/creatify_textgen/generation/credits.html", context)
+    return TemplateResponse(request, "creatify_textgen/admin/credits.html", context)
 
 
 def _bound_form(request: HttpRequest) -> CreditsForm:
     accounts = list(conf.accounts)
     defaults = {"account": next(iter(accounts), "default"), "period": DEFAULT_PERIOD}
-    given = {name: request.GET.get(name, default) for name, default in defaults.items()}
+    names = (*defaults, "since", "until")
+    given = {name: request.GET.get(name) or defaults.get(name, "") for name in names}
     form = CreditsForm(given)
+    if form.is_valid():
+        return form
     # A link to an account that was removed since still shows a page.
-    return form if form.is_valid() else CreditsForm(defaults)
+    form = CreditsForm(defaults)
+    form.is_valid()
+    return form
 
 
-def _today() -> date:
-    now = timezone.now()
-    return (timezone.make_aware(now) if timezone.is_naive(now) else now).astimezone(UTC).date()
+def _audit(request: HttpRequest, scope: UsageScope) -> dict[str, Any] | None:
+    """Return how the balance moved between the two latest runs of `reconcile`."""
+    if scope.account is None or not may_view_balance(request):
+        return None
+    audit = services.latest_audit(scope.account)
+    if audit is None:
+        return None
+    amounts = {name: getattr(audit, name) for name in ("moved", "used", "unexplained")}
+    return {
+        "since": audit.before.at,
+        "until": audit.after.at,
+        "bought": audit.unexplained < 0,
+        "missing": audit.unexplained > 0,
+        "may_even_out": audit.may_even_out,
+        **{name: format_credits(abs(amount)) for name, amount in amounts.items()},
+        "rose": audit.moved < 0,
+    }
 
 
-def _since(period: str, *, today: date) -> date | None:
-    return None if period == "all" else today - timedelta(days=int(period) - 1)
+def _budgets(request: HttpRequest) -> list[tuple[str, dict[str, Any]]]:
+    if not is_staff_with(request.user, "view_budget"):
+        return []
+    return [
+        (show_control_chars(state.budget.name), describe_state(state))
+        for state in services.budget_states()[:MOST_BUDGETS]
+    ]
 
 
-def _tables(report: Any, *, since: date | None, today: date) -> Iterator[dict[str, Any]]:
-    days = report.by_day if since is None else _every_day(report.by_day, since, today)
-    models = sorted(report.by_model, key=lambda row: row["credits_used"], reverse=True)
-    yield _table(_("By day"), _("Day (UTC)"), days[:DAYS_SHOWN], "day", date_format)
-    yield _table(_("By model"), _("Model"), models, "model_name", unmask)
-    yield _table(_("By status"), _("Status"), report.by_status, "status", show_status)
+def _figures(report: CreditReport) -> dict[str, Any]:
+    forecast = report.forecast
+    return {
+        "report": report,
+        "remaining": format_credits(report.remaining),
+        "age": format_duration(report.remaining_age_seconds),
+        "lasts": None if report.lasts_days is None else format_number(int(report.lasts_days)),
+        "used": format_credits(report.used),
+        "month_used": format_credits(_shortened(forecast.month_used)),
+        "month_projected": format_credits(_shortened(forecast.month_projected)),
+        "daily": format_credits(_shortened(forecast.daily)),
+    }
 
 
-def _every_day(rows: list[dict[str, Any]], since: date, today: date) -> list[dict[str, Any]]:
-    """Days without use are part of the picture."""
-    used = {row["day"]: row for row in rows}
-    nothing = {"generations": 0, "credits_used": Decimal(), "credits_unknown": 0}
-    days = [today - timedelta(days=back) for back in range((today - since).days + 1)]
-    return [used.get(day, {"day": day, **nothing}) for day in days]
+def _describe_latest(latest: LatestGenerations) -> dict[str, str]:
+    seconds = {
+        "median": latest.median_seconds,
+        "p95": latest.p95_seconds,
+        "median_first": latest.median_first_seconds,
+        "p95_first": latest.p95_first_seconds,
+    }
+    return {name: format_duration(value) for name, value in seconds.items()}
 
 
-def _table(
-    title: str,
-    heading: str,
-    rows: list[dict[str, Any]],
-    name: str,
-    show: Callable[[Any], Any],
-) -> dict[str, Any]:
-    largest = max((row["credits_used"] for row in rows), default=Decimal())
-    bars = [_bar(show(row[name]), row, largest=largest) for row in rows]
-    return {"title": title, "heading": heading, "bars": bars}
+def _export_path(scope: UsageScope, *, site: str) -> str:
+    """Return the path of an export of the generations that were created in these days."""
+    names = ("since", "until", "account")
+    asked = {name: value for name in names if (value := getattr(scope, name))}
+    path = admin_path("generation_export", site=site, key="csv")
+    return f"{path}?{urlencode(asked)}" if path else ""
 
 
-def _bar(label: Any, row: Mapping[str, Any], *, largest: Decimal) -> Bar:
-    used, unknown, count = row["credits_used"], row["credits_unknown"], row["generations"]
-    is_known = used or unknown < count or not count
-    return Bar(
-        label=label,
-        generations=count,
-        credits=spell_credits(used if is_known else None),
-        unknown=unknown,
-        share=f"{used / largest:.4f}" if largest else "0",
-    )
+def _drawing(scope: UsageScope, report: CreditReport, days: Sequence[date]) -> dict[str, Any]:
+    """Return the chart: columns by day or by month, stacked by model, and a line of failures."""
+    bucket, form = (first_of_month, "N Y") if _is_long(days) else (same_day, "j M")
+    buckets = list(dict.fromkeys(map(bucket, days)))
+    totals = sorted(report.by_model, key=lambda row: row["credits_used"], reverse=True)
+    models = [row["model_name"] for row in totals if row["credits_used"]][:SERIES]
+    amounts = {bucket: [Decimal()] * (len(models) + 1) for bucket in buckets}
+    for row in scope.by("day", "model_name"):
+        name = row["model_name"]
+        series = models.index(name) if name in models else len(models)
+        amounts[bucket(row["day"])][series] += row["credits_used"]
+    failed = dict.fromkeys(buckets, 0)
+    for row in scope.by("day", status=Status.FAILED):
+        failed[bucket(row["day"])] += row["generations"]
+    chart = draw([Column(date_format(b, form), amounts[b], failed[b]) for b in buckets])
+    names = [*map(show_control_chars, models), _("other models")]
+    shown = len(names) if any(one[-1] for one in amounts.values()) else len(models)
+    return {
+        "chart": chart,
+        "has_use": bool(chart.segments or chart.line),
+        "segments": [
+            (one, names[one.series], format_credits(one.amount)) for one in chart.segments
+        ],
+        "grid": [(one.at, format_credits(one.amount)) for one in chart.grid],
+        "series": list(enumerate(names[:shown])),
+    }
+
+
+def _is_long(days: Sequence[date]) -> bool:
+    return len(days) > MOST_DAYS
+
+
+def _days(scope: UsageScope, rows: Sequence[dict[str, Any]], *, today: date) -> list[date]:
+    """Return every day of the period: days without use are part of the picture."""
+    until = max([scope.until or today, *(row["day"] for row in rows)])
+    since = scope.since or min([until, *(row["day"] for row in rows)])
+    return [since + timedelta(days=n) for n in range((until - since).days + 1)]
+
+
+def _shortened(amount: Decimal) -> Decimal:
+    """Return a mean with as many places as say something."""
+    return round(amount, max(2, 3 - amount.adjusted())) if amount else Decimal()

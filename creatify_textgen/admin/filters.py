@@ -1,11 +1,18 @@
-"""The history's filters and its paginator: none reads the whole table to draw itself."""
+"""What narrows the lists beside the period, and the paginator.
+
+Invariant: no filter reads the whole table to draw itself. What it offers are the values of the
+latest generations.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
@@ -14,19 +21,32 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from creatify_textgen import clock, services
+from creatify_textgen.admin.periods import hidden_fields
+from creatify_textgen.admin.rendering import render_name
 from creatify_textgen.models import Generation
+from creatify_textgen.states import TERMINAL, Status
 
-__all__ = ["AccountFilter", "BoundedPaginator", "ErrorCodeFilter", "ModelFilter", "OwnerFilter"]
+__all__ = [
+    "AccountFilter",
+    "AttentionFilter",
+    "BoundedPaginator",
+    "ErrorCodeFilter",
+    "ModelFilter",
+    "OwnerFilter",
+    "can_search_users",
+]
 
 RECENT = 1000
 """Generations whose values the filters offer."""
 RECENT_COLUMNS = ("model_name", "account", "error_code", "owner_id")
 COUNTED = 10_000
 NOBODY = "-"
+OPEN = sorted(set(Status) - TERMINAL)
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts up to 10,000 rows: what lies behind is found by date, filters and search."""
+    """Counts up to 10,000 rows. The rows after them are found by period, filters and search."""
 
     @cached_property
     def count(self) -> int:
@@ -38,15 +58,44 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return self.count >= COUNTED
 
 
+class AttentionFilter(admin.SimpleListFilter):
+    """What somebody should look at, and what has not ended."""
+
+    title = _("needs attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("lost", _("Unconfirmed or expired")),
+            ("overdue", _("Overdue")),
+            ("cost", _("Cost unknown")),
+            ("open", _("Not ended yet")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "lost":
+                return queryset.filter(status__in=[Status.UNCONFIRMED, Status.EXPIRED])
+            case "overdue":
+                late = clock.now() - services.OVERDUE_AFTER
+                return queryset.filter(status__in=OPEN, due_at__lt=late)
+            case "cost":
+                return queryset.filter(status__in=sorted(TERMINAL), credits_used=None)
+            case "open":
+                return queryset.filter(status__in=OPEN)
+        return queryset
+
+
 class RecentValueFilter(admin.SimpleListFilter):
     """Offers what the latest generations hold of a column, and what is chosen already."""
 
     column: ClassVar[str]
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         values = {value for value in recent_values(request, self.column) if value}
         chosen = self.value()
-        return [(value, value) for value in sorted(values | ({chosen} if chosen else set()))]
+        values |= {chosen} if chosen else set()
+        return [(value, render_name(value)) for value in sorted(values)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
@@ -69,23 +118,34 @@ class ErrorCodeFilter(RecentValueFilter):
 
 
 class OwnerFilter(RecentValueFilter):
-    """By owner; a site may have more users than a list can show."""
+    """By owner: one of the latest, or any that the site's own search for users finds.
+
+    The search is offered to those who may view users, in an admin site that has them.
+    """
 
     title = _("owner")
+    template = "creatify_textgen/admin/owner_filter.html"
     parameter_name = "owner"
     column = "owner_id"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.form = _owner_form(request, model, model_admin, chosen=self._chosen())
+        self.hidden: list[tuple[str, str]] = []
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        self.hidden = hidden_fields(changelist, without=(self.parameter_name,))
+        return super().choices(changelist)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         keys = {key for key in recent_values(request, self.column) if key is not None}
-        chosen = self.value()
-        if chosen and chosen != NOBODY:
-            keys.add(self._key(chosen))
+        keys |= self._chosen()
         owners = get_user_model()._default_manager.in_bulk(list(keys))
         named = sorted((str(owner), str(key)) for key, owner in owners.items())
         strangers = [str(key) for key in keys - owners.keys()]
         return [
             (NOBODY, str(_("the site itself"))),
-            *((key, name) for name, key in named),
+            *((key, render_name(name)) for name, key in named),
             *((key, key) for key in strangers),
         ]
 
@@ -95,6 +155,10 @@ class OwnerFilter(RecentValueFilter):
             return queryset.filter(owner=None)
         return queryset.filter(owner_id=self._key(value)) if value else queryset
 
+    def _chosen(self) -> set[Any]:
+        value = self.value()
+        return {self._key(value)} if value and value != NOBODY else set()
+
     def _key(self, value: str) -> Any:
         try:
             # Not to_python alone: a number may be too large for the database.
@@ -103,8 +167,27 @@ class OwnerFilter(RecentValueFilter):
             raise IncorrectLookupParameters(str(error)) from error
 
 
+def _owner_form(
+    request: HttpRequest, model: Any, model_admin: Any, *, chosen: set[Any]
+) -> forms.Form | None:
+    site = model_admin.admin_site
+    if not can_search_users(request, site):
+        return None
+    widget = AutocompleteSelect(model._meta.get_field("owner"), site)
+    rows = get_user_model()._default_manager.all()
+    form = forms.Form({"owner": next(iter(chosen), None)})
+    form.fields["owner"] = forms.ModelChoiceField(rows, widget=widget, label=_("Any owner"))
+    return form
+
+
+def can_search_users(request: HttpRequest, site: admin.AdminSite) -> bool:
+    """Whether this admin site finds users by a search, and lets this one do so."""
+    users = site._registry.get(get_user_model())
+    return bool(users and users.get_search_fields(request) and users.has_view_permission(request))
+
+
 def recent_values(request: HttpRequest, column: str) -> set[Any]:
-    """Return the values of a column in the latest generations; one query a request for all."""
+    """Return the values of a column in the latest generations, at one query per request."""
     seen = getattr(request, "_textgen_recent", None)
     if seen is None:
         latest = Generation.objects.order_by("-created_at").values_list(*RECENT_COLUMNS)

@@ -12,22 +12,29 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from creatify_textgen import services
-from creatify_textgen.admin.amounts import NOTHING
-from creatify_textgen.admin.files import show_file
-from creatify_textgen.admin.operations import link_to
+from creatify_textgen.admin.filters import OwnerFilter
 from creatify_textgen.admin.permissions import (
     ReadOnlyAdmin,
     may_view_content,
     may_view_generations,
 )
+from creatify_textgen.admin.rendering import (
+    NOTHING,
+    admin_path,
+    link_to_generation,
+    render_moment,
+    render_name,
+    show_control_chars,
+)
 from creatify_textgen.exceptions import RequestError, TextgenError
-from creatify_textgen.models import Generation, Media
+from creatify_textgen.http.files import answer_file
+from creatify_textgen.models import Generation, Media, read_uuid
 
 __all__ = ["MediaAdmin"]
 
@@ -35,19 +42,20 @@ USES_SHOWN = 20
 
 
 class MediaAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "kind", "mime_type", "readable_size", "owner", "id")
-    list_filter = ("kind", "mime_type", "created_at")
+    list_display = ("created", "kind_word", "type_name", "readable_size", "owner_name", "id")
+    list_filter = ("kind", OwnerFilter)
+    lookups = frozenset({"owner"})
     list_select_related = ("owner",)
-    search_fields = ("sha256", "path")
-    date_hierarchy = "created_at"
-    show_full_result_count = False
-    readonly_fields = ("preview", "readable_size", "used_by")
+    # Ids are made in the order of time, and have the index.
+    ordering = ("-pk",)
+    search_help_text = _("An id, or the SHA-256 of the file.")
+    readonly_fields = ("preview", *list_display[1:5], "used_by")
     fields = (
         "preview",
         "kind",
-        "mime_type",
+        "type_name",
         "readable_size",
-        "owner",
+        "owner_name",
         "used_by",
         "sha256",
         "path",
@@ -55,38 +63,65 @@ class MediaAdmin(ReadOnlyAdmin):
         "id",
     )
 
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        # A hash found or not found says whether somebody sent a known picture.
+        return ("=sha256",) if may_view_content(request) else ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        key = read_uuid(search_term.strip())
+        if key:
+            return queryset.filter(pk=key), False
+        return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description=_("created"))
+    def created(self, media: Media) -> str:
+        return render_moment(media.created_at)
+
+    @admin.display(description=_("kind"))
+    def kind_word(self, media: Media) -> str:
+        return media.get_kind_display()
+
+    @admin.display(description=_("type"))
+    def type_name(self, media: Media) -> str:
+        return render_name(media.mime_type)
+
+    @admin.display(description=_("owner"))
+    def owner_name(self, media: Media) -> str:
+        return render_name(media.owner) if media.owner else NOTHING
+
     def get_urls(self) -> list[Any]:
         file_view = self.admin_site.admin_view(self.file_view, cacheable=True)
         file_path = path("<uuid:media_id>/file/", file_view, name="creatify_textgen_media_file")
         return [file_path, *super().get_urls()]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        hidden = set() if may_view_content(request) else {"preview"}
+        hidden = set() if may_view_content(request) else {"preview", "sha256", "path"}
         hidden |= set() if may_view_generations(request) else {"used_by"}
         return [name for name in self.fields if name not in hidden]
 
-    @admin.display(description=_("size"), ordering="size")
+    @admin.display(description=_("size"))
     def readable_size(self, media: Media) -> str:
         return filesizeformat(media.size)
 
     @admin.display(description=_("preview"))
     def preview(self, media: Media) -> str:
-        file_page, site = "admin:creatify_textgen_media_file", self.admin_site.name
-        file_url = reverse(file_page, args=[media.pk], current_app=site)
-        context = {"media": media, "file_url": file_url}
-        return render_to_string("admin/creatify_textgen/medium.html", context)
+        file_url = admin_path("media_file", site=self.admin_site.name, key=media.pk)
+        type_name = show_control_chars(media.mime_type)
+        context = {"media": media, "file_url": file_url, "type_name": type_name}
+        return render_to_string("creatify_textgen/admin/medium.html", context)
 
     @admin.display(description=_("used by"))
     def used_by(self, media: Media) -> str:
         site = self.admin_site.name
         users: QuerySet[Generation] = Generation.objects.filter(media=media).order_by("-created_at")
-        links = [(link_to(row, site=site),) for row in users[:USES_SHOWN]]
+        links = [(link_to_generation(row, site=site),) for row in users[:USES_SHOWN]]
         if not links:
             return NOTHING
-        history = reverse("admin:creatify_textgen_generation_changelist", current_app=site)
-        all_of_them = format_html(
-            '<li><a href="{}?media__id__exact={}">{}</a></li>', history, media.pk, _("Show all")
-        )
+        history = admin_path("generation_changelist", site=site)
+        show_all = '<li><a href="{}?media__id__exact={}">{}</a></li>'
+        all_of_them = format_html(show_all, history, media.pk, _("Show all")) if history else ""
         items = format_html_join("", "<li>{}</li>", links)
         return format_html('<ul class="textgen-links">{}{}</ul>', items, all_of_them)
 
@@ -105,4 +140,4 @@ def _show(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
         raise Http404(str(error)) from error
     except TextgenError as error:
         return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
-    return show_file(request, media, file)
+    return answer_file(request, media, file)

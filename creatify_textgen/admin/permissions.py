@@ -1,42 +1,107 @@
-"""Who may do what in the admin. Metadata, content and operations are three permissions."""
+"""Who may do what in the admin. Metadata, content and operations are three permissions.
+
+Invariant: who may not read content cannot find out about it, by a filter, a search or an order.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.forms import Media as Assets
 from django.http import HttpRequest
 
+from creatify_textgen.admin.filters import BoundedPaginator
+from creatify_textgen.conf import conf
+from creatify_textgen.permissions import has_permission, is_staff_with
 from creatify_textgen.privacy import discreet
 
-__all__ = ["ReadOnlyAdmin", "may_operate", "may_view_content", "may_view_generations"]
+__all__ = [
+    "ReadOnlyAdmin",
+    "may_export",
+    "may_generate",
+    "may_operate",
+    "may_pause",
+    "may_view_balance",
+    "may_view_content",
+    "may_view_generations",
+]
 
 
 def may_view_generations(request: HttpRequest) -> bool:
-    return _has(request, "view_generation")
+    return is_staff_with(request.user, "view_generation")
 
 
 def may_view_content(request: HttpRequest) -> bool:
-    return _has(request, "view_content")
+    return is_staff_with(request.user, "view_content")
+
+
+def may_generate(request: HttpRequest) -> bool:
+    """Whether the user may spend credits here: staff, and what callers of the REST API need."""
+    needed = conf.create_permission
+    is_allowed = needed is None or has_permission(request.user, needed)
+    return is_allowed and is_staff_with(request.user, "add_generation")
 
 
 def may_operate(request: HttpRequest) -> bool:
-    return may_view_generations(request) and _has(request, "operate_generation")
+    return may_view_generations(request) and is_staff_with(request.user, "operate_generation")
 
 
-def _has(request: HttpRequest, permission: str) -> bool:
-    user: Any = request.user
-    is_staff = user.is_active and user.is_staff
-    return bool(is_staff and user.has_perm(f"creatify_textgen.{permission}"))
+def may_export(request: HttpRequest) -> bool:
+    return may_view_generations(request) and is_staff_with(request.user, "export_generation")
+
+
+def may_view_balance(request: HttpRequest) -> bool:
+    return is_staff_with(request.user, "view_credits")
+
+
+def may_pause(request: HttpRequest) -> bool:
+    return is_staff_with(request.user, "pause_sending")
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that the app writes and people look at."""
+    """Rows that the app writes and that people only read."""
+
+    lookups: ClassVar[frozenset[str]] = frozenset()
+    """The query parameters that the filters and the links between our pages use."""
+    # Only an index can order a table of any size.
+    sortable_by = ()
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 200
+    paginator = BoundedPaginator
+    # By name, because Django's naming convention would hand our templates to any other ModelAdmin
+    # of the same model.
+    change_list_template = "creatify_textgen/admin/change_list.html"
+    change_form_template = add_form_template = "creatify_textgen/admin/change_form.html"
+    delete_confirmation_template = "creatify_textgen/admin/delete.html"
+    object_history_template = "creatify_textgen/admin/object_history.html"
 
     class Media:
         css = {"all": ["creatify_textgen/admin.css"]}
+
+    @property
+    def media(self) -> Assets:
+        """The style sheet, and what the filter by owner needs if the rows have one."""
+        names = {field.name for field in self.model._meta.get_fields()}
+        if "owner" not in names:
+            return super().media
+        field: Any = self.model._meta.get_field("owner")
+        return super().media + AutocompleteSelect(field, self.admin_site).media
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow what the filters use, and nothing else.
+
+        Any other lookup answers a question about a column that the page does not show: with
+        `?excerpt__startswith=` a prompt was read letter by letter.
+        """
+        fields = {name for name in self.get_list_filter(request) if isinstance(name, str)}
+        own = {f"{name}__{kind}" for name in fields for kind in ("exact", "isnull")}
+        return lookup in self.lookups | own
 
     def get_urls(self) -> list[Any]:
         """Keep what the pages show out of error reports."""
@@ -54,7 +119,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise IncorrectLookupParameters from error
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
-        # Django looks for a field without a name where `_to_field` is empty.
+        # Django looks for a field without a name if `_to_field` is empty.
         return super().get_object(request, object_id, from_field or None)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -1,12 +1,20 @@
-"""The daily rollup as a table, for whoever wants it by owner or account."""
+"""The table of usage by day, for those who want it by owner or account."""
 
 from __future__ import annotations
 
 from django.contrib import admin
-from django.utils.translation import gettext_lazy as _
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy
 
-from creatify_textgen.admin.amounts import show_credits, show_status
+from creatify_textgen.admin.filters import AccountFilter, ModelFilter, OwnerFilter
+from creatify_textgen.admin.periods import UsagePeriodFilter
 from creatify_textgen.admin.permissions import ReadOnlyAdmin
+from creatify_textgen.admin.rendering import (
+    NOTHING,
+    render_credits,
+    render_name,
+    render_status,
+)
 from creatify_textgen.models import UsageDay
 
 __all__ = ["UsageDayAdmin"]
@@ -14,28 +22,49 @@ __all__ = ["UsageDayAdmin"]
 
 class UsageDayAdmin(ReadOnlyAdmin):
     list_display = (
-        "day",
-        "model_name",
+        "date",
+        "model_word",
         "status_word",
-        "owner",
-        "account",
-        "generations",
+        "owner_name",
+        "account_name",
+        "count",
         "credits",
-        "credits_unknown",
+        "unknown",
     )
-    list_filter = ("status", "model_name", "account")
+    list_filter = (UsagePeriodFilter, "status", OwnerFilter, ModelFilter, AccountFilter)
+    lookups = frozenset({*UsagePeriodFilter.parameters, "owner", "model_name", "account"})
     list_select_related = ("owner",)
-    search_fields = ("model_name", "account")
-    date_hierarchy = "day"
-    show_full_result_count = False
-    readonly_fields = ("status_word", "credits")
-    fields = list_display
+    readonly_fields = fields = list_display
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=gettext_lazy("day"))
+    def date(self, usage: UsageDay) -> str:
+        return date_format(usage.day, "SHORT_DATE_FORMAT")
+
+    @admin.display(description=gettext_lazy("model"))
+    def model_word(self, usage: UsageDay) -> str:
+        return render_name(usage.model_name)
+
+    @admin.display(description=gettext_lazy("status"))
     def status_word(self, usage: UsageDay) -> str:
-        return show_status(usage.status)
+        return render_status(usage.status)
 
-    @admin.display(description=_("known credits"), ordering="credits_used")
+    @admin.display(description=gettext_lazy("owner"))
+    def owner_name(self, usage: UsageDay) -> str:
+        return render_name(usage.owner) if usage.owner else NOTHING
+
+    @admin.display(description=gettext_lazy("account"))
+    def account_name(self, usage: UsageDay) -> str:
+        return render_name(usage.account)
+
+    @admin.display(description=gettext_lazy("generations"))
+    def count(self, usage: UsageDay) -> int:
+        return usage.generations
+
+    @admin.display(description=gettext_lazy("known credits"))
     def credits(self, usage: UsageDay) -> str:
         is_known = usage.credits_used or usage.credits_unknown < usage.generations
-        return show_credits(usage.credits_used if is_known else None)
+        return render_credits(usage.credits_used if is_known else None)
+
+    @admin.display(description=gettext_lazy("cost unknown"))
+    def unknown(self, usage: UsageDay) -> int:
+        return usage.credits_unknown

@@ -1,7 +1,8 @@
 """System checks, run by `manage.py check` and before most commands.
 
-They read settings and nothing else: no network, no database, and no call of a callable that a
-host put in place of a key, which may ask a vault. Every id is listed in docs/settings.md.
+They only read settings: they use no network and no database. They do not call a callable that
+stands in place of a key, because it may connect to a vault. docs/reference/settings.md
+lists every id.
 """
 
 from creatify_textgen.checks.deployment import check_deployment

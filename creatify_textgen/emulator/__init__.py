@@ -1,10 +1,12 @@
-"""The vendor's API again, told from the contract alone: stateful, strict, with faults to switch on.
+"""A server that behaves as the Creatify API does by its contract, with faults to switch on.
 
-Standard library only; imports nothing else from this package, so that the two can't share a
-mistake. `python -m creatify_textgen.emulator --help` starts it from a terminal.
+It keeps state and refuses what the contract refuses. It uses the standard library only and
+imports nothing else from this package, so that the two cannot share a mistake.
+`python -m creatify_textgen.emulator --help` shows how to start it from a terminal.
 """
 
-from .emulator import Emulator
-from .switches import SWITCHES, SwitchError
+from .driving.emulator import Emulator
+from .faults.switch import SwitchError
+from .faults.switches import SWITCHES
 
 __all__ = ["SWITCHES", "Emulator", "SwitchError"]

@@ -1,4 +1,4 @@
-"""The emulator from a terminal: `python -m creatify_textgen.emulator --port 8900`."""
+"""Starts the emulator from a terminal: `python -m creatify_textgen.emulator --port 8900`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from .application import EmulatorApplication
-from .state import State
-from .switchboard import Switchboard
-from .switches import SWITCHES, SwitchError
+from .api.state import State
+from .driving.application import EmulatorApplication
+from .faults.switch import SwitchError
+from .faults.switchboard import Switchboard
+from .faults.switches import SWITCHES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,8 +71,14 @@ def describe_switches() -> str:
     return "\n".join(lines)
 
 
+def export_line(url: str) -> str:
+    """Return the shell command after which the app calls the emulator; it takes any keys."""
+    variables = {"BASE_URL": url, "API_ID": "emulator", "API_KEY": "emulator"}
+    return "export " + " ".join(f"CREATIFY_{name}={value}" for name, value in variables.items())
+
+
 async def serve(switches: Switchboard, *, host: str, port: int) -> None:
-    """Serve on this loop until a signal says stop."""
+    """Serve on this loop until SIGINT or SIGTERM."""
     application = EmulatorApplication(switches=switches, state=State(settings=switches.settings))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -79,6 +86,7 @@ async def serve(switches: Switchboard, *, host: str, port: int) -> None:
         loop.add_signal_handler(number, stopping.set)
     port = await application.start(host=host, port=port)
     sys.stdout.write(f"Creatify emulator listening on http://{host}:{port}\n")
+    sys.stdout.write(export_line(f"http://{host}:{port}") + "\n")
     sys.stdout.flush()
     await stopping.wait()
     await application.stop()

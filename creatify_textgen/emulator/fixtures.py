@@ -1,6 +1,7 @@
 """Pytest fixtures for hosts: `pytest_plugins = ["creatify_textgen.emulator.fixtures"]`.
 
-One server for the session, a fresh state for each test. Needs pytest and nothing of Django.
+One server runs for the session; each test starts with no generations and default switches.
+Needs pytest, and no Django.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .emulator import Emulator
+from .driving.emulator import Emulator
 
 __all__ = ["creatify_emulator", "creatify_emulator_server"]
 
@@ -23,7 +24,7 @@ def creatify_emulator_server() -> Iterator[Emulator]:
 
 @pytest.fixture
 def creatify_emulator(creatify_emulator_server: Emulator) -> Iterator[Emulator]:
-    """Give the emulator with nothing in it and every switch at its default."""
+    """Return the emulator, without generations and with every switch at its default."""
     creatify_emulator_server.reset()
     yield creatify_emulator_server
     creatify_emulator_server.reset()

@@ -1,1 +1,1 @@
-"""What every HTTP door shares: strict JSON, errors as JSON, who is let in. Knows no verbs."""
+"""What the HTTP doors share: strict JSON, errors as JSON, permissions. Calls no services."""

@@ -1,6 +1,7 @@
-"""Errors to answers, for our views alone; the host's own handler is left as it is.
+"""Turns errors into responses. Only our views use it; the host's exception handler is not changed.
 
-Invariant: every body has `error` (text) and `code`, and `errors` by field where fields are known.
+Invariant: every body has `error` (text) and `code`. If fields are wrong, it also has `errors`, a
+list of messages per field.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from rest_framework.exceptions import ParseError
+from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig, SuspiciousOperation
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
+from creatify_textgen import databases
 from creatify_textgen.exceptions import (
     ContractError,
+    PolicyRefusal,
     RateLimitedError,
     RemoteError,
     RemoteRejectedError,
@@ -26,16 +30,25 @@ from creatify_textgen.exceptions import (
     TransitionError,
 )
 from creatify_textgen.http.parsers import BodyTooLarge
+from creatify_textgen.logs import REQUESTS
 
 __all__ = ["STATUS_OF_CODE", "printable", "render_error"]
+
+OUTAGE = _(
+    "The database of this site does not answer. Try again in a moment; with the same "
+    "Idempotency-Key nothing is asked for twice."
+)
+OUTAGE_RETRY_SECONDS = 5
 
 STATUS_OF_CODE: dict[str, int] = {
     "invalid_request": 400,
     "blocked": 400,
+    "missing_thought_signature": 400,
+    "missing_call_id": 400,
     "idempotency_conflict": 409,
     "cancelled": 409,
     "insufficient_credits": 402,
-    # Wrong credentials are the site's fault, not the caller's.
+    # Wrong credentials for Creatify are the fault of the site, not of its user.
     "authentication": 502,
     "not_found": 502,
     "media_not_found": 404,
@@ -44,6 +57,7 @@ STATUS_OF_CODE: dict[str, int] = {
     "rate_limited": 429,
     "not_taken_up": 503,
     "not_configured": 503,
+    "database_unavailable": 503,
 }
 STATUS_OF_CLASS: dict[type[TextgenError], int] = {
     RequestError: 400,
@@ -58,9 +72,11 @@ STATUS_OF_CLASS: dict[type[TextgenError], int] = {
 
 
 def render_error(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Return the answer to an error raised in one of our views, or None for a bug's 500."""
+    """Return the response to an error in one of our views, or None, which makes it a 500."""
     if isinstance(error, TextgenError):
         return _render_ours(error)
+    if databases.is_outage(error):
+        return _render_outage(error)
     response = exception_handler(_as_api_exception(error), context)
     if response is not None:
         response.data = _uniform(response.data, error)
@@ -77,7 +93,17 @@ def _render_ours(error: TextgenError) -> Response:
     return Response(printable(body), status=_status_of(error), headers=headers)
 
 
+def _render_outage(error: Exception) -> Response:
+    """Answer for a database that is unreachable; otherwise it would be Django's HTML page."""
+    REQUESTS.error("The database failed a request.", exc_info=error)
+    set_rollback()
+    body = {"error": str(OUTAGE), "code": "database_unavailable"}
+    return Response(body, status=503, headers={"Retry-After": str(OUTAGE_RETRY_SECONDS)})
+
+
 def _status_of(error: TextgenError) -> int:
+    if isinstance(error, PolicyRefusal):
+        return error.status
     if error.code in STATUS_OF_CODE:
         return STATUS_OF_CODE[error.code]
     if isinstance(error, RemoteUnavailableError) and error.status is None and error.request_sent:
@@ -89,8 +115,11 @@ def _as_api_exception(error: Exception) -> Exception:
     if isinstance(error, RequestDataTooBig):
         return BodyTooLarge.for_setting()
     if isinstance(error, SuspiciousOperation):
-        # Too many fields or files in a form.
+        # Django raises this for too many fields or files in a form.
         return ParseError(str(error))
+    if isinstance(error, ObjectDoesNotExist):
+        # The host deleted it while this request worked on it.
+        return NotFound("It was deleted in this moment.")
     return error
 
 
@@ -118,7 +147,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def printable(value: Any) -> Any:
-    """Return JSON's values without lone surrogates, which would break the answer they are in."""
+    """Return a JSON value without lone surrogates, which cannot be encoded as UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""Request bodies to Python values, strictly. Knows shapes of bytes, not of generations.
+"""Parses request bodies strictly. Knows nothing about generations.
 
-Invariant: whatever bytes arrive, the answer is a value or an error of status 4xx.
+Invariant: for any bytes the result is a value or an error with a 4xx status.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
+from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.parsers import DataAndFiles, JSONParser, MultiPartParser
 
 __all__ = ["BodyTooLarge", "LengthRequired", "StrictJSONParser", "UploadParser"]
 
 MAX_DEPTH = 200
-"""Of brackets; what a field may hold is judged by services, which allow less."""
+"""Levels of brackets. `intake` allows fewer in each field."""
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
-"""The largest video the remote takes."""
+"""The size of the largest video that the remote accepts."""
+LONGEST_NUMBER = 18
 MULTIPART_ROOM = 64 * 1024
-"""Headers and boundaries around the file."""
+"""Space for the headers and boundaries around the file."""
 
 
 class BodyTooLarge(APIException):
@@ -34,23 +36,26 @@ class BodyTooLarge(APIException):
 
     @classmethod
     def for_setting(cls) -> BodyTooLarge:
-        """Return the refusal that names the host's limit and the way around it."""
+        """Return an error that names the limit and says how to upload larger files."""
         return cls(
             "The body exceeds this site's DATA_UPLOAD_MAX_MEMORY_SIZE "
             f"({settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes). Upload images and videos to the "
-            'route "media/" and name their id in the part instead of "data".'
+            'route "media/" and put their id into the part as "media", instead of "data".'
         )
 
 
 class LengthRequired(APIException):
-    # Django reads as many bytes as Content-Length says, so a body without one looks empty.
+    # Django reads as many bytes as Content-Length says, so a body without it would be empty.
     status_code = 411
-    default_detail = "The request needs a Content-Length header."
+    default_detail = _("The request needs a Content-Length header.")
     default_code = "length_required"
 
 
 class StrictJSONParser(JSONParser):
-    """JSON as RFC 8259 has it: UTF-8, finite numbers, no name twice, not too deep."""
+    """Parses JSON as RFC 8259 defines it: UTF-8, finite numbers, unique names, limited depth."""
+
+    # Without one, the form of a page is empty. It would have the fields of a response.
+    renderer_class = None  # type: ignore[assignment]
 
     def parse(
         self,
@@ -58,9 +63,9 @@ class StrictJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the value that the body holds.
+        """Return the value of the body.
 
-        Raises: BodyTooLarge, ParseError, UnsupportedMediaType where it is said not to be UTF-8.
+        Raises: BodyTooLarge, ParseError; UnsupportedMediaType if its charset is not UTF-8.
         """
         _require_utf8(media_type or "")
         _require_allowed_length((parser_context or {}).get("request"))
@@ -78,14 +83,14 @@ class StrictJSONParser(JSONParser):
             raise ParseError(TOO_DEEP) from error
         except ValueError as error:
             raise ParseError(f"The body is not valid JSON: {error}") from error
-        # Depth costs a bracket each, so few brackets spare the walk.
+        # Each level needs a bracket, so the depth matters only if there are many brackets.
         if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper_than(value, MAX_DEPTH):
             raise ParseError(TOO_DEEP)
         return value
 
 
 class UploadParser(MultiPartParser):
-    """A form with files, refused by its stated length before a byte of it is read."""
+    """Parses a form with files. Refuses one that is too large before it reads any of it."""
 
     def parse(
         self,
@@ -101,7 +106,7 @@ class UploadParser(MultiPartParser):
             return super().parse(stream, media_type, parser_context)
         except RequestDataTooBig as error:
             raise BodyTooLarge(
-                "The form's fields beside the file exceed DATA_UPLOAD_MAX_MEMORY_SIZE "
+                "The form's fields without the file exceed DATA_UPLOAD_MAX_MEMORY_SIZE "
                 f"({settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes)."
             ) from error
 
@@ -110,13 +115,14 @@ TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
 
 
 def content_length(request: HttpRequest) -> int:
-    """Return the stated length of the body in bytes, 0 where none or nonsense is stated."""
+    """Return the Content-Length in bytes, or 0 if it is missing or not a number."""
     stated = request.META.get("CONTENT_LENGTH") or ""
-    return int(stated) if stated.isascii() and stated.isdigit() else 0
+    # Python refuses to read a number of thousands of digits.
+    return int(stated[:LONGEST_NUMBER]) if stated.isascii() and stated.isdigit() else 0
 
 
 def _require_allowed_length(request: HttpRequest | None) -> None:
-    # DRF reads the stream itself, past Django's own check of `request.body`.
+    # DRF reads the stream itself and so skips the check that Django makes in `request.body`.
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if request is not None and limit is not None and content_length(request) > limit:
         raise BodyTooLarge.for_setting()
@@ -133,7 +139,7 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{twice!a} is there twice in one object")
+        raise ValueError(f"{twice!a} appears twice in one object")
     return members
 
 
@@ -150,7 +156,7 @@ def _finite(text: str) -> float:
 
 def _is_deeper_than(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit):
+    for _level in range(limit):
         level = [child for parent in level for child in _containers(parent)]
         if not level:
             return False

@@ -1,32 +1,37 @@
-"""Who may do what beyond their own rows. Reads permissions, never rows' content.
+"""What staff may do with the rows of others. Reads permissions only, never the content of rows.
 
-Rows a user may not see are kept from view by the queryset, so they answer 404, not 403.
+A row that a user may not see is not in the queryset, so the response is 404 and not 403.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from creatify_textgen.conf import conf
 from creatify_textgen.models import Generation
+from creatify_textgen.permissions import has_permission, is_staff_with
 
-__all__ = ["MayOperate", "is_staff_with"]
+__all__ = ["MayOperate", "MaySpend"]
 
 
-def is_staff_with(user: Any, permission: str) -> bool:
-    """Whether the user is staff and has this permission of ours (`view_content`, …)."""
-    return bool(
-        getattr(user, "is_staff", False) and user.has_perm(f"creatify_textgen.{permission}")
-    )
+class MaySpend(BasePermission):
+    """Whoever spends credits needs the permission of the setting `CREATE_PERMISSION`, if any."""
+
+    message = _("You may not generate text on this site.")
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        needed = conf.create_permission
+        spends = getattr(view, "kind_of_call", None) == "create" and request.method != "OPTIONS"
+        return not spends or needed is None or has_permission(request.user, needed)
 
 
 class MayOperate(BasePermission):
-    """Owners act on their own generations; on others', staff who may operate."""
+    """Users may act on their own generations, and staff with `operate_generation` on all."""
 
-    message = "You may see this generation, but not act on it."
+    message = _("You may see this generation, but not change it.")
 
     def has_object_permission(self, request: Request, view: APIView, obj: Generation) -> bool:
         return (

@@ -1,33 +1,43 @@
-"""What all our views have in common: who is let in, what is spoken, how errors look.
+"""What all our views have in common: permissions, the form of bodies, the form of errors.
 
-The host keeps its say in authentication and throttling. The form of bodies is ours, so that
-a client written for the remote works whatever the host's defaults are.
+The host decides on authentication and throttling, and its default permissions hold beside ours.
+This app decides on the form of bodies, so that a client written for the remote works with any
+defaults of the host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 from uuid import UUID
 
 from django.urls import reverse
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from creatify_textgen.http.errors import render_error
+from creatify_textgen.http.metadata import Capabilities
 from creatify_textgen.http.parsers import LengthRequired, StrictJSONParser, content_length
-from creatify_textgen.http.permissions import MayOperate
+from creatify_textgen.http.permissions import MayOperate, MaySpend
+from creatify_textgen.models import Generation
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "KindOfCall"]
 
 
-class FirstOffered(BaseContentNegotiation):
-    """Answers in the view's one form whatever Accept says: an <img> asks for images only, and
-    an EventSource for `text/event-stream`.
+KindOfCall = Literal["create", "read", "upload", "refresh"]
+"""What a call costs: credits, nothing, storage, or one request to the remote."""
+
+
+class JSONUnlessPage(BaseContentNegotiation):
+    """Answers with JSON, or with DRF's page if the host has it and the caller asks for HTML.
+
+    Other values of Accept are ignored: an <img> accepts only images, and an EventSource only
+    `text/event-stream`, also for errors.
     """
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
@@ -35,32 +45,76 @@ class FirstOffered(BaseContentNegotiation):
         return next((parser for parser in parsers if parser.media_type == stated), None)
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
+        chosen = next((one for one in renderers[1:] if _asks_for(one, request)), renderers[0])
+        return chosen, chosen.media_type
+
+
+def _asks_for(renderer: Any, request: Request) -> bool:
+    # The page's own menu writes `?format=json`.
+    if named := request.query_params.get(api_settings.URL_FORMAT_OVERRIDE or ""):
+        return bool(named == renderer.format)
+    accepted = request.headers.get("Accept", "").lower().split(",")
+    return renderer.media_type in [kind.partition(";")[0].strip() for kind in accepted]
 
 
 class Endpoint(APIView):
-    """What every view of the HTTP doors is, viewset or not."""
+    """The base class of all views of the HTTP doors."""
 
-    permission_classes = [IsAuthenticated, MayOperate]
+    permission_classes = [IsAuthenticated, MaySpend, MayOperate]
+    # Permissions of the host such as DjangoModelPermissions ask a view for its model.
+    queryset: Any = Generation.objects.none()
+    kind_of_call: KindOfCall = "read"
     parser_classes = [StrictJSONParser]
-    renderer_classes = [JSONRenderer]
-    content_negotiation_class = FirstOffered
-    # A host's version in namespaces or paths would refuse paths that carry none.
+    has_page = True
+    """Whether it has a page of the browsable API, on a host that has that."""
+    streams: Sequence[str] = ()
+    """Media types that it sends beside those of its renderers."""
+    content_negotiation_class = JSONUnlessPage
+    # If the host puts versions into namespaces or paths, our paths without one would be refused.
     versioning_class = None
-    metadata_class = None
-    http_method_names = ["get", "head", "post"]
+    metadata_class = Capabilities
+    http_method_names = ["get", "head", "post", "options"]
+
+    @property
+    def renderer_classes(self) -> list[Any]:  # type: ignore[override]
+        """JSON, then the host's page of the browsable API if it has one."""
+        defaults: Any = api_settings.DEFAULT_RENDERER_CLASSES
+        pages = [one for one in defaults if issubclass(one, BrowsableAPIRenderer)]
+        return [JSONRenderer, *pages[:1]] if self.has_page else [JSONRenderer]
+
+    @property
+    def throttle_scope(self) -> str | None:
+        """The scope of `ScopedRateThrottle`, such as `textgen_create`.
+
+        None if the host set no rate for it, which DRF would answer with an error.
+        """
+        scope = f"textgen_{self.kind_of_call}"
+        return scope if scope in (api_settings.DEFAULT_THROTTLE_RATES or {}) else None
+
+    def get_permissions(self) -> list[Any]:
+        """Return the host's default permissions and ours; all of them must hold."""
+        classes: Any = api_settings.DEFAULT_PERMISSION_CLASSES
+        return [*(permission() for permission in classes), *super().get_permissions()]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if request.headers.get("Transfer-Encoding") and not content_length(request):
             raise LengthRequired
 
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        """Keep answers out of caches: they hold prompts, results and costs of one user."""
+        final = super().finalize_response(request, response, *args, **kwargs)
+        final.headers.setdefault("Cache-Control", "private, no-store")
+        return final
+
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return render_error
 
     def path_to(self, name: str, key: UUID) -> str:
-        """Return the path of one of our rows, where the host has mounted us."""
-        # Perhaps under a namespace of its own, within another.
+        """Return the path of one of our rows on this site."""
+        # The host may include our URLs under other namespaces, also nested ones.
         match = self.request.resolver_match
         namespaces = match.namespaces if match else []
         return reverse(":".join([*namespaces, name]), args=[key])

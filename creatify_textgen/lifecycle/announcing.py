@@ -1,62 +1,101 @@
-"""Signals, after commit. `generation_finished` is sent once a generation.
+"""Signals, after commit. `generation_finished` is sent at most once for each generation.
 
-A final row keeps its `next_check_at` until somebody takes on the announcement by clearing it,
-so where a process dies after the commit the sweep still announces, and never twice.
+If the host listens, a final row keeps its `due_at` until a process claims its announcement by
+clearing it, and then calls the receivers. If a process dies between the commit and the claim, a
+sweep announces the row. If it dies while the receivers of a row run, the signal of that one row is
+lost: sending it again could run receivers twice. Invariant: a kill loses at most one signal.
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from creatify_textgen.logs import GENERATIONS
 from creatify_textgen.models import Generation
 from creatify_textgen.signals import generation_finished, generation_status_changed
-from creatify_textgen.states import TERMINAL
+from creatify_textgen.states import TERMINAL, Status
 
-__all__ = ["announce", "announce_overdue", "is_heard"]
+__all__ = ["announce", "announce_overdue", "has_listeners", "needs_announcement"]
 
 
-def is_heard() -> bool:
+DUE_ROWS_PER_FINAL = 4
+"""How many due rows are read for each that may be announced: most due rows are not final."""
+
+
+def has_listeners() -> bool:
     """Whether the host listens to every move, so that rows which are not final are needed, too."""
     return bool(generation_status_changed.has_listeners(Generation))
 
 
+def needs_announcement() -> bool:
+    """Whether the host listens to ends, so that one must not be lost with this process."""
+    return bool(generation_finished.has_listeners(Generation))
+
+
 def announce(generations: Sequence[Generation]) -> None:
-    """Tell the host that these have moved, and of those that are final that they finished."""
-    if is_heard():
+    """Send `generation_status_changed` for these, and `generation_finished` for final ones."""
+    if has_listeners():
         for generation in generations:
             generation_status_changed.send_robust(sender=Generation, generation=generation)
-    _announce_finished([generation for generation in generations if generation.is_final])
+    for generation in generations:
+        if generation.status == Status.EXPIRED:
+            _log(logging.WARNING, generation)
+    final = [generation for generation in generations if generation.is_final]
+    for generation in final:
+        if generation.due_at is None:
+            # Nobody in this process had receivers, so there is nothing to claim.
+            _log(logging.INFO, generation)
+    _announce_finished([generation for generation in final if generation.due_at is not None])
 
 
 def announce_overdue(*, now: datetime, limit: int) -> int:
-    """Send `generation_finished` for rows whose process died before it could.
+    """Send `generation_finished` for rows whose process died before it could; return how many.
 
-    Returns how many.
+    Reads the rows that are due longest, and no more of them than `limit` allows. The rows before
+    a final one are processed by the same sweep, so the next sweep reads further.
     """
-    overdue = Generation.objects.due(now).filter(status__in=TERMINAL)[:limit]
-    return _announce_finished(list(overdue))
+    due = Generation.objects.due(now).values_list("pk", "status")[: limit * DUE_ROWS_PER_FINAL]
+    final = [pk for pk, status in due if status in TERMINAL][:limit]
+    if not final:
+        return 0
+    return _announce_finished(Generation.objects.filter(pk__in=final).order_by("due_at"))
 
 
-def _announce_finished(generations: Sequence[Generation]) -> int:
-    mine = _take_on(generations)
+def _announce_finished(generations: Iterable[Generation]) -> int:
+    if not generation_finished.has_listeners(Generation):
+        claimed = _claim_announcement([generation.pk for generation in generations])
+        for generation in generations if claimed else ():
+            _log(logging.INFO, generation)
+        return claimed
+    announced = 0
     for generation in generations:
-        if generation.pk in mine:
+        # One by one: if this process dies, only the row whose receivers run is lost.
+        if _claim_announcement([generation.pk]):
+            _log(logging.INFO, generation)
             generation_finished.send_robust(sender=Generation, generation=generation)
-    return len(mine)
+            announced += 1
+    return announced
 
 
-def _take_on(generations: Sequence[Generation]) -> set[uuid.UUID]:
-    ids = [generation.pk for generation in generations]
-    claim = uuid.uuid4()
-    taken = (
-        Generation.objects.filter(
-            pk__in=ids, status__in=TERMINAL, next_check_at__isnull=False
-        ).update(claim=claim, next_check_at=None)
-        if ids
-        else 0
-    )
-    if taken == len(ids):
-        return set(ids)
-    return set(Generation.objects.filter(pk__in=ids, claim=claim).values_list("pk", flat=True))
+def _claim_announcement(ids: Sequence[uuid.UUID]) -> int:
+    waiting = Generation.objects.filter(pk__in=ids, status__in=TERMINAL, due_at__isnull=False)
+    return waiting.update(due_at=None)
+
+
+def _log(level: int, generation: Generation) -> None:
+    """Log the end of a generation, with each fact as a field for the host's formatter, too."""
+    facts = {
+        "generation": str(generation.pk),
+        "account": generation.account,
+        "model": generation.model_name,
+        "mode": generation.mode,
+        "status": generation.status,
+        "code": generation.error_code,
+        "seconds": generation.duration_seconds,
+        "credits": generation.credits_used,
+    }
+    text = " ".join(f"{name}=%({name})s" for name in facts)
+    GENERATIONS.log(level, text, facts, extra=facts)

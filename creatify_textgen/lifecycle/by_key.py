@@ -1,6 +1,6 @@
-"""Another value for each row in one UPDATE, without an expression object a row.
+"""One UPDATE with a different value for each row, without one expression object per row.
 
-Django's `Case` costs about 20 µs a branch; a sweep writes 500 rows at a time.
+Django's `Case` costs about 20 µs per branch, and a sweep writes 500 rows at a time.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ByKey(Expression):
 
 
 def columns(model: type[Model], rows: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
-    """Turn what each row shall have into the arguments of one `update()`."""
+    """Turn the values for each row into the arguments of one `update()`."""
     by_name: dict[str, dict[Any, Any]] = {}
     for key, fields in rows.items():
         for name, value in fields.items():

@@ -1,4 +1,4 @@
-"""Who looks at which row, and when: claims of the sweep, deliveries, checkpoints. No status.
+"""Who processes which row, and when: claims of the sweep, deliveries, checkpoints. No status.
 
 Invariant: two sweeps never hold the same row, and nothing here makes a row wait longer than a
 webhook or an operator asked for.
@@ -9,63 +9,59 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
-from django.db import IntegrityError, connection
-from django.db.models import F
+from django.db.models import Case, F, QuerySet, Value, When
 
-from creatify_textgen.exceptions import TransitionError
+from creatify_textgen import clock, databases
 from creatify_textgen.lifecycle.by_key import columns
 from creatify_textgen.lifecycle.outcome import Outcome
+from creatify_textgen.lifecycle.remote_ids import remote_id_once
 from creatify_textgen.lifecycle.transactions import in_short_transaction
-from creatify_textgen.models import Generation, GenerationContent
-from creatify_textgen.states import IN_FLIGHT, TERMINAL, Status
+from creatify_textgen.models import Generation, GenerationContent, GenerationEvent, increased
+from creatify_textgen.states import IN_FLIGHT, TERMINAL, Cause, Mode, Status
 
 __all__ = [
     "claim_due",
     "claim_one",
-    "drop_hint",
+    "delete_final",
+    "drop_unverified_id",
     "keep_remote_id",
     "make_due",
+    "note_absence",
+    "note_acceptance",
     "note_delivery",
-    "postpone",
+    "note_stop",
+    "reschedule",
     "save_checkpoints",
 ]
 
-# By hand: the ORM takes as long to build this as a database takes to run it.
-_DELIVERY = """
-UPDATE {table} SET
-    deliveries = deliveries + 1,
-    claim = NULL,
-    checks = 0,
-    hinted_remote_id = CASE WHEN remote_id IS NULL THEN %s ELSE hinted_remote_id END,
-    next_check_at = CASE
-        WHEN checked_at > %s THEN CASE WHEN next_check_at < %s THEN next_check_at ELSE %s END
-        WHEN next_check_at < %s THEN next_check_at
-        ELSE %s
-    END
-WHERE id = %s AND status NOT IN ({final})
-"""
-
 
 def claim_due(
-    statuses: Collection[Status], *, now: datetime, hold_until: datetime, limit: int
+    statuses: Collection[Status],
+    *,
+    now: datetime,
+    hold_until: datetime,
+    limit: int,
+    without: Collection[str] = (),
 ) -> list[Generation]:
     """Take up to `limit` due rows for this sweep, in a constant number of statements.
 
-    A row that is not moved or postponed comes due again at `hold_until`.
+    A row that is neither moved nor rescheduled is due again at `hold_until`. `without` names
+    accounts whose rows are left for later.
     """
+    due = Generation.objects.due(now).filter(status__in=statuses)
+    if without:
+        due = due.exclude(account__in=without)
     return in_short_transaction(
-        partial(_claim_in_transaction, statuses, now=now, hold_until=hold_until, limit=limit)
+        partial(_claim_in_transaction, due, now=now, hold_until=hold_until, limit=limit)
     )
 
 
 def _claim_in_transaction(
-    statuses: Collection[Status], *, now: datetime, hold_until: datetime, limit: int
+    due: QuerySet[Generation], *, now: datetime, hold_until: datetime, limit: int
 ) -> list[Generation]:
-    due = Generation.objects.due(now).filter(status__in=statuses)
-    if connection.features.has_select_for_update_skip_locked:
+    if databases.connection().features.has_select_for_update_skip_locked:
         due = due.select_for_update(skip_locked=True)
     ids = list(due.values_list("pk", flat=True)[:limit])
     return _claim(ids, now=now, hold_until=hold_until, only_due=True) if ids else []
@@ -74,7 +70,7 @@ def _claim_in_transaction(
 def claim_one(
     generation_id: uuid.UUID, *, now: datetime, hold_until: datetime
 ) -> Generation | None:
-    """Take this row, due or not, for an operator who asks now; None where it is final."""
+    """Claim this row, due or not, for an operator who asks now. Return None if it is final."""
     claimed = in_short_transaction(
         partial(_claim, [generation_id], now=now, hold_until=hold_until, only_due=False)
     )
@@ -87,50 +83,111 @@ def _claim(
     claim = uuid.uuid4()
     rows = Generation.objects.filter(pk__in=ids).exclude(status__in=TERMINAL)
     if only_due:
-        rows = rows.filter(next_check_at__lte=now)
-    rows.update(claim=claim, checked_at=now, next_check_at=hold_until, checks=F("checks") + 1)
+        rows = rows.filter(due_at__lte=now)
+    rows.update(claim=claim, polled_at=now, due_at=hold_until, polls=increased(Generation, "polls"))
     return list(Generation.objects.filter(pk__in=ids, claim=claim))
 
 
-def postpone(generations: Mapping[Generation, datetime]) -> None:
-    """Say when to look at claimed rows again; a row touched since its claim is left alone."""
+def reschedule(generations: Mapping[Generation, datetime]) -> None:
+    """Set when claimed rows are due again. A row that changed since its claim is left alone."""
     if not generations:
         return
     claims = {generation.claim for generation in generations}
-    times = {generation.pk: {"next_check_at": at} for generation, at in generations.items()}
+    times = {generation.pk: {"due_at": at} for generation, at in generations.items()}
     Generation.objects.filter(pk__in=times, claim__in=claims).exclude(status__in=TERMINAL).update(
         **columns(Generation, times)
     )
 
 
 def make_due(generation_id: uuid.UUID, *, at: datetime) -> bool:
-    """Have the next sweep look at this row; False where it is final."""
+    """Have the next sweep process this row; False if it is final."""
     rows = Generation.objects.filter(pk=generation_id).exclude(status__in=TERMINAL)
-    return bool(rows.update(next_check_at=at, claim=None))
+    return bool(rows.update(due_at=at, claim=None))
 
 
-def drop_hint(generation: Generation, *, look_at: datetime) -> None:
-    """Forget the remote id that a delivery named: the remote does not know it."""
+def drop_unverified_id(generation: Generation, *, due_at: datetime) -> None:
+    """Remove the remote id that a delivery named, because the remote does not know it."""
     Generation.objects.filter(
-        pk=generation.pk, hinted_remote_id=generation.hinted_remote_id
-    ).exclude(status__in=TERMINAL).update(hinted_remote_id="", next_check_at=look_at)
+        pk=generation.pk, unverified_remote_id=generation.unverified_remote_id
+    ).exclude(status__in=TERMINAL).update(unverified_remote_id="", due_at=due_at)
 
 
-def keep_remote_id(generation: Generation, remote_id: str, *, look_at: datetime) -> bool:
-    """Note the remote id of a claimed row that does not move yet; False where it has moved on.
+def keep_remote_id(
+    generation: Generation, remote_id: str, *, due_at: datetime, decided: str = ""
+) -> bool:
+    """Save the remote id of a claimed row whose status stays. Return False if it has changed.
 
-    Raises: TransitionError with code `remote_id_taken` where another row has the remote id.
+    `decided` is what a person has decided, for the timeline.
+
+    Raises: TransitionError with code `remote_id_taken` if another row has the remote id.
     """
     held = Generation.objects.filter(pk=generation.pk, claim=generation.claim, remote_id=None)
     rows = held.exclude(status__in=TERMINAL)
-    try:
-        return bool(
-            in_short_transaction(partial(rows.update, remote_id=remote_id, next_check_at=look_at))
-        )
-    except IntegrityError as error:
-        raise TransitionError(
-            "Another generation has this remote id already.", code="remote_id_taken"
-        ) from error
+    known = {"remote_id": remote_id, "unverified_remote_id": "", "error_code": "", "due_at": due_at}
+
+    def keep() -> bool:
+        is_kept = bool(rows.update(**known))
+        if is_kept and decided:
+            GenerationEvent.objects.create(
+                generation=generation,
+                at=clock.now(),
+                status=generation.status,
+                cause=Cause.OPERATOR,
+                detail=decided[:255],
+            )
+        return is_kept
+
+    with remote_id_once():
+        return in_short_transaction(keep)
+
+
+def note_absence(
+    generation: Generation, *, at: datetime | None, served_at: datetime | None = None
+) -> None:
+    """Save when a list first proved a claimed row absent; None if a list has a possible match.
+
+    `at` is our time and `served_at` the remote's, so that no jump of one clock makes a proof.
+    """
+    held = Generation.objects.filter(pk=generation.pk, claim=generation.claim)
+    held.exclude(status__in=TERMINAL).update(absent_since=at, absent_served_at=served_at)
+
+
+def note_stop(generation_id: uuid.UUID, *, now: datetime) -> bool:
+    """Note that somebody stopped a stream that is read; its pump learns it from the row.
+
+    Returns False if it is no longer streamed, or was stopped before.
+    """
+    return in_short_transaction(partial(_note_stop, generation_id, now=now))
+
+
+def _note_stop(generation_id: uuid.UUID, *, now: datetime) -> bool:
+    read = Generation.objects.filter(pk=generation_id, mode=Mode.STREAM, stopped_at=None)
+    streamed = read.filter(status__in=(Status.SUBMITTING, Status.RUNNING))
+    if not streamed.update(stopped_at=now, updated_at=now):
+        return False
+    status = Generation.objects.values_list("status", flat=True).get(pk=generation_id)
+    GenerationEvent.objects.create(
+        generation_id=generation_id, at=now, status=status, cause=Cause.OPERATOR, detail="stopped"
+    )
+    return True
+
+
+def delete_final(generation_ids: Collection[uuid.UUID]) -> int:
+    """Delete the final ones of these rows, with content and timeline; return how many."""
+    rows = Generation.objects.filter(pk__in=generation_ids, status__in=TERMINAL)
+    _total, by_model = in_short_transaction(rows.delete)
+    return by_model.get(Generation._meta.label, 0)
+
+
+def note_acceptance(generation_id: uuid.UUID, remote_id: str, *, now: datetime) -> bool:
+    """Keep the remote id of an answer that came after its row had moved on.
+
+    The row is then neither sent nor cancelled until the remote was asked about that id.
+    """
+    waiting = Generation.objects.filter(
+        pk=generation_id, remote_id=None, unverified_remote_id=""
+    ).exclude(status__in=TERMINAL)
+    return bool(waiting.update(unverified_remote_id=remote_id, due_at=now, claim=None, polls=0))
 
 
 def note_delivery(
@@ -141,51 +198,55 @@ def note_delivery(
     second_ago: datetime,
     second_later: datetime,
 ) -> bool:
-    """Note a webhook delivery and make its row due, in one statement; False where it is final.
+    """Count a webhook delivery and make its row due, in one statement. Return False if it is final.
 
-    A row that was looked at less than a second ago comes due a second from now, so a flood
-    costs at most one GET a second.
+    A row that was polled less than a second ago is due a second from now, so a flood of
+    deliveries costs at most one GET a second. A row that is due before that stays so.
     """
-    ago, later, at = map(connection.ops.adapt_datetimefield_value, (second_ago, second_later, now))
-    key: Any = generation_id if connection.features.has_native_uuid_field else generation_id.hex
-    with connection.cursor() as cursor:
-        cursor.execute(_delivery_sql(), [remote_id, ago, later, later, at, at, key])
-        return bool(cursor.rowcount)
-
-
-@cache
-def _delivery_sql() -> str:
-    final = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL))
-    return _DELIVERY.format(table=Generation._meta.db_table, final=final)
+    named = [When(remote_id=None, then=Value(remote_id))] if remote_id else []
+    rows = Generation.objects.filter(pk=generation_id).exclude(status__in=TERMINAL)
+    changed = rows.update(
+        deliveries=increased(Generation, "deliveries"),
+        claim=None,
+        polls=0,
+        unverified_remote_id=Case(*named, default=F("unverified_remote_id")),
+        due_at=Case(
+            When(due_at__lt=now, then=F("due_at")),
+            When(polled_at__gt=second_ago, due_at__lt=second_later, then=F("due_at")),
+            When(polled_at__gt=second_ago, then=Value(second_later)),
+            default=Value(now),
+        ),
+    )
+    return bool(changed)
 
 
 def save_checkpoints(
-    checkpoints: Mapping[uuid.UUID, Outcome], *, now: datetime, next_check_at: datetime
+    checkpoints: Mapping[uuid.UUID, Outcome], *, now: datetime, due_at: datetime
 ) -> None:
-    """Save what streams that are under way have said, and when a silent pump is missed.
+    """Save the text so far of running streams, and the time at which their pumps count as dead.
 
-    Rows that have moved on keep what they have. `updated_at` is then when a row's pump last gave
-    a sign of life.
+    Rows whose status has changed are left alone. `updated_at` is the last sign of life of a pump.
+
+    Raises: TransitionError with code `remote_id_taken` if another row has a remote id.
     """
-    in_short_transaction(
-        partial(_save_in_transaction, checkpoints, now=now, next_check_at=next_check_at)
-    )
+    with remote_id_once():
+        in_short_transaction(partial(_save_in_transaction, checkpoints, now=now, due_at=due_at))
 
 
 def _save_in_transaction(
-    checkpoints: Mapping[uuid.UUID, Outcome], *, now: datetime, next_check_at: datetime
+    checkpoints: Mapping[uuid.UUID, Outcome], *, now: datetime, due_at: datetime
 ) -> None:
     claim = uuid.uuid4()
     rows = {pk: saved.row_fields() for pk, saved in checkpoints.items()}
-    # Unconfirmed, too: a sweep may have taken a pump for dead that could not reach the database.
+    # Also unconfirmed: a pump that could not reach the database looked dead to a sweep.
     Generation.objects.filter(pk__in=checkpoints, status__in=IN_FLIGHT).update(
         claim=claim,
-        checks=0,
+        polls=0,
         updated_at=now,
-        next_check_at=next_check_at,
+        due_at=due_at,
         **columns(Generation, rows),
     )
-    held = Generation.objects.filter(pk__in=checkpoints, claim=claim)
+    held = Generation.objects.filter(pk__in=checkpoints, claim=claim, keeps_content=True)
     contents = {
         pk: fields
         for pk in held.values_list("pk", flat=True)

@@ -1,4 +1,4 @@
-"""What may still be written on a row after its last move: what was learnt late. No status."""
+"""Writes on a final row what became known too late: an id, a cost, a text. Never a status."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from django.db import IntegrityError
-
-from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.lifecycle.outcome import Outcome
+from creatify_textgen.lifecycle.remote_ids import remote_id_once
 from creatify_textgen.lifecycle.rollup import correct_rollup
 from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
@@ -19,9 +17,10 @@ from creatify_textgen.states import Cause, Status
 
 __all__ = ["complete_failed", "complete_found", "correct_credits"]
 
-_TOLD_BY_STREAMS = (
+_SAID_BY_STREAMS = (
     "finish_reason",
     "model_version",
+    "last_frame",
     "response_thoughts",
     "response_function_calls",
     "usage",
@@ -31,18 +30,24 @@ _TOLD_BY_STREAMS = (
 
 
 def complete_failed(
-    generation_id: uuid.UUID, outcome: Outcome, *, cause: Cause, now: datetime, detail: str
+    generation_id: uuid.UUID,
+    outcome: Outcome,
+    *,
+    cause: Cause,
+    now: datetime,
+    detail: str,
+    keeps_reason: bool = True,
 ) -> bool:
     """Write the id, cost and answer of a failed row that was given up before they were known.
 
-    It stays failed, for the reason that it has. Returns False where nothing of that was learnt,
-    the row is not failed, or it has its remote id.
+    The row stays failed, with its reason unless `keeps_reason` is False. Returns False if there is
+    nothing new to write, the row is not failed, or it has a remote id already.
 
-    Raises: TransitionError with code `remote_id_taken` where another row has the remote id.
+    Raises: TransitionError with code `remote_id_taken` if another row has the remote id.
     """
     if outcome.remote_id is None and outcome.credits_used is None:
         return False
-    learnt = replace(outcome, error_code=None, failed_reason=None)
+    learnt = replace(outcome, error_code=None, failed_reason=None) if keeps_reason else outcome
     return in_short_transaction(
         partial(_complete, generation_id, learnt, cause=cause, now=now, detail=detail)
     )
@@ -55,12 +60,8 @@ def _complete(
     generation = given_up.select_for_update().first()
     if generation is None:
         return False
-    try:
+    with remote_id_once():
         given_up.update(updated_at=now, **learnt.row_fields())
-    except IntegrityError as error:
-        raise TransitionError(
-            "Another generation has this remote id already.", code="remote_id_taken"
-        ) from error
     content = learnt.content_fields()
     if content:
         GenerationContent.objects.filter(pk=generation_id).update(**content)
@@ -76,17 +77,17 @@ def _complete(
 def complete_found(
     generation_id: uuid.UUID, outcome: Outcome, *, cause: Cause, now: datetime, detail: str
 ) -> bool:
-    """Write what only its stream told of a row that was found in the remote's list before.
+    """Write what only the stream contained on a row that was found in the remote's list before.
 
-    Its text and cost stay. Returns False where the row is not done, or has another remote id.
+    Its text and cost stay. Returns False if the row is not done, or has another remote id.
     """
-    told = {name: getattr(outcome, name) or None for name in _TOLD_BY_STREAMS}
+    known = {name: getattr(outcome, name) or None for name in _SAID_BY_STREAMS}
     return in_short_transaction(
         partial(
             _add,
             generation_id,
             outcome.remote_id,
-            Outcome(**told),
+            Outcome(**known),
             cause=cause,
             now=now,
             detail=detail,
@@ -97,16 +98,16 @@ def complete_found(
 def _add(
     generation_id: uuid.UUID,
     remote_id: str | None,
-    told: Outcome,
+    known: Outcome,
     *,
     cause: Cause,
     now: datetime,
     detail: str,
 ) -> bool:
     found = Generation.objects.filter(pk=generation_id, status=Status.DONE, remote_id=remote_id)
-    if remote_id is None or not found.update(updated_at=now, **told.row_fields()):
+    if remote_id is None or not found.update(updated_at=now, **known.row_fields()):
         return False
-    content = told.content_fields()
+    content = known.content_fields()
     if content:
         GenerationContent.objects.filter(pk=generation_id).update(**content)
     GenerationEvent.objects.create(
@@ -116,9 +117,9 @@ def _add(
 
 
 def correct_credits(generation: Generation, credits_used: Decimal) -> bool:
-    """Set a final row's credits to what the remote says now, and the rollup with them.
+    """Set the credits of a final row to the remote's figure, and correct the rollup.
 
-    Returns False where the row's credits are no longer what the object given has.
+    Returns False if the credits of the row have changed since this object was read.
     """
     return in_short_transaction(partial(_correct, generation, credits_used))
 

@@ -1,7 +1,8 @@
-"""The one way in which a status changes: a conditional UPDATE and what belongs to it.
+"""Changes statuses. This is the only way: a conditional UPDATE, and what belongs to it.
 
-Row, content, timeline and rollup are written in one short transaction, and the signals are
-queued for after its commit. Invariant: a move that was not won writes nothing.
+Row, content, timeline and rollup are written in one short transaction. The signals follow its
+commit. Of two processes that change a row at once, the UPDATE of only one finds the old status.
+Invariant: the other writes nothing.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
+from django.db.models import Q
 
-from creatify_textgen.exceptions import TransitionError
-from creatify_textgen.lifecycle.announcing import announce, is_heard
+from creatify_textgen import databases
+from creatify_textgen.lifecycle.announcing import announce, has_listeners
 from creatify_textgen.lifecycle.by_key import columns
+from creatify_textgen.lifecycle.contents import drop_unkept
+from creatify_textgen.lifecycle.remote_ids import remote_id_once
 from creatify_textgen.lifecycle.rollup import add_to_rollup
-from creatify_textgen.lifecycle.statements import insert_rows, update_rows
 from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
 from creatify_textgen.states import SOURCES, TERMINAL, Cause, Status
@@ -27,9 +30,13 @@ from creatify_textgen.states import SOURCES, TERMINAL, Cause, Status
 __all__ = ["Move", "make_moves"]
 
 
+ENDS = TERMINAL | {Status.EXPIRED}
+"""What the log reports, and so needs the whole row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One row's part in a batch of moves to the same status."""
+    """One row of a batch whose rows all change to the same status."""
 
     generation_id: uuid.UUID
     row: Mapping[str, Any] = field(default_factory=dict)
@@ -51,27 +58,14 @@ def make_moves(
     the UPDATE (the number of a send, for one). May be called twice: the second time moves
     nothing.
 
-    Raises: TransitionError with code `remote_id_taken` where another row has the remote id.
+    Raises: TransitionError with code `remote_id_taken` if another row has the remote id.
     """
     if not moves:
         return set()
-    try:
+    with remote_id_once():
         return in_short_transaction(
             partial(_move_in_transaction, moves, to=to, cause=cause, now=now, only=only or {})
         )
-    except IntegrityError as error:
-        if not _is_about_remote_id(error):
-            raise
-        raise TransitionError(
-            "Another generation has this remote id already.", code="remote_id_taken"
-        ) from error
-
-
-def _is_about_remote_id(error: IntegrityError) -> bool:
-    # Databases name the constraint, SQLite its columns. PostgreSQL's other lines quote values.
-    reason = str(error).partition("\n")[0]
-    columns_of_sqlite = f"{Generation._meta.db_table}.remote_id"
-    return "textgen_remote_once" in reason or columns_of_sqlite in reason
 
 
 def _move_in_transaction(
@@ -85,44 +79,48 @@ def _move_in_transaction(
     claim = uuid.uuid4()
     ids = [move.generation_id for move in moves]
     values = columns(Generation, {move.generation_id: move.row for move in moves})
-    changed = update_rows(
-        Generation,
-        {"status": to, "updated_at": now, "claim": claim, "checks": 0, **values},
-        where={"id": ids, "status": SOURCES[to], **only},
+    movable = Generation.objects.filter(pk__in=ids, status__in=SOURCES[to], **only)
+    if learned := {move.row["remote_id"] for move in moves if "remote_id" in move.row}:
+        # A row that has a remote id keeps it, even if another answer names a different one.
+        movable = movable.filter(Q(remote_id=None) | Q(remote_id__in=learned))
+    changed = movable.update(
+        **{"status": to, "updated_at": now, "claim": claim, "polls": 0, **values}
     )
     if not changed:
         return set()
     mine = Generation.objects.filter(pk__in=ids, claim=claim)
     won_ids = set(ids) if changed == len(ids) else set(mine.values_list("pk", flat=True))
-    _write_contents([move for move in moves if move.generation_id in won_ids])
-    _write_timeline([m for m in moves if m.generation_id in won_ids], to=to, cause=cause, now=now)
-    if to in TERMINAL or is_heard():
-        won = list(mine)
-        if to in TERMINAL:
-            add_to_rollup(won, status=to, now=now)
-        # Django's log wants a name, which a partial has not: it would raise for want of one.
-        transaction.on_commit(lambda: announce(won), robust=True)
+    made = [move for move in moves if move.generation_id in won_ids]
+    _write_timeline(made, to=to, cause=cause, now=now)
+    is_end = to in TERMINAL
+    won = list(mine) if to in ENDS or has_listeners() else []
+    unkept = {row.pk for row in won if is_end and not row.keeps_content}
+    _write_contents([move for move in made if move.generation_id not in unkept])
+    if is_end:
+        drop_unkept(won, {move.generation_id: move.content for move in made}, now=now)
+        add_to_rollup(won, status=to, now=now)
+    if won:
+        # Django logs the name of a callback that fails, and a partial has none.
+        transaction.on_commit(lambda: announce(won), using=databases.alias(), robust=True)
     return won_ids
 
 
 def _write_contents(moves: Sequence[Move]) -> None:
     contents = {move.generation_id: move.content for move in moves if move.content}
     if contents:
-        values = columns(GenerationContent, contents)
-        update_rows(GenerationContent, values, where={"generation": contents})
+        GenerationContent.objects.filter(pk__in=contents).update(
+            **columns(GenerationContent, contents)
+        )
 
 
 def _write_timeline(moves: Sequence[Move], *, to: Status, cause: Cause, now: datetime) -> None:
-    insert_rows(
-        GenerationEvent,
-        [
-            {
-                "generation": move.generation_id,
-                "at": now,
-                "status": to,
-                "cause": cause,
-                "detail": move.detail[:255],
-            }
-            for move in moves
-        ],
+    GenerationEvent.objects.bulk_create(
+        GenerationEvent(
+            generation_id=move.generation_id,
+            at=now,
+            status=to,
+            cause=cause,
+            detail=move.detail[:255],
+        )
+        for move in moves
     )

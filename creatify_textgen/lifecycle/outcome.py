@@ -1,6 +1,6 @@
-"""What is known of a generation's result, in our own words. Pure values.
+"""The known part of a generation's result, as values that any source can fill. Pure.
 
-None means "not told": the column keeps what it has.
+None means "not known": the column keeps its value.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _ROW = (
     "error_code",
     "finish_reason",
     "model_version",
+    "last_frame",
     "partial",
 )
 _JSON = ("response_function_calls", "usage", "citations")
@@ -30,14 +31,14 @@ _CONTENT = (
 )
 
 LONGEST_REASON = 10_000
-"""Characters kept of a `failed_reason`, which may be a whole page that a remote sent: the write
-that gives up an answer must not fail for its reason."""
+"""Characters kept of a `failed_reason`. A remote may send a whole page, and a row must not fail to
+be written because of it."""
 _CUT = " [cut]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A result, whole or in part, from whichever source."""
+    """A result, whole or in part, from an answer, a poll, a delivery or a stream."""
 
     remote_id: str | None = None
     credits_used: Decimal | None = None
@@ -45,6 +46,8 @@ class Outcome:
     error_code: str | None = None
     finish_reason: str | None = None
     model_version: str | None = None
+    last_frame: int | None = None
+    """Number of the stream's frame with which a reader has the whole answer."""
     partial: bool | None = None
     response_text: str | None = field(default=None, repr=False)
     response_thoughts: str | None = field(default=None, repr=False)
@@ -54,33 +57,33 @@ class Outcome:
     citations: list[Any] | None = field(default=None, repr=False)
 
     def row_fields(self) -> dict[str, Any]:
-        return self._told(_ROW)
+        return self._known(_ROW)
 
     def content_fields(self) -> dict[str, Any]:
-        told = self._told(_CONTENT)
-        if len(told.get("failed_reason", "")) > LONGEST_REASON:
-            told["failed_reason"] = told["failed_reason"][: LONGEST_REASON - len(_CUT)] + _CUT
-        return told
+        known = self._known(_CONTENT)
+        if len(known.get("failed_reason", "")) > LONGEST_REASON:
+            known["failed_reason"] = known["failed_reason"][: LONGEST_REASON - len(_CUT)] + _CUT
+        return known
 
     def without_json(self) -> Outcome:
         """Return it with its text and without calls, counts and citations.
 
-        The first thing to save where a database refuses the whole: it is choosier about JSON.
+        Saved if a database refuses the whole result: databases refuse some values in JSON.
         """
         partial = True if self.response_function_calls else self.partial
         return replace(self, **dict.fromkeys(_JSON), partial=partial)
 
     def without_answer(self) -> Outcome:
-        """Return what is known beside the answer itself, which then is not there whole.
+        """Return what is known except the answer: the row is then `partial`.
 
-        The last thing to save, where `without_json` is refused, too: what it cost, and why.
+        Saved if `without_json` is refused, too, so that the cost and the reason are kept.
         """
         nothing = dict.fromkeys(name for name in _CONTENT if name != "failed_reason")
         return replace(self, **nothing, partial=True)
 
-    def _told(self, names: tuple[str, ...]) -> dict[str, Any]:
-        told = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in told.items() if value is not None}
+    def _known(self, names: tuple[str, ...]) -> dict[str, Any]:
+        known = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 NOTHING_NEW = Outcome()

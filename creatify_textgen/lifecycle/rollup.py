@@ -1,111 +1,153 @@
-"""The day's rollup: written in the transaction that finishes a row, so it adds once.
+"""The daily rollups, by owner and of all owners, so that no report adds up generations.
 
-Rows are locked in the order of their keys, so two sweeps cannot deadlock over them.
+They are written in the transaction that finishes a row, so each row counts once. Rows are locked in
+the order of their keys, those by owner first, so two sweeps cannot deadlock over them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Any, TypeVar
 
-from django.db.models import F
-from django.utils import timezone
+from django.db.models import F, QuerySet
 
+from creatify_textgen import clock
 from creatify_textgen.lifecycle.by_key import ByKey
-from creatify_textgen.models import Generation, UsageDay
+from creatify_textgen.lifecycle.holds import settle_holds
+from creatify_textgen.models import DailySums, Generation, UsageDay, UsageTotal
 from creatify_textgen.states import Status
 
 __all__ = ["add_to_rollup", "correct_rollup"]
 
+SHARDS = 16
+"""Rows of one day's sums of all owners, so that generations that end at once seldom wait for each
+other. A generation keeps its shard, so its correction finds the row."""
+
+Sums = TypeVar("Sums", bound=DailySums)
+
 
 @dataclass(slots=True)
 class _Sum:
-    row: UsageDay
+    row: DailySums
     generations: int = 0
     credits_used: Decimal = field(default_factory=Decimal)
     credits_unknown: int = 0
 
 
-def add_to_rollup(generations: Iterable[Generation], *, status: Status, now: datetime) -> None:
+def add_to_rollup(generations: Collection[Generation], *, status: Status, now: datetime) -> None:
     """Count finished generations and their credits on their day, model, owner and status."""
-    sums: dict[str, _Sum] = {}
-    for generation in generations:
-        row = _usage_row(generation, status=status, day=_utc_day(now))
-        total = sums.setdefault(row.key, _Sum(row))
-        total.generations += 1
-        total.credits_used += generation.credits_used or 0
-        total.credits_unknown += generation.credits_used is None
-    _add(sums)
+    settle_holds(generations)
+    for rows in (_usage_row, _total_row):
+        sums: dict[uuid.UUID, _Sum] = {}
+        for generation in generations:
+            row = rows(generation, status=status, day=_utc_day(now))
+            total = sums.setdefault(row.key, _Sum(row))
+            total.generations += 1
+            total.credits_used += generation.credits_used or 0
+            total.credits_unknown += generation.credits_used is None
+        _add(sums)
 
 
 def correct_rollup(generation: Generation, *, before: Decimal | None) -> None:
-    """Follow a correction of a finished generation's credits, which were `before`."""
+    """Correct the sums of the day after a finished generation's credits changed from `before`."""
     if generation.finished_at is None:
         return
+    settle_holds([generation])
     day = _utc_day(generation.finished_at)
-    row = _usage_row(generation, status=Status(generation.status), day=day)
-    counted = _find(row) or row
     difference = (generation.credits_used or Decimal()) - (before or Decimal())
     unknown = (generation.credits_used is None) - (before is None)
-    # A day whose sums were deleted begins anew, and has nothing to take away from.
-    unknown = max(unknown, -counted.credits_unknown)
-    _add({counted.key: _Sum(counted, 0, difference, unknown)})
+    usage = _usage_row(generation, status=Status(generation.status), day=day)
+    total = _total_row(generation, status=Status(generation.status), day=day)
+    counted = (_find(usage) or usage, _locked(UsageTotal, [total.key]).first() or total)
+    for row in counted:
+        # The sums of this day may have been deleted. New sums must not begin below zero.
+        _add({row.key: _Sum(row, 0, difference, max(unknown, -row.credits_unknown))})
 
 
 def _find(row: UsageDay) -> UsageDay | None:
-    """Return the row as it is saved. Its key is of the owner it had, who may be deleted since."""
-    locked = UsageDay.objects.select_for_update()
-    alike = locked.filter(
+    """Return the row as it is saved. Its key has the owner of that time, even if deleted since."""
+    alike = UsageDay.objects.select_for_update().filter(
         day=row.day,
         account=row.account,
         owner_id=row.owner_id,
         model_name=row.model_name,
         status=row.status,
     )
-    return locked.filter(pk=row.key).first() or alike.order_by("-credits_unknown").first()
+    return _locked(UsageDay, [row.key]).first() or alike.order_by("-credits_unknown").first()
 
 
 def _utc_day(now: datetime) -> date:
-    if timezone.is_naive(now):
-        now = timezone.make_aware(now)
-    return now.astimezone(UTC).date()
+    return clock.as_utc_range(now)[0].date()
 
 
 def _usage_row(generation: Generation, *, status: Status, day: date) -> UsageDay:
-    parts = (day, generation.account, generation.owner_id, generation.model_name, status)
-    key = hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
-    return UsageDay(
-        key=key,
-        day=day,
-        account=generation.account,
-        owner_id=generation.owner_id,
-        model_name=generation.model_name,
-        status=status,
-    )
+    named = (day, generation.account, generation.owner_id, generation.model_name, status)
+    values = _values(generation, status=status, day=day)
+    return UsageDay(key=_key(named), owner_id=generation.owner_id, **values)
 
 
-def _add(sums: Mapping[str, _Sum]) -> None:
+def _total_row(generation: Generation, *, status: Status, day: date) -> UsageTotal:
+    values = _values(generation, status=status, day=day)
+    shard = generation.pk.int % SHARDS
+    named = (day, generation.account, generation.model_name, status, shard)
+    return UsageTotal(key=_key(named), **values)
+
+
+def _values(generation: Generation, *, status: Status, day: date) -> dict[str, Any]:
+    return {
+        "day": day,
+        "account": generation.account,
+        "model_name": generation.model_name,
+        "status": status,
+    }
+
+
+def _key(parts: Iterable[object]) -> uuid.UUID:
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode())
+    # With a version, because MariaDB refuses some values that have none.
+    return uuid.UUID(bytes=digest.digest()[:16], version=5)
+
+
+def _add(sums: Mapping[uuid.UUID, _Sum]) -> None:
     keys = sorted(sums)
-    _lock_or_create(keys, sums)
-    totals = {key: sums[key] for key in keys}
-    UsageDay.objects.filter(pk__in=keys).update(
-        generations=F("generations") + _by_key(totals, "generations"),
-        credits_used=F("credits_used") + _by_key(totals, "credits_used"),
-        credits_unknown=F("credits_unknown") + _by_key(totals, "credits_unknown"),
+    if not keys:
+        return
+    table = type(sums[keys[0]].row)
+    # One row is locked by its UPDATE. Several are locked before, in the order of their keys.
+    if len(keys) > 1 or not _update(table, sums):
+        _lock_or_create(table, keys, sums)
+        _update(table, sums)
+
+
+def _update(table: type[DailySums], sums: Mapping[uuid.UUID, _Sum]) -> int:
+    names = ("generations", "credits_used", "credits_unknown")
+    return _rows(table, sums).update(
+        **{name: F(name) + _by_key(table, sums, name) for name in names}
     )
 
 
-def _lock_or_create(keys: Sequence[str], sums: Mapping[str, _Sum]) -> None:
-    locked = UsageDay.objects.select_for_update().filter(pk__in=keys).order_by("pk")
-    there = set(locked.values_list("pk", flat=True))
+def _lock_or_create(
+    table: type[DailySums], keys: Sequence[uuid.UUID], sums: Mapping[uuid.UUID, _Sum]
+) -> None:
+    there = set(_locked(table, keys).values_list("pk", flat=True))
     missing = [sums[key].row for key in keys if key not in there]
     if missing:
-        # Another transaction may make them first; the UPDATE that follows waits for it.
-        UsageDay.objects.bulk_create(missing, ignore_conflicts=True)
+        # Another transaction may insert the same rows first; the next UPDATE waits for it.
+        table._default_manager.bulk_create(missing, ignore_conflicts=True)
 
 
-def _by_key(totals: Mapping[str, _Sum], name: str) -> ByKey:
-    return ByKey(UsageDay, name, {key: getattr(total, name) for key, total in totals.items()})
+def _locked(table: type[Sums], keys: Iterable[uuid.UUID]) -> QuerySet[Sums]:
+    return _rows(table, keys).select_for_update().order_by("pk")
+
+
+def _rows(table: type[Sums], keys: Iterable[uuid.UUID]) -> QuerySet[Sums]:
+    return table._default_manager.filter(pk__in=list(keys))
+
+
+def _by_key(table: type[DailySums], sums: Mapping[uuid.UUID, _Sum], name: str) -> ByKey:
+    return ByKey(table, name, {key: getattr(total, name) for key, total in sums.items()})

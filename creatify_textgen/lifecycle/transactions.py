@@ -1,7 +1,6 @@
-"""Short transactions that repeat themselves where the database broke a deadlock, and what an
-error of one is about.
+"""Short transactions that run again after a deadlock, and what an error of the database means.
 
-No network inside; the work given must be safe to run again from its start.
+No network inside. The work must be safe to run again from its start.
 """
 
 from __future__ import annotations
@@ -11,15 +10,17 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import DatabaseError, Error, OperationalError, transaction
+from django.db import DatabaseError, Error, InternalError, OperationalError
+
+from creatify_textgen import databases
 
 __all__ = ["REFUSALS", "in_short_transaction", "is_refusal"]
 
 Result = TypeVar("Result")
 
 REFUSALS = (DatabaseError, ArithmeticError, ValueError)
-"""What a value that cannot be saved raises: Django's fields and the drivers refuse some before
-the database sees them. See `is_refusal`."""
+"""The errors for a value that cannot be saved. Django's fields and the drivers raise some of them
+before the database is asked. See `is_refusal`."""
 TRIES = 6
 _SQLSTATES = {"40001", "40P01", "55P03"}
 """PostgreSQL: serialization failure, deadlock, lock not available."""
@@ -28,15 +29,15 @@ _MARIADB_ERRORS = {1020, 1205, 1213}
 
 
 def in_short_transaction(work: Callable[[], Result]) -> Result:
-    """Run `work` in a transaction and commit it, again where it lost a deadlock.
+    """Run `work` in a transaction and commit it; run it again if it lost a deadlock.
 
-    Inside somebody else's transaction it runs once, as a savepoint: only the outermost
+    Inside a transaction of the caller it runs once, as a savepoint, because only the outermost
     transaction can be repeated.
     """
-    repeatable = not transaction.get_connection().in_atomic_block
+    repeatable = not databases.connection().in_atomic_block
     for attempt in range(1, TRIES + 1):
         try:
-            with transaction.atomic():
+            with databases.short_transaction():
                 return work()
         except OperationalError as error:
             if not repeatable or attempt == TRIES or not _is_passing(error):
@@ -46,20 +47,23 @@ def in_short_transaction(work: Callable[[], Result]) -> Result:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether what was to be written is at fault: no lock was in the way, the database answers.
+    """Whether the values are at fault: there was no deadlock, and the database still answers.
 
-    Then the same will be refused again, and other rows will not. Connects again where it must.
+    Then the same values will be refused again, and other rows can be written. Connects again if
+    the connection was lost.
     """
     if isinstance(error, OperationalError) and _is_passing(error):
         return False
+    if isinstance(error, InternalError) and databases.is_outage(error):
+        return False  # It reads, but takes no writes.
     return isinstance(error, REFUSALS) and _answers()
 
 
 def _answers() -> bool:
-    connection = transaction.get_connection()
+    connection = databases.connection()
     try:
-        # MariaDB hangs up on a statement that is too large, and takes the next one. But what is
-        # left of somebody else's transaction is theirs.
+        # MariaDB closes the connection after a statement that is too large. A new connection
+        # works, but not inside a transaction of the caller.
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
             connection.ensure_connection()
@@ -69,7 +73,7 @@ def _answers() -> bool:
 
 
 def _is_passing(error: OperationalError) -> bool:
-    if getattr(error.__cause__, "sqlstate", None) in _SQLSTATES:
+    if databases.sqlstate(error) in _SQLSTATES:
         return True
     if error.args and error.args[0] in _MARIADB_ERRORS:
         return True

@@ -1,26 +1,26 @@
-"""What `textgen_doctor` looks at: each examination tries one thing and yields findings.
+"""The examinations of `textgen_doctor`. Each one tries one thing and yields findings.
 
-Invariant: a finding never shows a key, a token or the password in an address; nothing here
+Invariant: a finding never contains a key, a token or the password of an address. Nothing here
 spends credits.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from http.client import HTTPException
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from celery import current_app
 from django.core.checks import ERROR, run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.urls import NoReverseMatch
-from django.utils import timezone
 
+from creatify_textgen import clock, databases, services
 from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import TextgenError
 from creatify_textgen.services import health
@@ -31,8 +31,8 @@ APP = "creatify_textgen"
 SECONDS = 3
 """How long a worker may take to answer."""
 WEBHOOK_SECONDS = 10.0
-OVERDUE = timedelta(seconds=180)
-"""Longer than a sweep holds a row, so that one at work is not taken for one that is missing."""
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Without the named file, requests connects to nobody."""
 SUBMIT = "creatify_textgen.submit"
 
 
@@ -51,12 +51,12 @@ Findings = Iterator[Finding]
 
 
 def examine(name: str, examination: Callable[[], Findings]) -> list[Finding]:
-    """Run one examination; whatever it raises is a finding, too."""
+    """Run one examination. An exception becomes a finding."""
     findings: list[Finding] = []
     try:
         findings.extend(examination())
-    except Exception as error:  # noqa: BLE001  # a doctor must not die of what it finds
-        findings.append(Finding(name, "failed", _told(error)))
+    except Exception as error:  # noqa: BLE001  # the others must still run
+        findings.append(Finding(name, "failed", _message_of(error)))
     return findings
 
 
@@ -66,7 +66,7 @@ def check_settings() -> Findings:
         status = "failed" if problem.level >= ERROR else "warning"
         yield Finding("settings", status, f"{problem.msg} ({problem.id})", problem.hint or "")
     if not problems:
-        yield Finding("settings", "ok", "CREATIFY_TEXTGEN is in order.")
+        yield Finding("settings", "ok", "CREATIFY_TEXTGEN is valid.")
 
 
 def check_accounts() -> Findings:
@@ -74,27 +74,26 @@ def check_accounts() -> Findings:
         try:
             balance = health.ask_balance(name)
         except (ImproperlyConfigured, ValueError, TextgenError) as error:
-            hint = "Creatify knows other keys." if _code(error) == "authentication" else ""
-            yield Finding(f"account {name}", "failed", _told(error), hint)
+            yield Finding(f"account {name}", "failed", _message_of(error), _hint_of(error))
         else:
             status = "ok" if balance > 0 else "warning"
             yield Finding(f"account {name}", status, f"{balance.normalize():f} credits are left.")
 
 
 def check_database() -> Findings:
-    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    executor = MigrationExecutor(databases.connection())
     leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] == APP]
     missing = [migration.name for migration, _ in executor.migration_plan(leaves)]
     if missing:
-        told = f"Migrations are not applied: {', '.join(missing)}."
-        yield Finding("database", "failed", told, "Run manage.py migrate.")
+        message = f"Migrations are not applied: {', '.join(missing)}."
+        yield Finding("database", "failed", message, "Run manage.py migrate.")
     else:
         yield Finding("database", "ok", "All migrations are applied.")
 
 
 def check_cache() -> Findings:
     health.try_cache()
-    yield Finding("cache", "ok", "Keeps what it is given.")
+    yield Finding("cache", "ok", "Stores and returns values.")
 
 
 def check_media_storage() -> Findings:
@@ -105,36 +104,40 @@ def check_media_storage() -> Findings:
 def check_streams() -> Findings:
     health.try_streams()
     scheme = conf.stream_backend.partition("://")[0]
-    yield Finding("streams", "ok", f"{scheme}:// hands frames on.")
+    yield Finding("streams", "ok", f"{scheme}:// delivers frames.")
 
 
 def check_broker() -> Findings:
-    with current_app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0, timeout=SECONDS)
-        yield Finding("broker", "ok", f"{connection.transport.driver_type} answers.")
+    kind = health.try_broker()
+    if kind:
+        yield Finding("broker", "ok", f"{kind} answers.")
+    else:
+        yield Finding("broker", "skipped", "The project has no Celery app.")
 
 
 def check_workers() -> Findings:
     queues = current_app.control.inspect(timeout=SECONDS).active_queues() or {}
     if not queues:
-        told = "No worker answered."
-        yield Finding("workers", "failed", told, "Start one: celery -A <project> worker.")
+        message = "No worker answered."
+        yield Finding("workers", "failed", message, "Start one: celery -A <project> worker.")
         return
     yield Finding("workers", "ok", f"{len(queues)} answered.")
     served = {queue["name"] for rows in queues.values() for queue in rows}
     yield from _queue_findings(served)
     known = current_app.control.inspect(list(queues), timeout=SECONDS, limit=len(queues))
     rows = (known.registered() or {}).values()
-    # A name may be followed by its settings, in brackets.
+    # Celery may add a task's settings in brackets after its name.
     registered = {task.partition(" ")[0] for tasks in rows for task in tasks}
     if registered and SUBMIT not in registered:
-        told = "No worker knows our tasks."
-        yield Finding("workers", "failed", told, "Call app.autodiscover_tasks().")
+        message = "No worker has loaded the tasks of this app."
+        yield Finding("workers", "failed", message, "Call app.autodiscover_tasks().")
 
 
 def check_webhook() -> Findings:
     if conf.webhook_base_url is None:
-        yield Finding("webhook", "skipped", "WEBHOOK_BASE_URL is not set: results are polled for.")
+        yield Finding(
+            "webhook", "skipped", "WEBHOOK_BASE_URL is not set: results are found by polling."
+        )
         return
     try:
         right, wrong = health.probe_urls()
@@ -146,15 +149,41 @@ def check_webhook() -> Findings:
 
 
 def check_sweep() -> Findings:
-    now = timezone.now()
-    late = health.oldest_overdue(before=now - OVERDUE)
-    if late is None or late.next_check_at is None:
+    now = clock.now()
+    late = health.oldest_overdue(now=now)
+    if late is None or late.due_at is None:
         yield Finding("sweep", "ok", "Nothing is overdue.")
         return
-    minutes = (now - late.next_check_at).total_seconds() / 60
-    told = f"Nothing has looked at generation {late.pk} for {minutes:.0f} minutes."
+    minutes = (now - late.due_at).total_seconds() / 60
+    message = (
+        f"Generation {late.pk} of account {late.account!r} is overdue: it has been due for "
+        f"{minutes:.0f} minutes."
+    )
     hint = "Run a worker, schedule creatify_textgen.sweep, or run manage.py textgen_sweep by cron."
-    yield Finding("sweep", "failed", told, hint)
+    yield Finding("sweep", "failed", message, hint)
+
+
+def check_queue() -> Findings:
+    now = clock.now()
+    queues = health.waiting_queues(since=now - services.OVERDUE_AFTER, now=now)
+    for queue in queues:
+        minutes = (now - queue.oldest_at).total_seconds() / 60
+        message = (
+            f"{queue.length} requests of account {queue.account!r} are overdue, the oldest for "
+            f"{minutes:.0f} minutes: {queue.reason}."
+        )
+        yield Finding("queue", "warning", message, "They are sent when that is over.")
+    if not queues:
+        yield Finding("queue", "ok", "No request waits to be sent.")
+
+
+def check_models() -> Findings:
+    rerouted = services.rerouted_models()
+    for asked, answered in rerouted.items():
+        message = f"{answered} answers for {asked}, at its own price."
+        yield Finding("models", "warning", message, "Request the model that you want by its name.")
+    if not rerouted:
+        yield Finding("models", "ok", "Recent streams were answered by the requested models.")
 
 
 EXAMINATIONS: dict[str, Callable[[], Findings]] = {
@@ -168,6 +197,8 @@ EXAMINATIONS: dict[str, Callable[[], Findings]] = {
     "workers": check_workers,
     "webhook": check_webhook,
     "sweep": check_sweep,
+    "queue": check_queue,
+    "models": check_models,
 }
 
 
@@ -183,15 +214,14 @@ def _queue_findings(served: set[str]) -> Findings:
 
 def _webhook_finding(right: int | str, wrong: int | str) -> Finding:
     if isinstance(right, str) or isinstance(wrong, str):
-        told = right if isinstance(right, str) else wrong
-        return Finding("webhook", "failed", f"WEBHOOK_BASE_URL does not answer: {told}.")
-    # A right token with a body that nobody can read is a 400 of the receiver's own; a wrong
-    # token gets no further than a 404.
+        reason = right if isinstance(right, str) else wrong
+        return Finding("webhook", "failed", f"WEBHOOK_BASE_URL does not answer: {reason}.")
+    # The receiver answers 400 to a right token with an unreadable body, and 404 to a wrong token.
     if (right, wrong) == (400, 404):
         return Finding("webhook", "ok", "WEBHOOK_BASE_URL leads to this site's receiver.")
-    told = f"WEBHOOK_BASE_URL answers {right} and {wrong} where the receiver says 400 and 404."
+    message = f"WEBHOOK_BASE_URL answers {right} and {wrong}; the receiver answers 400 and 404."
     hint = "Does it lead to this site, with the same SECRET_KEY, without login or redirect?"
-    return Finding("webhook", "failed", told, hint)
+    return Finding("webhook", "failed", message, hint)
 
 
 class _NoRedirects(HTTPRedirectHandler):
@@ -200,8 +230,8 @@ class _NoRedirects(HTTPRedirectHandler):
 
 
 def _post(url: str) -> int | str:
-    """Post a body that is no delivery; return the status, or why there was none."""
-    request = Request(  # noqa: S310  # http(s) only: the checks hold the setting to that
+    """Post a body that is not a delivery. Return the status, or why there was none."""
+    request = Request(  # noqa: S310  # the system checks allow only http(s)
         url, data=b"textgen_doctor", headers={"Content-Type": "application/json"}, method="POST"
     )
     try:
@@ -211,16 +241,22 @@ def _post(url: str) -> int | str:
         with error:
             return error.code
     except (OSError, HTTPException) as error:
-        # The reason, not the error: some name the URL, and with it the token.
+        # Some errors contain the URL and so the token; the type of the reason does not.
         return type(getattr(error, "reason", error)).__name__
 
 
-def _code(error: Exception) -> str:
-    return str(getattr(error, "code", ""))
+def _hint_of(error: Exception) -> str:
+    if getattr(error, "code", "") == "authentication":
+        return "Creatify does not accept these keys."
+    for name in BUNDLES:
+        path = os.environ.get(name, "")
+        if path and not Path(path).exists():
+            return f"{name} names a bundle of certificates that does not exist: {path}"
+    return ""
 
 
-def _told(error: Exception) -> str:
-    """Our own messages hold no secret; those of drivers may quote an address."""
+def _message_of(error: Exception) -> str:
+    """Return the text of our errors. Those of drivers may quote an address with a password."""
     if isinstance(error, TextgenError | ImproperlyConfigured):
         return str(error)
     return f"It failed with {type(error).__name__}."

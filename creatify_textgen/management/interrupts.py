@@ -1,4 +1,4 @@
-"""Ctrl-C, held back while a piece is written: what was shown and what is told then agree."""
+"""Delays Ctrl-C while a piece of text is printed, so that the printed position is right."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """A context manager; inside it Ctrl-C raises KeyboardInterrupt, but not in `held_back`."""
+    """A context manager in which Ctrl-C raises KeyboardInterrupt, except inside `held_back`."""
 
     def __init__(self) -> None:
         self._is_held = False
-        self._came = False
-        self._earlier: Any = None
+        self._was_pressed = False
+        self._previous: Any = None
 
     def __enter__(self) -> Self:
-        # Only the main thread may; elsewhere nobody presses Ctrl-C.
+        # Python allows this only in the main thread, and only that thread receives Ctrl-C.
         if threading.current_thread() is threading.main_thread():
-            self._earlier = signal.signal(signal.SIGINT, self._handle)
+            self._previous = signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._earlier is not None:
-            signal.signal(signal.SIGINT, self._earlier)
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
 
     @contextmanager
     def held_back(self) -> Iterator[None]:
-        """Let the block end first. Raises: KeyboardInterrupt after it, where Ctrl-C came."""
+        """Finish the block first. Raises: KeyboardInterrupt after it, if Ctrl-C was pressed."""
         self._is_held = True
         try:
             yield
         finally:
             self._is_held = False
-        if self._came:
+        if self._was_pressed:
             raise KeyboardInterrupt
 
     def _handle(self, *_: object) -> None:
         if not self._is_held:
             raise KeyboardInterrupt
-        self._came = True
+        self._was_pressed = True

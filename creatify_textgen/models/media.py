@@ -1,4 +1,4 @@
-"""Images and videos: a row an owner, a file a content. The bytes live in Django's storage."""
+"""Images and videos: one row per owner and content, one file per content in Django's storage."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from creatify_textgen.models.identifiers import uuid7
+from creatify_textgen.models.querysets import WrittenManager
 
 __all__ = ["Media"]
 
 
 class Media(models.Model):
-    """A stored image or video, usable in a message part as `{"type": …, "media": "<id>"}`.
+    """A stored image or video. A message part names it: `{"type": "image", "media": "<id>"}`.
 
-    Two owners of the same content have a row each and share the file, which is named by the
-    SHA-256 of its bytes.
+    If two owners upload the same content, each has a row, and both rows name one file. The file's
+    name is the SHA-256 of its bytes.
     """
 
     class Kind(models.TextChoices):
@@ -33,21 +34,35 @@ class Media(models.Model):
     )
     kind = models.CharField(max_length=8, choices=Kind.choices)
     mime_type = models.CharField(max_length=64)
-    size = models.PositiveBigIntegerField(help_text=_("Decoded bytes."))
+    size = models.PositiveBigIntegerField(help_text=_("In decoded bytes."))
     sha256 = models.CharField(max_length=64, help_text=_("Of the decoded bytes, in hex."))
     path = models.CharField(max_length=255, help_text=_("Name within the storage."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    discarded_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("When it was given up: its file is deleted, and then this row."),
+    )
+
+    objects = WrittenManager["Media"]()
 
     class Meta:
+        base_manager_name = "objects"
         ordering = ["-created_at"]
         verbose_name = _("media file")
         verbose_name_plural = _("media files")
         constraints = [
+            # It does not hold for rows without an owner: in SQL no NULL equals another.
             models.UniqueConstraint(
                 fields=["owner", "sha256", "mime_type"], name="textgen_media_once"
             ),
         ]
-        indexes = [models.Index(fields=["sha256"], name="textgen_media_content")]
+        indexes = [
+            models.Index(fields=["sha256"], name="textgen_media_content"),
+            models.Index(fields=["owner", "created_at"], name="textgen_media_owner"),
+            models.Index(fields=["discarded_at"], name="textgen_media_discarded"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.mime_type} {self.pk}"
+        return str(self.pk)

@@ -1,42 +1,119 @@
-"""Adjectives for generations: what one may ask of the table. Reads only."""
+"""Where our rows are read, and the queries of other rooms as adjectives: `.in_flight()`.
+
+Reads only.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from django.db import models
+from django.db import models, router
+from django.db.models import Q
+from django.db.models.fields.json import KeyTransform
 
+from creatify_textgen.permissions import is_staff_with
 from creatify_textgen.states import IN_FLIGHT, TERMINAL
 
 if TYPE_CHECKING:
+    from creatify_textgen.models.bookkeeping import Pause  # noqa: F401
     from creatify_textgen.models.generation import Generation  # noqa: F401
 
-__all__ = ["GenerationQuerySet"]
+__all__ = ["GenerationManager", "GenerationQuerySet", "PauseQuerySet", "WrittenManager"]
 
-VIEW_PERMISSION = "creatify_textgen.view_generation"
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+class WrittenManager(models.Manager[Row]):
+    """Reads from the database that is written, whatever a router says of reads.
+
+    A replica lags, and a claim, a lease or an answer that was just written must be seen by the
+    next statement. `.using(alias)` still chooses any database.
+    """
+
+    def get_queryset(self) -> models.QuerySet[Row]:
+        rows = super().get_queryset()
+        if self._db is not None:
+            return rows
+        hints: dict[str, Any] = self._hints  # type: ignore[attr-defined]
+        return rows.using(router.db_for_write(self.model, **hints))
 
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
     def in_flight(self) -> Self:
-        """Sent, or perhaps sent, and not final."""
+        """Return the rows that were sent, or may have been, and whose result is expected."""
         return self.filter(status__in=IN_FLIGHT)
 
     def final(self) -> Self:
         return self.filter(status__in=TERMINAL)
 
     def due(self, now: datetime) -> Self:
-        """Those at which something should look by `now`, the longest due first."""
-        return self.filter(next_check_at__lte=now).order_by("next_check_at")
+        """Return the rows that the sweep must process by `now`; the one due longest is first."""
+        return self.filter(due_at__lte=now).order_by("due_at")
 
     def for_owner(self, user: Any) -> Self:
-        """Only the rows of this user; none for somebody without an account."""
+        """Return the rows of this user; none for an anonymous user."""
         if not getattr(user, "is_authenticated", False):
             return self.none()
         return self.filter(owner_id=user.pk)
 
+    def with_metadata(self, wanted: Mapping[str, str]) -> Self:
+        """Return the rows whose metadata has these values at its top-level keys.
+
+        `{"order": "17"}` finds the number 17 and the text "17". Give no key that is a number: some
+        databases take it for a place in a list.
+        """
+        rows = self
+        for index, (key, text) in enumerate(wanted.items()):
+            name = f"metadata_{index}"
+            found = models.Q((name, text))
+            if (scalar := _scalar(text)) is not None:
+                found |= models.Q((name, scalar))
+            rows = rows.alias(**{name: KeyTransform(key, "metadata")}).filter(found)
+        return rows
+
     def visible_to(self, user: Any) -> Self:
-        """The user's own rows, or every row for staff who may view generations."""
-        if getattr(user, "is_staff", False) and user.has_perm(VIEW_PERMISSION):
+        """Return the user's rows, or all rows for staff with the permission to view generations."""
+        if is_staff_with(user, "view_generation"):
             return self.all()
         return self.for_owner(user)
+
+
+class PauseQuerySet(models.QuerySet["Pause"]):
+    def current(self, *, now: datetime) -> Self:
+        """Return the pauses that hold now; the one of all accounts is first."""
+        in_force = self.filter(Q(until=None) | Q(until__gt=now))
+        return in_force.select_related("paused_by").order_by("account")
+
+
+if TYPE_CHECKING:
+
+    class GenerationManager(WrittenManager["Generation"]):
+        """What `from_queryset` makes, for checkers without Django's plugin."""
+
+        def all(self) -> GenerationQuerySet: ...
+        def filter(self, *args: Any, **kwargs: Any) -> GenerationQuerySet: ...
+        def exclude(self, *args: Any, **kwargs: Any) -> GenerationQuerySet: ...
+        def select_related(self, *fields: Any) -> GenerationQuerySet: ...
+        def order_by(self, *fields: Any) -> GenerationQuerySet: ...
+        def in_flight(self) -> GenerationQuerySet: ...
+        def final(self) -> GenerationQuerySet: ...
+        def due(self, now: datetime) -> GenerationQuerySet: ...
+        def for_owner(self, user: Any) -> GenerationQuerySet: ...
+        def visible_to(self, user: Any) -> GenerationQuerySet: ...
+        def with_metadata(self, wanted: Mapping[str, str]) -> GenerationQuerySet: ...
+else:
+    GenerationManager = WrittenManager.from_queryset(GenerationQuerySet)
+
+
+def _scalar(text: str) -> int | float | bool | None:
+    """Return the number or the boolean that a text writes in JSON, else None."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,8 +1,8 @@
-"""A request's JSON, whose media are read and encoded while it is sent.
+"""The JSON of a request. Its images and videos are read and encoded while it is sent.
 
-Pure but for reading the media. Invariant: no medium is ever whole in memory, and `len()` is the
-exact Content-Length all the same: requests drops it for plain generators and reads file-likes in
-16 KiB bites, but keeps it for an object with both `__len__` and `__iter__`.
+Pure, except that it reads the media. Invariant: no image or video is whole in memory, and `len()`
+is the exact Content-Length. An object with `__len__` and `__iter__` is needed for that: `requests`
+sends no Content-Length for generators, and reads files in pieces of only 16 KiB.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _READ_BYTES = BLOCK_BYTES // 4 * 3
 
 
 class JsonBody:
-    """The bytes of a JSON object, in blocks of at least 64 KiB but for the last.
+    """The bytes of a JSON object, in blocks of at least 64 KiB, except the last.
 
-    May be iterated again: each time the media are opened anew. Raises: `RequestError` where a
-    value is no JSON, and while iterating where a medium cannot be read or has another size.
+    May be iterated again: the media are then opened again. Raises: `RequestError` if a value
+    cannot be JSON, and during iteration if a medium cannot be read or its size is wrong.
     """
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._media: list[MediaSource] = []
-        # Nothing outside can know it, so no text can stand where a medium is meant.
+        # Random, so no text of a request can be mistaken for the place of a medium.
         self._placeholder = uuid4().hex
         try:
             text = json.dumps(
@@ -58,7 +58,7 @@ class JsonBody:
     def __iter__(self) -> Iterator[bytes]:
         pending = b""
         for piece in self._pieces():
-            # A medium's blocks go out as they are: copying them would cost as much as sending.
+            # Blocks of media are sent unchanged: copying them would take as long as sending.
             pending = pending + piece if pending else piece
             if len(pending) >= _SMALLEST_BLOCK_BYTES:
                 yield pending
@@ -73,14 +73,20 @@ class JsonBody:
         return self._placeholder
 
     def _pieces(self) -> Iterator[bytes]:
-        yield self._texts[0]
+        yield from _cut(self._texts[0])
         for medium, text in zip(self._media, self._texts[1:], strict=True):
             yield from _encode(medium)
-            yield text
+            yield from _cut(text)
+
+
+def _cut(text: bytes) -> Iterator[bytes]:
+    """Yield a text in blocks, because the timeout of a send counts for one block."""
+    for start in range(0, len(text), BLOCK_BYTES):
+        yield text[start : start + BLOCK_BYTES]
 
 
 def _encode(medium: MediaSource) -> Iterator[bytes]:
-    """Yield the medium in base64, exactly as much as its size promised."""
+    """Yield the medium in base64, exactly as many bytes as its size says."""
     left = medium.size
     try:
         with medium.open() as stream:
@@ -96,7 +102,7 @@ def _encode(medium: MediaSource) -> Iterator[bytes]:
 
 
 def _read_fully(stream: Any, size: int) -> bytes:
-    """Read as many bytes as asked for: raw and network streams may give fewer at a time."""
+    """Read this many bytes. One read of a raw or network stream may return fewer."""
     block: bytes = stream.read(size)
     while len(block) < size:
         more = stream.read(size - len(block))

@@ -1,7 +1,7 @@
-"""A stream while it is read: the chunks of one connection, which any thread may close.
+"""Reads the chunks of one connection, which any thread may close.
 
-What the chunks mean is in `chunks`; here is only when to stop reading. Invariant: the connection
-is given up at every end, and a receipt makes it a good end whatever the connection does then.
+`chunks` reads what they mean; this module decides when to stop. Invariant: `close` closes the
+connection, and after a receipt an error of the connection no longer matters.
 """
 
 from __future__ import annotations
@@ -9,29 +9,31 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
 import requests
 
 from creatify_textgen.exceptions import RemoteError, StreamError
 from creatify_textgen.remote import transport
-from creatify_textgen.remote.chunk_reader import ChunkReader
+from creatify_textgen.remote.chunk_reader import LIMIT, ChunkReader
 from creatify_textgen.remote.chunks import Chunk
 from creatify_textgen.remote.contract import Receipt
+from creatify_textgen.remote.observation import Observation
 
-# The receipt is in the last chunk, but whether that is the last event nobody has promised.
 LINGER_SECONDS = 2.0
+"""How long reading continues after the receipt. It is in the last chunk, but more may follow."""
+LONGEST_STREAM_SECONDS = 3600.0
+"""The limit for a whole answer. The longest real answers take some minutes."""
 
 
 class ChunkStream:
-    """Iterates the chunks of a stream once, in one thread.
+    """Iterates the chunks of a stream once, in one thread. Use it in a `with` block.
 
-    Ends normally only after the remote's receipt. Raises: `StreamError` for every other end:
-    `stream_interrupted` (cut, silent, closed here, unfinished), `stream_limit`,
-    `unreadable_answer`, or the remote's own word after the chunk whose `error` it is, and after
-    what may follow that: a receipt.
+    It ends normally only after the remote's receipt. Raises: `StreamError` for every other end,
+    with code `stream_interrupted` (cut, silent, closed here, unfinished), `stream_limit`,
+    `unreadable_answer`, or the remote's own word for an error. The chunk with that error, and a
+    receipt after it, are yielded first.
     """
 
     def __init__(
@@ -39,17 +41,21 @@ class ChunkStream:
         session: requests.Session,
         response: requests.Response,
         *,
-        line: transport.Line,
+        line: transport.WatchedSocket,
         cap: int,
+        secrets: Iterable[str] = (),
+        observation: Observation,
     ) -> None:
         self._session = session
+        self._observation = observation
         self._response = response
         self._line = line
-        self._reader = ChunkReader(cap=cap)
+        line.until = time.monotonic() + LONGEST_STREAM_SECONDS
+        self._reader = ChunkReader(cap=cap, secrets=secrets)
         self._chunks = self._read()
         self._reading = threading.Lock()
         self.before_wait: Callable[[], None] = _nothing
-        """Called in the reading thread when all that has arrived was read."""
+        """Called in the reading thread when everything that has arrived was read."""
 
     @property
     def receipt(self) -> Receipt | None:
@@ -59,12 +65,7 @@ class ChunkStream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __iter__(self) -> Self:
@@ -73,13 +74,18 @@ class ChunkStream:
     def __next__(self) -> Chunk:
         with self._reading:
             try:
-                return next(self._chunks)
-            except BaseException:
-                self._release()
+                chunk = next(self._chunks)
+            except StopIteration:
+                self._observation.end()
                 raise
+            except BaseException as error:
+                self._observation.end(error)
+                raise
+            self._observation.take(chunk)
+            return chunk
 
     def close(self) -> None:
-        """Give the connection up. Any thread may call it, twice too; a waiting reader wakes."""
+        """Close the connection and wake a waiting reader. Any thread may call it, also twice."""
         self._line.cut()
         if self._reading.acquire(blocking=False):
             try:
@@ -96,7 +102,7 @@ class ChunkStream:
                 self.before_wait()
                 if self._reader.is_ending and until == math.inf:
                     until = time.monotonic() + LINGER_SECONDS
-                    self._line.set_timeout(LINGER_SECONDS)
+                    self._line.wait = LINGER_SECONDS
                 if time.monotonic() > until:
                     break
         except RemoteError as error:
@@ -104,16 +110,20 @@ class ChunkStream:
         yield from self._end(failure)
 
     def _end(self, failure: RemoteError | None) -> Iterator[Chunk]:
-        """Yield what the last lines say, and raise what the end means."""
+        """Yield the chunks in the last lines, then raise the error that the end means, if any."""
         try:
             yield from self._reader.end()
         except StreamError as error:
             if failure is None or error.code != StreamError.code:
                 raise
+            if self._line.is_over:
+                message = f"The stream took longer than {LONGEST_STREAM_SECONDS:.0f} s."
+                raise StreamError(message, code=LIMIT) from None
             what = "was closed here" if self._line.is_cut else f"broke off. {failure}"
             raise StreamError(f"The stream {what}") from None
 
     def _release(self) -> None:
+        self._observation.end()
         self._response.close()
         self._session.close()
 

@@ -7,29 +7,34 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from creatify_textgen.exceptions import ContractError
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.contract import Receipt
+from creatify_textgen.remote.event_json import read_event
+from creatify_textgen.remote.redaction import redacted_value
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FIRST_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_HIGH_SURROGATE = re.compile("[\ud800-\udbff]")
 _UNNAMED_ERROR = "remote_failed"
+_MOST_BRACKETS = 100_000  # In one event. An empty list takes thirty times its two characters.
 
 
 class ChunkFailure(NamedTuple):
     """An error that the remote reports inside a stream."""
 
     code: str
-    """Gemini's word (`UNAVAILABLE`) where there is one, else `remote_failed`."""
+    """Gemini's word (`UNAVAILABLE`) if there is one, else `remote_failed`."""
     message: str
-    """The remote's own text; may hold anything."""
+    """The remote's own text; it may contain anything."""
 
 
 class Chunk:
-    """One event of a stream; everything but `raw` is read from it when asked for.
+    """One event of a stream. All properties are read from `raw` when they are needed.
 
     Keys are accepted in camelCase and snake_case, nulls everywhere (section 11, row 6).
     """
@@ -38,7 +43,7 @@ class Chunk:
 
     def __init__(self, raw: str, answer: Mapping[str, Any], event_name: str) -> None:
         self.raw = raw
-        """The event's JSON text, untouched but for what is no JSON."""
+        """The JSON text of the event, unchanged, except that what is not JSON is replaced."""
         self._answer = answer
         self._event_name = event_name
         self._text: str | None = None
@@ -59,24 +64,38 @@ class Chunk:
         """The next piece of the answer, without thoughts."""
         # Kept, because the pump reads it, and so does a reader in the same process.
         if self._text is None:
-            self._text = self._joined_texts(thoughts=False)
+            self._text = self._plain_text()
         return self._text
+
+    def _plain_text(self) -> str:
+        # Nearly every chunk is one part that is text and nothing else. Others are read with care.
+        try:
+            [part] = self._answer["candidates"][0]["content"]["parts"]
+            if len(part) == 1:
+                return wire.text(part["text"])
+        except (LookupError, TypeError, ValueError):
+            pass
+        return self._joined_texts(thoughts=False)
 
     @property
     def thoughts(self) -> str:
-        """The next piece of the model's reasoning, which is no part of the answer."""
+        """The next piece of the model's reasoning, which is not part of the answer."""
         return self._joined_texts(thoughts=True)
 
     @property
     def function_calls(self) -> list[dict[str, Any]]:
-        """`[{"name": …, "args": {…}}]`, each whole."""
-        calls = [_either(part, "functionCall", "function_call") for part in self._parts()]
-        return [wire.function_call(call) for call in calls if isinstance(call, dict)]
+        """`[{"name": …, "args": {…}}]`, each whole; with `id` and `thought_signature` if known."""
+        return [wire.function_call(part) for part in self._parts() if _calls(part)]
 
     @property
     def finish_reason(self) -> str:
         """Gemini's word (`STOP`, `MAX_TOKENS`, …, an open set), or empty. Not an end marker."""
-        return wire.text(_either(self._candidate(), "finishReason", "finish_reason"))
+        return wire.word(_either(self._candidate(), "finishReason", "finish_reason"))
+
+    @property
+    def finish_message(self) -> str:
+        """The remote's explanation of the finish, for people; or empty."""
+        return wire.text(_either(self._candidate(), "finishMessage", "finish_message"))
 
     @property
     def has_candidates(self) -> bool:
@@ -91,8 +110,14 @@ class Chunk:
     @property
     def block_reason(self) -> str:
         """Why the prompt was blocked (an open set of words), or empty."""
-        feedback = wire.mapping(_either(self._answer, "promptFeedback", "prompt_feedback"))
-        return wire.text(_either(feedback, "blockReason", "block_reason"))
+        reason = wire.word(_either(self._feedback(), "blockReason", "block_reason"))
+        # The enum's default, which some serializers write for a prompt that was not blocked.
+        return "" if reason.endswith("_UNSPECIFIED") else reason
+
+    @property
+    def block_message(self) -> str:
+        """The remote's explanation of the block, for people; or empty."""
+        return wire.text(_either(self._feedback(), "blockReasonMessage", "block_reason_message"))
 
     @property
     def usage(self) -> dict[str, Any] | None:
@@ -119,8 +144,15 @@ class Chunk:
         return wire.objects(wire.plain(metadata.get("citations") or sources))
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it has neither a receipt nor an error, as nearly every chunk. Cheap."""
+        answer = self._answer
+        is_error = self._event_name == "error"
+        return not is_error and "creatify" not in answer and "error" not in answer
+
+    @property
     def receipt(self) -> Receipt | None:
-        """The `creatify` object, which only the end of a complete stream carries."""
+        """The `creatify` object, which only the end of a complete stream has."""
         receipt = self._answer.get("creatify")
         if not isinstance(receipt, dict):
             return None
@@ -129,7 +161,7 @@ class Chunk:
 
     @property
     def error(self) -> ChunkFailure | None:
-        """The error this event is, in any of the forms of section 6.6, or None."""
+        """The error in this event, in any of the forms of section 6.6, or None."""
         error = self._answer.get("error")
         if error:
             return _read_failure(error)
@@ -137,14 +169,51 @@ class Chunk:
             return _read_failure(self._answer or self.raw)
         return None
 
+    def joined(self, halves: dict[bool, str]) -> Chunk:
+        """Return the chunk with whole characters. JSON writes an emoji as two halves (UTF-16
+        surrogates), and the remote may cut an answer between them.
+
+        `halves` has the half that earlier chunks left, for the answer (False) and the thoughts
+        (True). It is put in front. A half at the end of this chunk is left there for the next.
+        """
+        if not (halves or "\\ud" in self.raw or "\\uD" in self.raw):
+            return self
+        return self.rewritten(partial(_rejoin, halves))
+
+    def rewritten(self, rewrite: Callable[..., str]) -> Chunk:
+        """Return the chunk with every text as `rewrite(text, is_thought=…)` returns it."""
+        is_changed = False
+        for part in self._parts():
+            text = part.get("text")
+            if text and isinstance(text, str):
+                part["text"] = rewrite(text, is_thought=bool(part.get("thought")))
+                is_changed = is_changed or part["text"] != text
+        if not is_changed:
+            return self
+        return Chunk(json.dumps(self._answer, default=wire.plain), self._answer, self._event_name)
+
+    def redacted(self, secrets: tuple[str, ...]) -> Chunk:
+        """Return the chunk with each of our secrets replaced."""
+        raw = self.raw
+        for secret in secrets:  # Half as long as `any` with a generator.
+            if secret in raw:
+                break
+        else:
+            return self
+        answer = redacted_value(self._answer, secrets=secrets)
+        return Chunk(json.dumps(answer, default=wire.plain), answer, self._event_name)
+
     def _joined_texts(self, *, thoughts: bool) -> str:
         parts = self._parts()
-        if len(parts) == 1:  # as in nearly every chunk
+        if len(parts) == 1:  # True for nearly every chunk.
             part = parts[0]
             return wire.text(part.get("text")) if bool(part.get("thought")) is thoughts else ""
         return "".join(
             [wire.text(part.get("text")) for part in parts if bool(part.get("thought")) is thoughts]
         )
+
+    def _feedback(self) -> Mapping[str, Any]:
+        return wire.mapping(_either(self._answer, "promptFeedback", "prompt_feedback"))
 
     def _candidate(self) -> Mapping[str, Any]:
         candidates = self._answer.get("candidates")
@@ -158,55 +227,53 @@ class Chunk:
 
 
 def parse_chunk(text: str, *, event_name: str = "message") -> Chunk:
-    """Return the chunk that an event's data is.
+    """Return the data of an event as a chunk.
 
-    Raises: `ContractError` where it is no JSON object (an event named `error` may be any text,
-    which is then the `error` of an object).
+    Raises: `ContractError` if it is not a JSON object. The data of an event named `error` may be
+    any text; the chunk then has it as `error`.
     """
-    answer = _read_json(text)
-    if answer is None and (mended := _without_constants(text)):
-        text, answer = mended, _read_json(mended)
+    if len(text) > _MOST_BRACKETS and text.count("[") + text.count("{") > _MOST_BRACKETS:
+        raise ContractError("An event of the stream has too many lists and objects.")
+    text, answer = read_event(text)
     if isinstance(answer, dict):
         return Chunk(text, answer, event_name)
-    # Gemini ends some streams with its error as the one element of an array.
+    # Gemini ends some streams with an array whose only element is the error.
     if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict):
         return Chunk(text, answer[0], event_name)
     if event_name == "error":
-        told = {"error": text}
-        return Chunk(json.dumps(told, ensure_ascii=False), told, event_name)
+        return Chunk(json.dumps({"error": text}, ensure_ascii=False), {"error": text}, event_name)
     raise ContractError("An event of the stream is no JSON object.")
 
 
-def _read_json(text: str) -> Any:
-    try:
-        answer, end = wire.scan(text, 0)
-        # `load` looks for white space around the value, which is rare and costs more than this.
-        return answer if end == len(text) else wire.load(text)
-    except ValueError:
-        pass
-    try:
-        return wire.load(text)
-    except ValueError:
-        return None
+def text_chunk(text: str, *, is_thought: bool) -> Chunk:
+    """Return a new chunk that has only this text."""
+    part = {"text": text} | ({"thought": True} if is_thought else {})
+    answer = {"candidates": [{"content": {"role": "model", "parts": [part]}}]}
+    return Chunk(json.dumps(answer), answer, "message")
 
 
-def _without_constants(text: str) -> str:
-    """Return it with null for NaN and infinities, which Python writes and no browser reads."""
-    if "NaN" not in text and "Infinity" not in text:
-        return ""
-    try:
-        value = json.loads(text, parse_constant=lambda name: None)
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except (ValueError, RecursionError):
-        return ""
+def _rejoin(halves: dict[bool, str], text: str, *, is_thought: bool) -> str:
+    whole = text
+    if half := halves.pop(is_thought, ""):
+        # Python joins two halves to one character only if they are encoded as UTF-16.
+        pair = (half + text[0]).encode("utf-16-le", "surrogatepass")
+        whole = pair.decode("utf-16-le", "replace") + text[1:]
+    if _HIGH_SURROGATE.match(whole[-1]):
+        halves[is_thought], whole = whole[-1], whole[:-1]
+    return whole
 
 
 def _read_failure(error: Any) -> ChunkFailure:
     fields = wire.mapping(error)
     message = error if isinstance(error, str) else _either(fields, "message", "detail")
-    words = (wire.text(fields.get("status")), wire.text(fields.get("code")))
+    words = [wire.text(fields.get(name)).rpartition(".")[2] for name in ("status", "code")]
     code = next((word for word in words if _CODE.fullmatch(word)), _UNNAMED_ERROR)
     return ChunkFailure(code, wire.text(message))
+
+
+def _calls(part: Mapping[str, Any]) -> bool:
+    call = _either(part, "functionCall", "function_call")
+    return bool(call) and isinstance(call, dict | str)
 
 
 def _either(answer: Mapping[str, Any], camel: str, snake: str) -> Any:

@@ -1,37 +1,30 @@
-"""The remote's API as values: paths, limits, words, and what goes in and comes out.
+"""The remote's API as values: paths, limits, words, requests and answers.
 
-Nothing here opens a connection or knows how JSON looks; every value is frozen. Section numbers
-in this room are those of the contract, the notes on what is known of the remote's API.
+Nothing here opens a connection or parses JSON; every value is frozen. Section numbers in this room
+are those of the contract (docs/explanation/contract.md), our notes on the remote's API.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-DEFAULT_BASE_URL = "https://api.creatify.ai"
+from creatify_textgen.exceptions import RemoteError
+
 GENERATIONS_PATH = "/sse/text_generator/"
 STREAM_PATH = "/sse/text_generator/stream/"
 CREDITS_PATH = "/api/remaining_credits/"
 
-# Suggestions, never an enum: the remote learns new names without telling us (section 9).
-MODELS = (
-    "gemini-2.5-flash",
-    "gemini-2.5-pro",
-    "gemini-3-flash-preview",
-    "gemini-3.1-pro-preview",
-    "gemini-3.1-flash-lite-preview",
-)
 ROLES = ("user", "model")
 FUNCTION_CALLING_MODES = ("AUTO", "ANY", "NONE")
 RESPONSE_MIME_TYPES = ("text/plain", "application/json")
 IMAGE_MIME_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-# The guide's six and the four that Google adds ("and more", section 3.1).
+# The guide names six, "and more" (section 3.1). Google's documentation adds four.
 VIDEO_MIME_TYPES = (
     "video/mp4",
     "video/mpeg",
@@ -44,7 +37,7 @@ VIDEO_MIME_TYPES = (
     "video/wmv",
     "video/3gpp",
 )
-# Decoded bytes; whether the remote counts these or the base64 is unknown (section 11, row 15).
+# Decoded bytes. It is unknown whether the remote counts these or the base64 (section 11, row 15).
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_VIDEO_BYTES = 100 * 1024 * 1024
 MAX_MODEL_NAME_LENGTH = 255
@@ -52,19 +45,19 @@ MAX_WEBHOOK_URL_LENGTH = 200
 # The remote's ids are UUIDs; anything else is accepted up to this length.
 MAX_REMOTE_ID_LENGTH = 64
 
-# A body may take this long beyond the timeouts: slower uplinks than this are given up.
+# The time for a body, beyond the timeouts, is its size divided by this. Slower uplinks fail.
 SLOWEST_UPLOAD_BYTES_PER_SECOND = 128 * 1024
 
 
 class ConfigRule(NamedTuple):
-    """What the guide says of one key of `config` (section 3.2)."""
+    """What the guide says about one key of `config` (section 3.2)."""
 
     kind: str
     """`float`, `int`, `text`, `texts` (a list of strings) or `object`."""
     minimum: float | None = None
-    """Smallest value, inclusive; None where the guide names none."""
+    """Smallest value, inclusive; None if the guide names none."""
     maximum: float | None = None
-    """Largest value, inclusive; None where the guide names none."""
+    """Largest value, inclusive; None if the guide names none."""
 
 
 CONFIG: Mapping[str, ConfigRule] = MappingProxyType(
@@ -82,22 +75,49 @@ CONFIG: Mapping[str, ConfigRule] = MappingProxyType(
     }
 )
 
+# The keywords of JSON Schema that Gemini reads. It ignores or refuses others (section 3.2).
+SCHEMA_KEYWORDS = frozenset(
+    [
+        "$id",
+        "$defs",
+        "$ref",
+        "$anchor",
+        "type",
+        "format",
+        "title",
+        "description",
+        "enum",
+        "items",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+        "minimum",
+        "maximum",
+        "anyOf",
+        "oneOf",
+        "properties",
+        "additionalProperties",
+        "required",
+        "propertyOrdering",
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The two header values of one workspace and where it lives (section 1).
+    """The two header values of one workspace, and the URL of its API (section 1).
 
-    Raises: `ValueError`, which never shows a value, where one is empty or unfit for a header, or
-    the base URL is not a plain http or https origin (a path prefix is fine).
+    Raises: `ValueError` if a value is empty or cannot be put into a header, or if the base URL is
+    not a plain http or https origin (with or without a path). The error shows no value.
     """
 
     api_id: str = field(repr=False)
     api_key: str = field(repr=False)
-    base_url: str = DEFAULT_BASE_URL
+    base_url: str
     """Without a trailing slash; a given one is removed."""
 
     def __post_init__(self) -> None:
-        # requests would quote an unfit header value, that is a key, in its error.
+        # The error of `requests` for a wrong header would quote the value, which is a key.
         for name, value in (("API id", self.api_id), ("API key", self.api_key)):
             if not value or value != value.strip() or not (value.isascii() and value.isprintable()):
                 raise ValueError(f"The {name} is empty or holds characters no header may carry.")
@@ -114,29 +134,35 @@ class Timeouts:
     """How long to wait, in seconds."""
 
     connect: float = 5
-    """Until the connection stands, TLS included."""
+    """Until the connection is open, with TLS."""
     read: float = 30
-    """Between two pieces of an answer, and for the whole answer to an asynchronous create."""
+    """Between two pieces of an answer. Also for the whole answer to an asynchronous create."""
     sync: float = 120
-    """The same for a create that blocks until the text is there."""
+    """The same for a create with `sync`, whose answer comes when the text is complete."""
     stream_idle: float = 60
-    """Silence in a stream; the remote's keep-alive comments count as sound."""
+    """The longest silence in a stream. The remote's keep-alive comments end a silence."""
 
     def longest_send(
         self, *, sync: bool = False, stream: bool = False, body_bytes: int = 0
     ) -> float:
-        """Seconds after which a create has surely ended, one way or the other.
+        """Return the seconds after which a create has certainly ended, or a stream has begun.
 
-        Of a stream: until its answer begins. The lease on a send must not run out before this.
+        `body_bytes` is the length of the whole body, with text and encoded media. The lease of a
+        send and its deadline are both computed from this.
         """
         upload = body_bytes / SLOWEST_UPLOAD_BYTES_PER_SECOND
-        answer = self.sync if sync else self.stream_idle if stream else self.read
-        return self.connect + upload + answer
+        return self.connect + upload + self.longest_wait(sync=sync, stream=stream)
+
+    def longest_wait(self, *, sync: bool = False, stream: bool = False) -> float:
+        """Return the longest silence before and in the answer to a create."""
+        if stream:
+            return self.stream_idle
+        return self.sync if sync else self.read
 
 
 @runtime_checkable
 class MediaSource(Protocol):
-    """An image or a video that is read when it is sent, and again if it is sent again."""
+    """An image or a video that is read each time it is sent."""
 
     @property
     def size(self) -> int:
@@ -152,40 +178,42 @@ class GenerationRequest:
 
     model_name: str
     messages: Sequence[Mapping[str, Any]] = field(repr=False)
-    """In the remote's shape. In a media part, `{"type": "image", "mime_type": …, "data": …}`,
+    """In the remote's form. In a media part, `{"type": "image", "mime_type": …, "data": …}`, the
     `data` is base64 text or a `MediaSource`."""
     system_instruction: str = field(default="", repr=False)
     config: Mapping[str, Any] | None = field(default=None, repr=False)
     tools: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
     tool_config: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] | None = field(default=None, repr=False)
+    """Merged into the body last, its `config` key by key: what the contract does not know."""
     webhook_url: str = field(default="", repr=False)
-    """Holds a secret of ours; not sent to the stream."""
+    """Contains the secret token; not sent for a stream."""
     sync: bool = False
-    """Not sent to the stream."""
+    """Not sent for a stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteGeneration:
-    """The remote's object (section 4), or what a webhook delivery tells of it (section 5)."""
+    """The remote's object (section 4), or the part of it in a webhook delivery (section 5)."""
 
     id: str
     status: str
-    """The remote's own word, whatever it is; empty where it said none."""
+    """The remote's word in small letters, even an unknown one; empty if there is none."""
     response_text: str = field(default="", repr=False)
     response_function_calls: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    """`[{"name": "get_weather", "args": {…}}]`"""
+    """`[{"name": "get_weather", "args": {…}}]`, with `id` and `thought_signature` if given."""
     failed_reason: str = field(default="", repr=False)
     credits_used: Decimal | None = None
     """None while unknown, which is not zero."""
     model_name: str = ""
     messages: list[dict[str, Any]] | None = field(default=None, repr=False)
-    """The echo of the request, its media without their `data`; None where there was none."""
+    """The echo of the request, its media without their `data`; None if there was none."""
     system_instruction: str = field(default="", repr=False)
     config: dict[str, Any] = field(default_factory=dict, repr=False)
     created_at: datetime | None = None
     """Aware, in UTC."""
     updated_at: datetime | None = None
-    """Aware, in UTC. Not a change marker: the remote forgets to move it (section 4)."""
+    """Aware, in UTC. It does not show changes: the remote does not always update it (section 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +222,64 @@ class Receipt:
 
     id: str
     credits_used: Decimal | None
-    """None where the remote named no readable number."""
+    """None if the remote named no readable number."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteClock:
+    """The remote's time in one answer (its `Date` header), and this machine's monotonic clock.
+
+    The remote wrote `served_at` at some moment between `asked_at` and `received_at`.
+    """
+
+    served_at: datetime
+    """Aware, in UTC, cut to whole seconds by the remote."""
+    asked_at: float
+    """`time.monotonic()` just before the request was sent."""
+    received_at: float
+    """`time.monotonic()` when the head of the answer was read."""
+
+    def skew(self, *, now: datetime, monotonic: float) -> tuple[timedelta, timedelta]:
+        """Return the least and the most by which the remote's clock is ahead of our clock.
+
+        `now` is our time by a clock that the caller trusts, and `monotonic` is the value of
+        `time.monotonic()` at that moment. Negative values mean that the remote's clock is behind.
+        """
+        asked = now - timedelta(seconds=monotonic - self.asked_at)
+        received = now - timedelta(seconds=monotonic - self.received_at)
+        return self.served_at - received, self.served_at + timedelta(seconds=1) - asked
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What was found in the remote's list, and whether the list was read completely.
+
+    If an item cannot be read or a page breaks off, what was found still counts. The list then
+    proves no absence.
+    """
+
+    generations: Sequence[RemoteGeneration] = ()
+    """The generations that the caller wanted to keep, in the order of the list."""
+    unreadable: int = 0
+    """Number of items that could not be read: no object, no usable id, too large, or no JSON."""
+    total: int = 0
+    """Number of items read, kept or not, without the unreadable ones."""
+    pages: int = 0
+    """Number of pages read to their end. The list may have changed between two pages."""
+    clocks: Sequence[RemoteClock] = ()
+    """One for each page whose answer had a readable `Date`, in order."""
+    failure: RemoteError | None = None
+    """Why the list was not read to its end; None if it was."""
+    may_be_longer: bool = False
+    """Whether an answer says of itself that it is a part or a stored copy, or says more of the list
+    than this app can read."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the list was read to its end, unreadable items included."""
+        return self.failure is None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that the remote has was read: the list to its end, and every item in it."""
+        return self.is_complete and not self.unreadable and not self.may_be_longer

@@ -1,24 +1,25 @@
-"""One request and its answer: sent once, checked, read within bounds.
+"""One request and its answer: sent once, checked, and read within limits.
 
-Invariant: what is raised from here is one of our errors, with neither key nor webhook URL in it.
+Invariant: only our errors are raised from here, and none contains a key or the webhook URL.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 import requests
 
 from creatify_textgen.exceptions import ContractError, RemoteError
-from creatify_textgen.remote import refusals, transport
+from creatify_textgen.remote import protocol, refusals, transport
 from creatify_textgen.remote.body import JsonBody
-from creatify_textgen.remote.contract import Credentials
+from creatify_textgen.remote.contract import Credentials, RemoteClock, RemoteGeneration
 from creatify_textgen.remote.media_echo import without_media
+from creatify_textgen.remote.redaction import of_answers, secrets_of, without_secrets
 
 _LONGEST_ERROR_BYTES = 64 * 1024
 _JSON_HEADERS = {"Accept": "application/json"}
@@ -32,33 +33,25 @@ T = TypeVar("T")
 
 
 class Exchange:
-    """One use of a session. `connect` and `wait` are seconds, the latter between two pieces."""
+    """One request on a session, within the time of its `WatchedSocket`."""
 
     def __init__(
         self,
         session: requests.Session,
         credentials: Credentials,
         *,
-        line: transport.Line,
-        connect: float,
-        wait: float,
+        line: transport.WatchedSocket,
         webhook_url: str = "",
     ) -> None:
         self._session = session
-        self._line = line
-        self._timeout = (connect, wait)
-        path = urlsplit(webhook_url).path.strip("/")
-        self._secrets = (
-            webhook_url,
-            path,
-            # The token by itself.
-            path.rpartition("/")[2],
-            credentials.api_id,
-            credentials.api_key,
-        )
+        self.line = line
+        self.secrets = secrets_of(credentials, webhook_url=webhook_url)
+        """Replaced in everything that the remote sends, so they reach no row and no error."""
+        self.clock: RemoteClock | None = None
+        """The remote's time in the answer; None before it, or if it has no readable `Date`."""
 
     def get(self, url: str) -> requests.Response:
-        """Return the answer, its body unread; raise the error that it is if it is no success."""
+        """Return the answer with its body unread. Raise our error for any status but 2xx."""
         return self._send("GET", url, headers=_JSON_HEADERS)
 
     def post(self, url: str, body: JsonBody) -> requests.Response:
@@ -71,25 +64,31 @@ class Exchange:
         parse: Callable[[bytes], T],
         *,
         cap: int,
-        seconds: float | None = None,
     ) -> T:
-        """Return what `parse` makes of the body, which is read whole but for echoed media.
+        """Read the body, without echoed media, and return what `parse` makes of it.
 
-        Raises: `RemoteUnavailableError` where it breaks off or takes longer than `seconds`,
-        `ContractError` where it is above the cap or `parse` cannot read it.
+        Raises: `RemoteUnavailableError` if it breaks off or the time is up; `ContractError` if it
+        is larger than `cap` or `parse` cannot read it.
         """
-        blocks = self.blocks(response, seconds=seconds)
+        blocks = self.blocks(response)
         answer = self._parse(transport.read_whole(blocks, cap=cap), response, parse)
-        # Raised where no frame holds the body, which may be an echo of our keys.
+        # Raised here, where no variable has the body: it may contain our keys, and an error
+        # report shows variables.
         if isinstance(answer, ContractError):
             raise answer
         return answer
 
-    def blocks(
-        self, response: requests.Response, *, seconds: float | None = None
-    ) -> Iterator[bytes]:
+    def parse_generation(self, answer: bytes | Mapping[str, Any]) -> RemoteGeneration:
+        """Return the generation that an answer describes, with our secrets replaced in its result.
+
+        Raises: `ContractError`.
+        """
+        found = protocol.parse_generation(answer)
+        return without_secrets(found, secrets=of_answers(self.secrets))
+
+    def blocks(self, response: requests.Response) -> Iterator[bytes]:
         """Yield the body as it arrives, without echoed media."""
-        return without_media(transport.read_blocks(response, line=self._line, seconds=seconds))
+        return without_media(transport.read_blocks(response, line=self.line))
 
     def _send(
         self,
@@ -105,11 +104,13 @@ class Exchange:
             url,
             data=body,
             headers=headers,
-            timeout=self._timeout,
+            timeout=(self.line.connect, self.line.wait),
             allow_redirects=False,
             stream=True,
         )
-        response = transport.attempt(send, line=self._line)
+        asked_at = time.monotonic()
+        response = transport.attempt(send, line=self.line)
+        self.clock = _read_clock(response.headers, asked_at=asked_at)
         if 200 <= response.status_code < 300:
             return response
         with closing(response):
@@ -123,26 +124,37 @@ class Exchange:
             return parse(body)
         except ContractError as error:
             reason = str(error)
-        excerpt = refusals.excerpt_of(body, secrets=self._secrets)
-        return ContractError(reason, status=response.status_code, excerpt=excerpt)
+        return ContractError(
+            reason,
+            status=response.status_code,
+            excerpt=refusals.excerpt_of(body, secrets=self.secrets),
+            reason=refusals.reason_of(body, secrets=self.secrets),
+        )
 
     def _read_refusal(self, response: requests.Response) -> RemoteError:
         return refusals.parse_error(
             response.status_code,
             response.headers,
             self._read_words(response),
-            secrets=self._secrets,
+            secrets=self.secrets,
             now=datetime.now(UTC),
         )
 
     def _read_words(self, response: requests.Response) -> bytes:
-        """Return the start of an error's body; its status alone will do if that breaks off."""
+        """Return the beginning of an error's body. If it breaks off, the status is enough."""
         words = bytearray()
         try:
-            for block in transport.read_blocks(response, line=self._line, seconds=self._timeout[1]):
+            for block in transport.read_blocks(response, line=self.line):
                 words += block
                 if len(words) > _LONGEST_ERROR_BYTES:
                     break
         except RemoteError:
             pass
         return bytes(words)
+
+
+def _read_clock(headers: Mapping[str, str], *, asked_at: float) -> RemoteClock | None:
+    served_at = refusals.parse_http_date(headers.get("date") or "")
+    if served_at is None:
+        return None
+    return RemoteClock(served_at.astimezone(UTC), asked_at, time.monotonic())

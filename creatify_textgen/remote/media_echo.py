@@ -1,8 +1,8 @@
-"""Puts a digest in the place of echoed media while an answer's bytes arrive.
+"""Replaces echoed media by a digest while the bytes of an answer arrive.
 
-The remote may echo a request's images and videos in `messages` (section 11, row 16), which makes
-a 100 MB video a 133 MB answer. Pure; invariant: memory is bounded by one block and one threshold,
-and nothing but long base64 under a key `data` is ever replaced.
+The remote may echo the images and videos of a request in `messages` (section 11, row 16): a video
+of 100 MB then makes an answer of 133 MB. Pure. Invariant: memory is limited to one block and one
+threshold, and only long base64 under a key `data` is replaced.
 """
 
 from __future__ import annotations
@@ -13,23 +13,27 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 
-# Shorter values stay: they are cheap, and a function's arguments may well have a `data`.
+from creatify_textgen.exceptions import RemoteError
+
+# Shorter values stay: they are cheap, and arguments of a function may have a key `data`.
 THRESHOLD_BYTES = 64 * 1024
 
 _KEY = re.compile(rb'"data"\s{0,8}:\s{0,8}"')
 _LONGEST_KEY = len(b'"data":"') + 16
-# With the escapes of a solidus and of line ends.
+# With escaped slashes and line ends.
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=_\\-]*")
 _NOT_BASE64 = re.compile(rb"\\[nrt]|[^A-Za-z0-9+/=_-]")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 DIGEST_PREFIX = "sha256:"
-"""What stands for a medium begins so; base64 has no colon."""
+"""The beginning of the text that replaces a medium. Base64 has no colon."""
 
 
 def digest_of(data: str) -> str:
-    """Return the SHA-256, in hex, of base64 text or of what `without_media` left of it; "" where
-    it is neither."""
+    """Return the SHA-256, in hex, of base64 text or of its replacement by `without_media`.
+
+    Returns "" for any other text.
+    """
     if data.startswith(DIGEST_PREFIX):
         return data.removeprefix(DIGEST_PREFIX)
     digest = _Digest()
@@ -38,24 +42,33 @@ def digest_of(data: str) -> str:
 
 
 def without_media(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a JSON text in blocks, in place of long base64 under `data` `sha256:…` of its bytes."""
+    """Yield a JSON text in blocks, with long base64 under `data` replaced by `sha256:…`.
+
+    Raises: the `RemoteError` that `blocks` raises, after everything before it was yielded.
+    """
     echo = _Filter()
-    for block in blocks:
-        if kept := echo.feed(block):
-            yield kept
+    failure: RemoteError | None = None
+    try:
+        for block in blocks:
+            if kept := echo.feed(block):
+                yield kept
+    except RemoteError as error:
+        failure = error
     if kept := echo.finish():
         yield kept
+    if failure is not None:
+        raise failure
 
 
 class _Digest:
-    """The SHA-256 of what base64 in blocks stands for."""
+    """The SHA-256 of the bytes that base64 in blocks encodes."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._rest = b""
-        """Less than the four characters that stand for whole bytes."""
+        """Fewer than four characters, which are not whole bytes yet."""
         self._escape = b""
-        """A backslash whose second character is in the next block."""
+        """A backslash whose next character is in the next block."""
         self._readable = True
 
     def update(self, block: bytes) -> None:
@@ -77,11 +90,11 @@ class _Digest:
 class _Filter:
     def __init__(self) -> None:
         self._tail = b""
-        """Bytes that may be the start of a key."""
+        """Bytes that may be the beginning of a key."""
         self._value: bytearray | None = None
-        """The base64 so far of a value that is not long enough yet to be a medium."""
+        """The base64 so far of a value that is still too short to be a medium."""
         self._digest: _Digest | None = None
-        """Of the medium that is being dropped."""
+        """The digest of the medium that is being replaced."""
 
     def feed(self, block: bytes) -> bytes:
         kept = bytearray()

@@ -1,7 +1,7 @@
-"""What is said to the remote and what its answers mean: requests to bodies, bodies to values.
+"""Builds the bodies of requests, and parses the bodies of answers and deliveries.
 
-Pure. Tolerant where the contract is unsure; what cannot be understood raises `ContractError`
-(answers) or `WebhookError` (deliveries) and nothing else.
+Pure. It accepts every form that the contract leaves open. Anything else raises `ContractError`
+(answers) or `WebhookError` (deliveries), and no other error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from creatify_textgen.remote.body import JsonBody
 from creatify_textgen.remote.chunk_reader import read_chunks
 from creatify_textgen.remote.chunks import parse_chunk
 from creatify_textgen.remote.contract import GenerationRequest, RemoteGeneration
-from creatify_textgen.remote.listing import ListReader
 from creatify_textgen.remote.media_echo import digest_of
 from creatify_textgen.remote.refusals import parse_error
 
@@ -27,7 +26,6 @@ __all__ = [
     "parse_credits",
     "parse_error",
     "parse_generation",
-    "parse_list",
     "parse_webhook",
     "read_chunks",
 ]
@@ -51,7 +49,7 @@ def build_stream(request: GenerationRequest) -> JsonBody:
 def parse_generation(body: bytes | str | Mapping[str, Any]) -> RemoteGeneration:
     """Return the generation that an answer to create, get or list describes.
 
-    Raises: `ContractError` where it is no object or has no id that can be used.
+    Raises: `ContractError` if it is not an object or has no usable id.
     """
     fields = _load(body) if isinstance(body, bytes | str) else body
     remote_id = wire.identifier(wire.mapping(fields).get("id"))
@@ -68,18 +66,6 @@ def parse_generation(body: bytes | str | Mapping[str, Any]) -> RemoteGeneration:
     )
 
 
-def parse_list(body: bytes | str) -> tuple[list[RemoteGeneration], str]:
-    """Return a page of the list and the URL of the next one, empty after the last.
-
-    Takes a bare array or `{"results": […], "next": …}`. Raises: `ContractError`, also for one
-    unreadable item, because a list with holes proves no absence.
-    """
-    raw = body if isinstance(body, bytes) else body.encode("utf-8", "replace")
-    reader = ListReader([raw], item_cap=len(raw))
-    generations = [parse_generation(item) for item in reader.items()]
-    return generations, reader.next_url
-
-
 def parse_credits(body: bytes | str) -> Decimal:
     """Return the workspace's balance, which may be negative. Raises: `ContractError`."""
     balance = wire.amount(wire.mapping(_load(body)).get("remaining_credits"))
@@ -89,13 +75,13 @@ def parse_credits(body: bytes | str) -> Decimal:
 
 
 def parse_webhook(body: bytes) -> RemoteGeneration:
-    """Return the snapshot that a delivery claims; whether it is true is for others to find out.
+    """Return the generation that a delivery describes. It is not verified here.
 
     Only `id`, `status`, `response_text`, `response_function_calls`, `failed_reason` and
     `credits_used` are set (section 5). The caller has checked the size. Raises: `WebhookError`.
     """
     if b'"id"' not in body and b"\\u" not in body:
-        # Without it, plain or escaped, nothing is named: megabytes of that are not parsed.
+        # A delivery without an id is refused before megabytes are parsed.
         raise WebhookError("The delivery names no generation.")
     try:
         fields = wire.load(body)
@@ -115,7 +101,11 @@ def _common_fields(request: GenerationRequest) -> dict[str, Any]:
         "tool_config": request.tool_config,
     }
     given = {name: value for name, value in optional.items() if value}
-    return {"model_name": request.model_name, "messages": request.messages} | given
+    body: dict[str, Any] = {"model_name": request.model_name, "messages": request.messages} | given
+    extra = dict(request.extra or {})
+    if config := extra.get("config"):
+        extra["config"] = {**body.get("config", {}), **config}
+    return body | extra
 
 
 def _load(body: bytes | str) -> Any:
@@ -126,13 +116,13 @@ def _load(body: bytes | str) -> Any:
 
 
 def _outcome(fields: Mapping[str, Any], remote_id: str) -> dict[str, Any]:
-    calls = fields.get("response_function_calls")
     return {
         "id": remote_id,
-        "status": wire.text(fields.get("status")),
-        "response_text": wire.text(fields.get("response_text")),
-        "response_function_calls": [wire.function_call(call) for call in wire.objects(calls)],
-        "failed_reason": wire.text(fields.get("failed_reason")),
+        "status": wire.word(fields.get("status")).lower(),
+        "response_text": wire.written(fields.get("response_text")),
+        "response_function_calls": wire.function_calls(fields.get("response_function_calls")),
+        # An empty value of any type, such as `false` or `{}`, means that there is no reason.
+        "failed_reason": wire.written(fields.get("failed_reason") or None),
         "credits_used": wire.charge(fields.get("credits_used")),
     }
 

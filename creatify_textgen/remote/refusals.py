@@ -1,17 +1,17 @@
-"""Answers that are errors: any status and any body to the one exception it means.
+"""Turns an answer that is an error, with any status and body, into one of our exceptions.
 
-Pure. Invariant: neither key nor webhook URL of the request gets into what is raised, and what the
-remote wrote only into `excerpt` (sections 2.2, 2.3, 11).
+Pure. Invariant: the exception contains no key and no webhook URL, and the remote's own text only
+in `excerpt` and `words` (sections 2.2, 2.3, 11).
 """
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 from creatify_textgen.exceptions import (
     ContractError,
@@ -21,13 +21,17 @@ from creatify_textgen.exceptions import (
     RemoteUnavailableError,
 )
 from creatify_textgen.remote import wire
+from creatify_textgen.remote.redaction import redacted
 
 EXCERPT_LENGTH = 500
-# A hostile page of errors is not worth more; a key cut in two by this is still redacted below.
+# A hostile error page may be long. A key that this limit cuts in two is still redacted below.
 _READ_BYTES = 16 * 1024
-_REDACTED = "[redacted]"
 _CREDITS = re.compile(r"\bcredits?\b", re.IGNORECASE)
+_SIGNATURE = re.compile(r"thought[_ ]?signature", re.IGNORECASE)
+_CALL_ID = re.compile(r"function[_ ]?(call|response)s?\b.*\bids?\b", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"\s*<")
+_TELLING = ("error", "detail", "message", "non_field_errors")
+"""The keys that name the reason in the forms of section 2.3."""
 
 _REJECTIONS = {401: "authentication", 402: "insufficient_credits", 403: "authentication"}
 _MEANINGS = {
@@ -35,7 +39,11 @@ _MEANINGS = {
     "insufficient_credits": "The workspace has no credits left",
     "not_found": "No such generation in this workspace",
     "invalid_request": "The request was refused as invalid",
+    "missing_thought_signature": "A function call was refused for its thought signature",
+    "missing_call_id": "The result of a function was refused for the id of its call",
 }
+CALL_REFUSALS = frozenset({"missing_thought_signature", "missing_call_id"})
+"""The model wants a field that the remote does not pass on, or the remote refuses the field."""
 
 
 def parse_error(
@@ -46,34 +54,32 @@ def parse_error(
     secrets: Iterable[str] = (),
     now: datetime | None = None,
 ) -> RemoteError:
-    """Return the error that an answer other than 2xx means; it is for the caller to raise.
+    """Return the error for an answer other than 2xx; the caller raises it.
 
-    `headers` is case-insensitive or has lower-case names. `now` is what a `Retry-After` date is
-    measured from where the answer has no `Date` of its own.
+    `headers` is case-insensitive or has lower-case names. A date in `Retry-After` is compared with
+    the answer's `Date`, or with `now` if there is none.
     """
     secrets = tuple(secrets)
     wording = _Wording(wire.decoded(body[:_READ_BYTES]))
-    excerpt = excerpt_of(body, secrets=secrets)
+    answer: dict[str, Any] = {
+        "status": status,
+        "excerpt": excerpt_of(body, secrets=secrets),
+        "reason": redacted(wording.reason, secrets=secrets)[:EXCERPT_LENGTH],
+    }
     if 300 <= status < 400:
-        return _redirect_error(status, headers, excerpt, secrets)
+        return _redirect_error(headers, answer, secrets)
     if status == 429:
         wait = parse_retry_after(headers, now=now)
-        return RateLimitedError(
-            "The remote is busy with us (429).", status=429, excerpt=excerpt, retry_after=wait
-        )
+        message = "The remote is busy with us (429)."
+        return RateLimitedError(message, retry_after=wait, **answer)
     if _is_unavailable(status, wording):
-        return RemoteUnavailableError(
-            f"The remote is unavailable ({status}).",
-            status=status,
-            excerpt=excerpt,
-            retry_after=parse_retry_after(headers, now=now),
-        )
+        wait = parse_retry_after(headers, now=now)
+        message = f"The remote is unavailable ({status})."
+        return RemoteUnavailableError(message, retry_after=wait, **answer)
     if not 400 <= status < 500:
-        return ContractError(f"The remote answered with {status}.", status=status, excerpt=excerpt)
+        return ContractError(f"The remote answered with {status}.", **answer)
     code = _rejection_code(status, wording)
-    return RemoteRejectedError(
-        f"{_MEANINGS[code]} ({status}).", status=status, excerpt=excerpt, code=code
-    )
+    return RemoteRejectedError(f"{_MEANINGS[code]} ({status}).", code=code, **answer)
 
 
 def excerpt_of(body: bytes, *, secrets: Iterable[str]) -> str:
@@ -82,13 +88,10 @@ def excerpt_of(body: bytes, *, secrets: Iterable[str]) -> str:
     return redacted(words, secrets=secrets)[:EXCERPT_LENGTH]
 
 
-def redacted(words: str, *, secrets: Iterable[str]) -> str:
-    """Return the text with every secret replaced, also as JSON, HTML and URLs write it."""
-    for secret in secrets:
-        for form in {secret, quote(secret, safe=""), quote(secret), html.escape(secret)}:
-            for written in (form, form.replace("/", "\\/")):
-                words = words.replace(written, _REDACTED) if written else words
-    return words
+def reason_of(body: bytes, *, secrets: Iterable[str]) -> str:
+    """Return the reason in a body, in the remote's own words; empty for an HTML page."""
+    words = _Wording(wire.decoded(body[:_READ_BYTES])).reason
+    return redacted(words, secrets=secrets)[:EXCERPT_LENGTH]
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: datetime | None) -> float | None:
@@ -96,32 +99,60 @@ def parse_retry_after(headers: Mapping[str, str], *, now: datetime | None) -> fl
     value = (headers.get("retry-after") or "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         return float(value)
-    until = _http_date(value)
-    # The remote's own clock, where it shows it: ours may be off by more than the wait.
-    since = _http_date(headers.get("date") or "") or now
+    until = parse_http_date(value)
+    # If possible by the remote's clock: the difference to ours may be larger than the wait.
+    since = parse_http_date(headers.get("date") or "") or now
     if until is None or since is None:
         return None
     return max(0.0, (until - since).total_seconds())
 
 
+def parse_http_date(value: str) -> datetime | None:
+    """Return the time in a header such as `Date`; None if it is not a time or has no zone."""
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else None
+
+
 class _Wording:
-    """What an error's body says, in whichever of the shapes of section 2.3."""
+    """The text of an error's body, in any of the forms of section 2.3."""
 
     def __init__(self, raw: str) -> None:
         self.raw = wire.text(raw).strip()
         try:
             value = wire.load(raw)
         except ValueError:
-            value = None
+            value = self.raw
         self.is_own_json = isinstance(value, dict) and bool({"error", "detail"} & value.keys())
-        """Whether the remote itself wrote it, rather than a router or a proxy before it."""
-        markup = value is None and _MARKUP.match(raw)
+        """Whether the remote itself wrote it, and not a router or a proxy in front of it."""
+        markup = value is self.raw and _MARKUP.match(raw)
         self.mentions_credits = not markup and bool(_CREDITS.search(self.raw))
+        self.reason = "" if markup else _sentences_of(value)
+        """What is wrong, without the JSON around it; empty for a page of a proxy."""
+
+
+def _sentences_of(value: Any, *, levels: int = 4) -> str:
+    """Return the sentences of an error's body: `No. Such. model_name: Unknown.`"""
+    if isinstance(value, str):
+        return wire.text(value).strip()
+    if not levels or isinstance(value, bool) or value is None:
+        return ""
+    if isinstance(value, list):
+        return " ".join(filter(None, (_sentences_of(item, levels=levels - 1) for item in value)))
+    if not isinstance(value, dict):
+        return str(value)
+    for name in _TELLING:
+        if words := _sentences_of(value.get(name), levels=levels - 1):
+            return words
+    found = {name: _sentences_of(item, levels=levels - 1) for name, item in value.items()}
+    return " ".join(f"{wire.text(name)}: {words}" for name, words in found.items() if words)
 
 
 def _is_unavailable(status: int, wording: _Wording) -> bool:
-    # 408: whoever waited for our body gave up, so what arrived is not known. A 404 in plain text
-    # or HTML comes from a router or a proxy and proves nothing about a generation (section 4.3).
+    # 408: a server or proxy stopped waiting for our body, so we do not know what arrived. A 404 in
+    # plain text or HTML is from a router or a proxy, and proves nothing (section 4.3).
     return status >= 500 or status == 408 or (status == 404 and not wording.is_own_json)
 
 
@@ -130,19 +161,22 @@ def _rejection_code(status: int, wording: _Wording) -> str:
         return "insufficient_credits"
     if status == 404:
         return "not_found"
+    if status == 400 and _SIGNATURE.search(wording.reason):
+        return "missing_thought_signature"
+    if status == 400 and _CALL_ID.search(wording.reason):
+        return "missing_call_id"
     return _REJECTIONS.get(status, "invalid_request")
 
 
 def _redirect_error(
-    status: int, headers: Mapping[str, str], excerpt: str, secrets: Iterable[str]
+    headers: Mapping[str, str], answer: dict[str, Any], secrets: Iterable[str]
 ) -> ContractError:
     target = _place(headers.get("location") or "")
     place = redacted(target, secrets=secrets) or "nowhere"
     return ContractError(
-        f"The remote redirects ({status}) to {place}; redirects are not followed, as they would "
-        "take the keys along. Check the base URL.",
-        status=status,
-        excerpt=excerpt,
+        f"The remote redirects ({answer['status']}) to {place}; redirects are not followed, as "
+        "they would take the keys along. Check the base URL.",
+        **answer,
     )
 
 
@@ -153,11 +187,3 @@ def _place(location: str) -> str:
         return ""
     host = parts.netloc.rpartition("@")[2]
     return (f"{parts.scheme}://{host}{parts.path}" if host else parts.path)[:200]
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return moment if moment.tzinfo else None

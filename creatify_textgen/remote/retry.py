@@ -1,7 +1,7 @@
-"""Whether to send again after a failed send: a decision, as a value, and nothing that acts on it.
+"""Decides whether a failed send may be repeated, and when. It returns a decision and sends nothing.
 
-Pure: time and chance are passed in. Invariant: what the remote may have accepted, and so may
-bill, is never sent again from here (section 8, 'No idempotency key').
+Pure: the time and random numbers are passed in. Invariant: a request that the remote may have
+accepted, and so may bill, is never repeated (section 8, 'No idempotency key').
 """
 
 from __future__ import annotations
@@ -17,35 +17,45 @@ Action = Literal["retry", "fail", "unconfirmed"]
 
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 300.0
-# A remote that asks for more is not busy, it is closed: the caller should hear of it.
+# If it asks for a longer wait, even for a year, it is asked again after this: that costs nothing.
 LONGEST_RETRY_AFTER_SECONDS = 600.0
 _REFUSED_AS_BUSY = (429, 503)
+# Only these say that the request itself was turned away. Others may follow an acceptance: "see
+# other", "timeout" and "conflict", what a proxy says of a connection (444, 460, 499), and
+# Google's 499 for a generation that was cancelled.
+_REFUSALS = frozenset(
+    [
+        *(300, 301, 302, 307, 308),
+        *(400, 401, 402, 403, 404, 405, 406, 407, 410, 411, 413, 414, 415, 417),
+        *(421, 422, 423, 426, 428, 431, 451),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about a failed send."""
+    """What to do after a failed send."""
 
     action: Action
-    """`retry`: surely not accepted, send again. `fail`: refused for good. `unconfirmed`: may
-    have been accepted; look for it, never send it again blindly."""
+    """`retry`: certainly not accepted, send again. `fail`: refused, and would be again.
+    `unconfirmed`: may have been accepted, so search for it in the remote's list."""
     error_code: str
-    """The error's stable word, for the row."""
+    """The `error_code` of the row."""
     message: str
-    """What happened, for a person; no key, no token, no content."""
+    """The reason for the row, with the remote's own words. No key, no token. Not for logs."""
     after_seconds: float = 0.0
     """How long to wait before a retry."""
     retry_at: datetime | None = None
-    """When that is; None unless the action is `retry`."""
+    """The time of the retry; None for other actions."""
 
 
 def decide(
     error: TextgenError, attempt: int, *, now: datetime, random: Callable[[], float]
 ) -> Decision:
-    """Return what to do after `attempt` sends (1 for the first) of which the last met `error`.
+    """Return what to do after `attempt` sends (1 for the first), the last of which failed.
 
-    `random` returns floats in [0, 1). A remote that is down is waited for however long it takes;
-    giving up is the caller's deadline.
+    `random` returns floats in [0, 1). There is no limit on the number of retries while the remote
+    is down: the caller has a deadline.
     """
     if isinstance(error, RemoteError):
         return _decide_remote(error, attempt, now=now, random=random)
@@ -63,15 +73,25 @@ def backoff_seconds(
 ) -> float:
     """Return how long to wait after `attempt` failed calls in a row.
 
-    Doubles from `first` to `longest`, of which half to all is drawn, so that many who fail
-    together do not come back together. Never less than `retry_after`. Fit for any GET: those are
-    free and may be repeated whatever the error was.
+    The wait doubles from `first` to `longest`. A random part, up to a half, is subtracted, so that
+    calls that fail together are not repeated together. It is never less than `retry_after`, of
+    which at most ten minutes count. Also for GETs, which are free and may always be repeated.
     """
-    # The exponent is bounded because floats are.
+    # The exponent is limited, because a float has a largest value.
     wait = min(longest, first * 2.0 ** min(max(attempt, 1) - 1, 64)) * (0.5 + random() / 2)
     if retry_after is None:
         return wait
-    return max(wait, retry_after + min(wait, first))
+    return max(wait, min(retry_after, LONGEST_RETRY_AFTER_SECONDS) + min(wait, first))
+
+
+def asked_seconds(error: Exception) -> float:
+    """Return how long the remote asks us to wait before the next GET, at most ten minutes.
+
+    A remote may ask for a year, or name a date in 2099. But a GET is free, and users wait for a
+    result that was paid for.
+    """
+    asked = getattr(error, "retry_after", None) or 0.0
+    return min(asked, LONGEST_RETRY_AFTER_SECONDS)
 
 
 def _decide_remote(
@@ -79,23 +99,15 @@ def _decide_remote(
 ) -> Decision:
     if not error.request_sent or error.status in _REFUSED_AS_BUSY:
         return _decide_wait(error, attempt, now=now, random=random)
-    if error.status is not None and 300 <= error.status < 500 and error.status != 408:
-        return Decision("fail", error.code, str(error))
-    return Decision("unconfirmed", error.code, str(error))
+    if error.status in _REFUSALS:
+        return Decision("fail", error.code, error.explanation)
+    return Decision("unconfirmed", error.code, error.explanation)
 
 
 def _decide_wait(
     error: RemoteError, attempt: int, *, now: datetime, random: Callable[[], float]
 ) -> Decision:
-    asked = error.retry_after
-    if asked is not None and asked > LONGEST_RETRY_AFTER_SECONDS:
-        return Decision(
-            "fail",
-            "rate_limited",
-            f"The remote asked to wait {asked:.0f} s, more than the "
-            f"{LONGEST_RETRY_AFTER_SECONDS:.0f} s we wait; try again later.",
-        )
-    seconds = backoff_seconds(attempt, random=random, retry_after=asked)
+    seconds = backoff_seconds(attempt, random=random, retry_after=error.retry_after)
     return Decision(
-        "retry", error.code, str(error), seconds, retry_at=now + timedelta(seconds=seconds)
+        "retry", error.code, error.explanation, seconds, retry_at=now + timedelta(seconds=seconds)
     )

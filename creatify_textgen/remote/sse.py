@@ -1,9 +1,9 @@
-"""The guard before `sseclient-py`: bytes in any pieces to whole events, bounded and in linear time.
+"""Cuts bytes into whole events for `sseclient-py`, with a size limit and in linear time.
 
-The library yields a cut last event, drops bare JSON, loses the first event after a BOM, merges
-events whose blank line mixes line endings and is quadratic in one event's size (section 6.7), so
-it only gets one whole event at a time, in LF, of fields it knows, in groups of few lines.
-Invariant: a complete event is never lost, an incomplete one never passes for one.
+The library yields a cut last event, drops JSON without `data:`, loses the first event after a BOM,
+joins events whose blank line has mixed line endings, and takes quadratic time for a large event
+(section 6.7). So it receives one whole event at a time, with LF, known fields and few lines.
+Invariant: no complete event is lost, and an incomplete one is marked as such.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from sseclient import SSEClient
 
 from creatify_textgen.exceptions import StreamError
 
-DEFAULT_EVENT_CAP = 16 * 1024 * 1024
+DEFAULT_EVENT_CAP = 2 * 1024 * 1024
 MAX_EVENT_LINES = 65_536
-# sseclient-py copies all it has with every further line; groups keep the whole linear.
+# sseclient-py copies its buffer for each line. Groups of lines keep the total time linear.
 _LINES_AT_ONCE = 32
 
 _BOM = b"\xef\xbb\xbf"
@@ -28,14 +28,14 @@ _FIELD_LINE = re.compile(rb":|(?:data|event|id|retry)(?::|$)")
 
 
 class Event(NamedTuple):
-    """One event, or what stood where one should have been."""
+    """One event, or the text between two events."""
 
     data: str
-    """The data lines joined by LF, or the bare text; invalid UTF-8 is replaced by U+FFFD."""
+    """The data lines joined by LF, or the text. Invalid UTF-8 is replaced by U+FFFD."""
     name: str = "message"
     """The event's own name, `error` for instance."""
     complete: bool = True
-    """False for what followed the last blank line when the stream ended."""
+    """False for the text after the last blank line of a stream that ended."""
     bare: bool = False
     """True for JSON without `data:`, as Gemini sends some errors (section 6.6)."""
 
@@ -51,7 +51,7 @@ class EventReader:
         self._size = 0
 
     def read(self, block: bytes) -> Iterator[Event]:
-        """Yield the events that are whole with this block, which may be cut anywhere.
+        """Yield the events that are complete with this block. It may be cut anywhere.
 
         Raises: `StreamError` with code `stream_limit` above the cap.
         """
@@ -69,14 +69,14 @@ class EventReader:
         _check_size(self._size, cap=self._cap)
 
     def end(self) -> Iterator[Event]:
-        """Yield what stands behind the last blank line; the stream is over."""
+        """Yield the text after the last blank line. Call it when the stream has ended."""
         return read_lines(b"".join(self._pending), complete=False)
 
 
 def read_events(blocks: Iterable[bytes], *, cap: int = DEFAULT_EVENT_CAP) -> Iterator[Event]:
-    """Yield the events of a byte stream that is cut into blocks anywhere.
+    """Yield the events of a byte stream. Its blocks may be cut anywhere.
 
-    Raises: as `EventReader` does; whatever `blocks` raises comes through.
+    Raises: the same as `EventReader`; any error that `blocks` raises.
     """
     reader = EventReader(cap=cap)
     for block in blocks:
@@ -85,11 +85,11 @@ def read_events(blocks: Iterable[bytes], *, cap: int = DEFAULT_EVENT_CAP) -> Ite
 
 
 class _LineFeeds:
-    """Makes every line ending an LF, as all three mean the same, and drops a byte order mark."""
+    """Turns every line ending (CR, LF, CR LF) into LF, and drops a byte order mark."""
 
     def __init__(self) -> None:
         self._start: bytes | None = b""
-        """What came so far while it may be a mark that is cut, then None."""
+        """The first bytes, while they may be the beginning of a mark; then None."""
         self._ended_in_return = False
 
     def read(self, block: bytes) -> bytes:
@@ -100,11 +100,11 @@ class _LineFeeds:
             self._ended_in_return = False
         if not block:
             return block
-        # A CR at the end is a whole line ending now: waiting for its LF would hold an event back.
+        # A CR at the end ends the line now. To wait for an LF after it would delay the event.
         self._ended_in_return = block[-1:] == b"\r"
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n")
-            # Looking again is cheaper than a second replacement that finds nothing.
+            # This search is cheaper than a second `replace` that finds nothing.
             if b"\r" in block:
                 block = block.replace(b"\r", b"\n")
         return block
@@ -119,8 +119,8 @@ class _LineFeeds:
 
 def _read_frames(frames: list[bytes], *, cap: int) -> Iterator[Event]:
     for frame in frames:
-        # Most events are one line of one field. All that sseclient-py would do for them is to
-        # cut the field's name off, at several times the cost of parsing the JSON behind it.
+        # Most events are one line with one field. sseclient-py would only remove the name of the
+        # field, which takes several times as long as parsing the JSON after it.
         if frame[:6] == b"data: " and b"\n" not in frame and len(frame) <= cap:
             yield Event(frame[6:].decode("utf-8", "replace"))
         else:
@@ -129,10 +129,10 @@ def _read_frames(frames: list[bytes], *, cap: int) -> Iterator[Event]:
 
 
 def read_lines(frame: bytes, *, complete: bool) -> Iterator[Event]:
-    """Yield the event that these lines are, and the JSON that stands between them in no field."""
+    """Yield the event in these lines, and any JSON between them that is in no field."""
     if frame.count(b"\n") >= MAX_EVENT_LINES:
         raise StreamError("An event of the stream has too many lines.", code="stream_limit")
-    # sseclient-py decodes strictly.
+    # sseclient-py would raise for bytes that are not UTF-8.
     lines = frame.decode("utf-8", "replace").encode().split(b"\n")
     data = [line for line in lines if _DATA_LINE.match(line)]
     names = [line for line in lines if _NAME_LINE.match(line)]
@@ -147,7 +147,7 @@ def _join_event(data: list[bytes], names: list[bytes], *, complete: bool) -> Eve
     texts = []
     for start in range(0, len(data), _LINES_AT_ONCE):
         group = b"\n".join([*names, *data[start : start + _LINES_AT_ONCE], b"", b""])
-        # An iterator, because the library logs its source, and a list would show the content.
+        # An iterator: the library logs its source, and the log would show the content of a list.
         event = next(SSEClient(iter((group,))).events())
         texts.append(event.data)
     return Event("\n".join(texts), name=event.event, complete=complete)

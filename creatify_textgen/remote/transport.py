@@ -1,18 +1,21 @@
-"""Sockets by way of requests: one attempt per call, and foreign errors turned into ours.
+"""Makes HTTP calls with `requests`: one attempt per call, and its errors turned into ours.
 
-Knows nothing of generations. Invariant: what leaves this module carries no exception of requests
-or urllib3, because the frames behind those hold the headers and with them both keys.
+Knows nothing of generations. Invariants: no exception of requests or urllib3 leaves this module,
+because their frames contain the headers with both keys. Each read and write ends by the deadline
+of its call, even if the other side sends a byte now and then.
 """
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache, partial
+from http.client import HTTPResponse
 from typing import Any, TypeVar
 
 import requests
@@ -23,72 +26,112 @@ from urllib3 import exceptions as urllib3_errors
 from creatify_textgen.exceptions import ContractError, RemoteUnavailableError, TextgenError
 from creatify_textgen.remote.contract import Credentials
 
-# urllib3 sends under the connect timeout, which is meant for an answering host, not for an uplink.
+# For one block of a body. urllib3 would use the connect timeout, which is too short for a slow
+# uplink.
 SEND_TIMEOUT_SECONDS = 30.0
+# One TLS record. A larger block would be several writes, each with the whole timeout.
+_PIECE_BYTES = 16 * 1024
 _BLOCK_BYTES = 64 * 1024
-_NEVER_SENT = (
-    urllib3_errors.NewConnectionError,
-    urllib3_errors.ConnectTimeoutError,
-    # requests' complaints about URLs and headers, made before anything is opened.
-    ValueError,
-)
 _FOREIGN = (requests.RequestException, urllib3_errors.HTTPError, OSError)
+_TIMEOUTS = (requests.Timeout, urllib3_errors.TimeoutError, TimeoutError)
 
 T = TypeVar("T")
 
 
-class Line:
-    """The connection of one request, which another thread may cut at any time."""
+class WatchedSocket:
+    """The connection of one call: its timeouts, and whether a request may have left on it.
 
-    def __init__(self) -> None:
-        self.is_watched = False
-        """Whether a connection that reports here was made at all."""
+    Made when the call begins. Any thread may cut it.
+    """
+
+    def __init__(self, *, connect: float, wait: float, until: float | None = None) -> None:
+        """`connect` and `wait` are seconds; `until` is a time of the monotonic clock."""
+        self.connect = connect
+        self.wait = wait
+        """The longest silence between two pieces of the answer."""
+        self.until = until
         self.is_open = False
-        """Whether the connection ever stood, TLS included: from then on bytes may have left."""
+        """Whether the connection was open, with TLS. From then on the request may have left."""
+        self.is_reused = False
+        """Whether it was used for another call before."""
+        self.is_stale = False
+        """Whether it broke because it was idle for too long: the remote received no request."""
         self.is_cut = False
         self._socket: socket.socket | None = None
 
-    def attach(self, connected: socket.socket) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether the call's time is up."""
+        return self.until is not None and time.monotonic() >= self.until
+
+    def attach(self, connected: socket.socket, *, is_reused: bool) -> None:
+        """Take a connection for this call. Raises: `TimeoutError` if it came too late."""
+        self.limit(connected, SEND_TIMEOUT_SECONDS)
         self.is_open = True
+        self.is_reused = is_reused
         self._socket = connected
-        connected.settimeout(SEND_TIMEOUT_SECONDS)
         if self.is_cut:
             self.cut()
 
+    def limit(self, connected: socket.socket, longest: float) -> None:
+        """Let the next read or write take no longer than this, nor than the call may still take.
+
+        Raises: `TimeoutError` if the call's time is up.
+        """
+        if self.until is not None:
+            longest = min(longest, self.until - time.monotonic())
+        if longest <= 0:
+            raise TimeoutError("the time for this call is up")
+        if connected.gettimeout() != longest:
+            connected.settimeout(longest)
+
     def cut(self) -> None:
-        """Wake whoever reads or writes, with an error or the end. May be called twice."""
+        """End a read or write in any thread, with an error or an early end. May be called twice."""
         self.is_cut = True
         if self._socket is not None:
             with suppress(OSError):
-                # Not the TLS socket's own method, which pulls the cipher from under the reader.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    def set_timeout(self, seconds: float) -> None:
-        """Let further reads wait no longer than this."""
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.settimeout(seconds)
+                _shut_down(self._socket)
 
 
-class OneConnection(HTTPAdapter):
-    """An adapter whose only connection reports to a `Line`.
+def _shut_down(connected: socket.socket) -> None:
+    # The TLS socket's own method would remove the cipher while a thread reads. eventlet's class
+    # has no other, and none of its threads reads meanwhile.
+    if hasattr(socket.socket, "shutdown"):
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+    else:
+        connected.shutdown(socket.SHUT_RDWR)
 
-    A create never reuses a connection: on one that the remote has just closed, nobody can tell
-    whether it was read.
+
+class _Calls(threading.local):
+    """The `WatchedSocket` of the call that this thread makes. Connections of the pool read it."""
+
+    line: WatchedSocket
+
+
+_calls = _Calls()
+
+
+class WatchedAdapter(HTTPAdapter):
+    """An adapter whose connections, direct or through a proxy, report to a `WatchedSocket`.
+
+    Only this shows whether a request may have left. The exceptions do not: the same one is raised
+    for a missing certificate file and for a connection that was reset.
     """
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        super().__init__(pool_connections=1, pool_maxsize=1)
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        _watch(self.poolmanager)
 
-    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*args, **options)
-        pool.ConnectionCls = partial(_watched(pool.ConnectionCls), line=self._line)
-        return pool
+    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
+        is_new = proxy not in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **options)
+        if is_new:
+            _watch(manager)
+        return manager
 
 
 class _NoNetrcAuth(AuthBase):
-    """Present only so that requests looks for none in a netrc file."""
+    """Adds nothing. Without an auth object, requests would read one from a netrc file."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
@@ -103,7 +146,7 @@ def new_session(credentials: Credentials, adapter: HTTPAdapter) -> requests.Sess
     session.headers.update(
         {
             "User-Agent": "creatify-textgen",
-            # Compressed streams come in lumps, and small answers can unpack to large ones.
+            # Compression delays events of a stream, and a small answer may unpack to a huge one.
             "Accept-Encoding": "identity",
             "X-API-ID": credentials.api_id,
             "X-API-KEY": credentials.api_key,
@@ -112,51 +155,35 @@ def new_session(credentials: Credentials, adapter: HTTPAdapter) -> requests.Sess
     return session
 
 
-@contextmanager
-def deadline(line: Line, seconds: float) -> Iterator[None]:
-    """Cut the line after so many seconds, however slowly and steadily it drips."""
-    timer = threading.Timer(seconds, line.cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def attempt(action: Callable[[], T], *, line: Line) -> T:
-    """Run what uses the line. Raises: only errors of ours, free of the foreign ones' frames."""
+def attempt(action: Callable[[], T], *, line: WatchedSocket) -> T:
+    """Run code that uses the connection. Raises: only our errors, without frames of the others."""
     failure: Exception
+    _calls.line = line
     try:
         return action()
     except TextgenError as error:
         failure = error.with_traceback(None)
     except _FOREIGN as error:
         failure = _translate(error, line=line)
-    except Exception as error:  # noqa: BLE001  a bug of ours or theirs; raised again below
+    except Exception as error:  # noqa: BLE001  a bug here or in a library; raised again below
         failure = _bare(error)
     raise failure
 
 
-def read_blocks(
-    response: requests.Response, *, line: Line, seconds: float | None = None
-) -> Iterator[bytes]:
-    """Yield an answer's body as it arrives, for `seconds` at most.
+def read_blocks(response: requests.Response, *, line: WatchedSocket) -> Iterator[bytes]:
+    """Yield an answer's body as it arrives.
 
-    Raises: `RemoteUnavailableError` where it breaks off or takes longer.
+    Raises: `RemoteUnavailableError` if it breaks off or the time is up.
     """
-    until = None if seconds is None else time.monotonic() + seconds
     read = partial(response.raw.read1, _BLOCK_BYTES, decode_content=True)
     while block := attempt(read, line=line):
         yield block
-        if until is not None and time.monotonic() > until:
-            raise RemoteUnavailableError(f"The remote's answer took longer than {seconds:.0f} s.")
     if line.is_cut:
         raise _translate(OSError(), line=line)
 
 
 def read_whole(blocks: Iterator[bytes], *, cap: int) -> bytes:
-    """Return the blocks as one. Raises: `ContractError` above the cap."""
+    """Return all blocks as one. Raises: `ContractError` above the cap."""
     pieces = []
     size = 0
     for block in blocks:
@@ -167,38 +194,96 @@ def read_whole(blocks: Iterator[bytes], *, cap: int) -> bytes:
     return b"".join(pieces)
 
 
-@cache
-def _watched(base: type[Any]) -> Callable[..., Any]:
-    class WatchedConnection(base):
-        def __init__(self, *args: Any, line: Line, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self._line = line
-            line.is_watched = True
+class _Reader(io.RawIOBase):
+    """Reads a connection; each read ends by the deadline of its call."""
 
+    def __init__(self, connected: socket.socket, line: WatchedSocket) -> None:
+        super().__init__()
+        self._connected = connected
+        self._line = line
+        self._raw: Any = connected.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        line = self._line
+        line.limit(self._connected, line.wait if line.is_open else line.connect)
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Readable:
+    """The part of a socket that `http.client` needs to read an answer."""
+
+    def __init__(self, connected: socket.socket, line: WatchedSocket) -> None:
+        self._reader = _Reader(connected, line)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self._reader)
+
+
+def _watch(manager: Any) -> None:
+    manager.pool_classes_by_scheme = {
+        scheme: _watched_pool(base) for scheme, base in manager.pool_classes_by_scheme.items()
+    }
+
+
+@cache
+def _watched_pool(base: Any) -> type[Any]:
+    return type(base.__name__, (base,), {"ConnectionCls": _watched_connection(base.ConnectionCls)})
+
+
+@cache
+def _watched_connection(base: Any) -> type[Any]:
+    class WatchedConnection(base):
         def connect(self) -> None:
+            line = _calls.line
             super().connect()
-            self._line.attach(self.sock)
+            line.attach(self.sock, is_reused=False)
+
+        def request(self, *args: Any, **options: Any) -> None:
+            line = _calls.line
+            if self.sock is not None and not line.is_open:
+                line.attach(self.sock, is_reused=True)
+            super().request(*args, **options)
+
+        def send(self, data: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            for start in range(0, len(data), _PIECE_BYTES):
+                _calls.line.limit(self.sock, SEND_TIMEOUT_SECONDS)
+                super().send(data[start : start + _PIECE_BYTES])
+
+        def response_class(self, connected: Any, *args: Any, **options: Any) -> HTTPResponse:
+            readable: Any = _Readable(connected, _calls.line)
+            return HTTPResponse(readable, *args, **options)
 
     return WatchedConnection
 
 
-def _translate(error: Exception, *, line: Line) -> RemoteUnavailableError:
+def _translate(error: Exception, *, line: WatchedSocket) -> RemoteUnavailableError:
     reason = _innermost(error)
-    was_sent = line.is_open or not (line.is_watched or isinstance(reason, _NEVER_SENT))
-    if line.is_cut:
-        what = "The remote's answer was not complete in time"
-    elif not was_sent:
+    timed_out = isinstance(reason, _TIMEOUTS)
+    line.is_stale = line.is_reused and not (timed_out or line.is_cut or line.is_over)
+    if not line.is_open:
         what = "The remote cannot be reached; nothing was sent"
-    elif isinstance(reason, requests.Timeout | urllib3_errors.TimeoutError | TimeoutError):
+    elif line.is_cut or line.is_over:
+        what = "The remote's answer was not complete in time"
+    elif timed_out:
         what = "The remote did not answer in time"
     else:
         what = "The connection to the remote broke off"
-    # Only the type: messages of requests may quote the request.
-    return RemoteUnavailableError(f"{what} ({type(reason).__name__}).", request_sent=was_sent)
+    # Only the type, because a message of `requests` may quote the request.
+    return RemoteUnavailableError(f"{what} ({type(reason).__name__}).", request_sent=line.is_open)
 
 
 def _bare(error: Exception) -> Exception:
-    """Return the error without frames and causes, and with a note of where it was raised."""
+    """Return the error without frames and causes. A note says where it was raised."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     error.add_note(f"Raised in {place.filename}:{place.lineno}, whose frames hold the keys.")
     error.__cause__ = error.__context__ = None
@@ -206,7 +291,7 @@ def _bare(error: Exception) -> Exception:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Return what requests and urllib3 have wrapped, for instance a NameResolutionError."""
+    """Return the error that requests and urllib3 have wrapped, such as a NameResolutionError."""
     while True:
         wrapped = (getattr(error, "reason", None), *error.args)
         inner = next((value for value in wrapped if isinstance(value, Exception)), None)

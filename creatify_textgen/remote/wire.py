@@ -1,7 +1,7 @@
-"""JSON off the wire, read without surprises.
+"""Reads JSON from the remote so that every value can be saved.
 
-What comes out holds no NUL, no lone surrogate, no NaN, nothing nested too deep to be saved; what
-cannot be read raises `ValueError` and nothing else. Money comes from the text as Decimal.
+The values contain no NUL, no lone surrogate, no NaN, and no nesting that is too deep for a column.
+What cannot be read raises `ValueError` and no other error. Money is read as Decimal.
 """
 
 from __future__ import annotations
@@ -16,70 +16,85 @@ from typing import Any, NoReturn
 
 from creatify_textgen.remote.contract import MAX_REMOTE_ID_LENGTH
 
-# Levels of lists and objects of what fills a column. MariaDB takes 31, and refuses the whole
-# statement, other rows and all, for one level more.
+# Levels of lists and objects in a column. MariaDB accepts 31. For one level more it refuses the
+# whole statement, with the other rows in it.
 MAX_DEPTH = 28
-# Of a call's arguments: the list of calls and the call itself lie around them. No more than a
+# Levels of a call's arguments, which are inside the call and the list of calls. Not more than a
 # request may have, so that a client can send the call back.
 MAX_ARGUMENT_DEPTH = 24
-# What nests deeper is written out as text for so many levels more; no sane answer comes so far.
+# Deeper values are kept as JSON text for this many levels more. No real answer has so many.
 _WRITTEN_LEVELS = 100
 _TOO_DEEP = "(nested too deeply to be kept)"
-# Above this a number is a broken answer, not a balance.
+# A larger number is an error of the remote, not a balance.
 _ABSURD_CREDITS = Decimal(10) ** 12
-# A column of costs has 20 digits, ten of them after the point.
+# A column of costs has 20 digits, ten of them after the point. But SQLite stores floats, which
+# keep only 15 digits.
 _COST_PLACES = Decimal(1).scaleb(-10)
-_COST_CONTEXT = Context(prec=20)
-# And one of more places than this; PostgreSQL takes no number of millions of them.
+_COST_COLUMN = Context(prec=20)
+_COST_DIGITS = Context(prec=15)
+# The most decimal places. PostgreSQL accepts no number with millions of them.
 _ABSURD_PLACES = 1000
 _HOSTILE = re.compile("[\x00\ud800-\udfff]")
+_WORD = re.compile(r"\w[\w\s-]*")
 _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{MAX_REMOTE_ID_LENGTH - 1}}}")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
-_UNREADABLE = (ValueError, RecursionError, ArithmeticError)
+def _as_null(_name: str) -> None:
+    """Return None for `NaN` and `Infinity`: an odd cost must not hide the text beside it."""
+
+
+def _whole(digits: str) -> int | None:
+    # Python refuses to read thousands of digits.
+    return int(digits) if len(digits) <= _ABSURD_PLACES else None
+
+
+STRICT = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
+"""For what is passed on as it is written: no browser reads `NaN`."""
+_LENIENT = json.JSONDecoder(parse_float=Decimal, parse_int=_whole, parse_constant=_as_null)
+UNREADABLE = (ValueError, RecursionError, ArithmeticError)
 
 
 def decoded(body: bytes) -> str:
-    """Return the text of a body; bytes that are not UTF-8 become U+FFFD."""
+    """Return the text of a body. Bytes that are not UTF-8 become U+FFFD."""
     return body.decode("utf-8-sig", "replace")
 
 
 def load(body: bytes | str) -> Any:
-    """Return the value of a JSON text, its numbers with a point as Decimal.
+    """Return the value of a JSON text. Numbers with a point become Decimal, and `NaN` null.
 
-    Strings are as they came: pass what is kept through `plain` or `text`. Raises: `ValueError`
-    for anything else than one JSON value, NaN, or nesting beyond what the parser takes.
+    Strings are not cleaned: use `plain` or `text` for values that are saved. Raises: `ValueError`
+    if it is not exactly one JSON value, or is nested too deeply for the parser.
     """
     try:
-        return DECODER.decode(decoded(body) if isinstance(body, bytes) else body)
-    except _UNREADABLE as error:
-        # The parser's own message quotes nothing, but its exception holds the whole document.
+        return _LENIENT.decode(decoded(body) if isinstance(body, bytes) else body)
+    except UNREADABLE as error:
+        # The parser's message quotes nothing, but its exception contains the whole document.
         reason = type(error).__name__
     raise ValueError(f"not readable as JSON ({reason})")
 
 
 def scan(body: str, position: int) -> tuple[Any, int]:
-    """Return the JSON value that starts at `position` and where it ends.
+    """Return the JSON value that begins at `position`, and the position after it.
 
-    Raises: `ValueError` as `load` does, and where the text ends too early.
+    Raises: `ValueError` as `load` does, and if the text ends inside the value.
     """
     try:
-        return DECODER.raw_decode(body, position)
-    except _UNREADABLE as error:
+        return _LENIENT.raw_decode(body, position)
+    except UNREADABLE as error:
         reason = type(error).__name__
     raise ValueError(f"not readable as JSON ({reason})")
 
 
 def plain(value: Any, *, levels: int = MAX_DEPTH) -> Any:
-    """Return a copy that can be kept: clean strings, floats for Decimals, bounded depth.
+    """Return a copy that can be saved: clean strings, floats for Decimals, limited depth.
 
-    A list or object that lies below so many levels is kept as its JSON text, a string, so that
-    nothing around it is lost; only what nests another hundred levels deeper is given up.
+    A list or object below this many levels is kept as a string, its JSON text. Only values a
+    hundred levels deeper are lost.
     """
     return _copy(value, levels, _written_out)
 
@@ -107,7 +122,7 @@ def _written_out(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """Return a clean string; null and other types count as absent."""
+    """Return a clean string; null and other types become ""."""
     if not isinstance(value, str):
         return ""
     # Most text is plain, and to know that costs less than the expression.
@@ -116,30 +131,55 @@ def text(value: Any) -> str:
     return _HOSTILE.sub("\ufffd", value)
 
 
+def written(value: Any) -> str:
+    """Return a text. A value of another type becomes its JSON text, and null becomes ""."""
+    if value is None or isinstance(value, str):
+        return text(value)
+    return json.dumps(plain(value), ensure_ascii=False)
+
+
+def word(value: Any) -> str:
+    """Return the word of an enum in capitals: `MAX_TOKENS` for `FinishReason.max_tokens`.
+
+    Python writes the enum's name before the member, and other languages write small letters. Any
+    other text stays unchanged.
+    """
+    name = text(value).strip()
+    member = name.rpartition(".")[2]
+    return re.sub(r"[\s-]+", "_", member).upper() if _WORD.fullmatch(member) else name
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Return the object as it is; null and other types count as an empty one."""
+    """Return the object. Null and other types become an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """Return the objects of an array; whatever else is in it, or is no array, counts as absent."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    """Return the objects in an array. Other elements are left out; no array gives an empty list."""
+    if not isinstance(value, list):
+        return []
+    if len(value) == 1 and isinstance(value[0], dict):  # True for nearly every chunk.
+        return value
+    return [item for item in value if isinstance(item, dict)]
 
 
 def identifier(value: Any) -> str | None:
-    """Return the id if it is one that may stand in a path and in a column, else None."""
+    """Return the id if it can be used in a path and in a column, else None.
+
+    A UUID is returned in small letters, so that it is one id however it is written (RFC 9562, 4).
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if 0 <= value < 10**MAX_REMOTE_ID_LENGTH else ""
     if isinstance(value, str) and _ID.fullmatch(value):
-        return value
+        return value.lower() if _UUID.fullmatch(value) else value
     return None
 
 
 def amount(value: Any) -> Decimal | None:
-    """Return a number of credits exactly as it was written, or None where it is none.
+    """Return a number of credits exactly as it was written, or None if it is not a number.
 
-    Numbers in quotes count, as Django REST framework writes decimals so. Booleans, NaN and what
-    no bill would say do not.
+    Numbers in quotes are accepted, because Django REST framework writes decimals in this way.
+    Booleans, NaN and numbers that are too large are not.
     """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
@@ -147,7 +187,7 @@ def amount(value: Any) -> Decimal | None:
         number = Decimal(value)
     except InvalidOperation:
         return None
-    # No abs(): it rounds to the context and overflows where comparing is exact.
+    # Not abs(): it rounds to the context's precision and may overflow. A comparison is exact.
     if not number.is_finite() or not -_ABSURD_CREDITS < number < _ABSURD_CREDITS:
         return None
     exponent = number.as_tuple().exponent
@@ -155,24 +195,25 @@ def amount(value: Any) -> Decimal | None:
 
 
 def charge(value: Any) -> Decimal | None:
-    """Return what a generation cost, as it was written.
+    """Return the cost of a generation, rounded so that every database stores it exactly.
 
-    A negative amount is not believed, nor one of ten thousand millions or more, which no column
-    holds: the cost is then unknown (None), never zero.
+    So a saved cost equals the same cost when it is read from the remote again. If the amount is
+    negative, or too large for the column, the cost is unknown (None) and never zero. An amount
+    above zero stays above zero.
     """
     number = amount(value)
     if number is None or number < 0:
         return None
     try:
-        # Rounding first: 9999999999.99999999999 is one digit too long only then.
-        number.quantize(_COST_PLACES, context=_COST_CONTEXT)
+        # Compared again after rounding: 9999999999.99999999999 becomes one digit too long.
+        rounded = _COST_DIGITS.plus(number).quantize(_COST_PLACES, context=_COST_COLUMN)
     except InvalidOperation:
         return None
-    return number
+    return max(rounded, _COST_PLACES) if number else abs(rounded)
 
 
 def moment(value: Any) -> datetime | None:
-    """Return an ISO 8601 time in UTC; None without an offset, as the remote's is not ours."""
+    """Return an ISO 8601 time in UTC. None without an offset: the remote's time zone is unknown."""
     if not isinstance(value, str):
         return None
     try:
@@ -182,18 +223,56 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
-def function_call(value: Any) -> dict[str, Any]:
-    """Return `{"name": …, "args": {…}}`; arguments that are no object are kept under `value`.
+def function_calls(value: Any) -> list[dict[str, Any]]:
+    """Return the calls of an answer. They may also be one object, or JSON text.
 
-    What nests too deep in them is kept as its JSON text, as `plain` does.
+    Anything else is kept as `value` in the arguments of a call without a name.
     """
-    call = mapping(value)
+    if isinstance(value, str):
+        value = _loaded_or_same(value)
+    calls = value if isinstance(value, list) else [value]
+    return [function_call(call) for call in calls if call not in (None, "", {}, [])]
+
+
+def function_call(value: Any) -> dict[str, Any]:
+    """Return `{"name": …, "args": {…}}`. Arguments that are not an object are kept as `value`.
+
+    `id` and `thought_signature` are kept, too, if the call or the part around it has them. Values
+    that are nested too deeply in the arguments are kept as JSON text, as in `plain`.
+    """
+    if isinstance(value, str):
+        value = _loaded_or_same(value)
+    call = part = value if isinstance(value, dict) else {"args": value}
+    wrapped = call.get("functionCall") or call.get("function_call")
+    if isinstance(wrapped, str):
+        wrapped = _loaded_or_same(wrapped)
+    if wrapped:
+        call = wrapped if isinstance(wrapped, dict) else {"args": wrapped}
     arguments = call.get("args")
+    if isinstance(arguments, str):
+        arguments = _loaded_or_same(arguments)
     if arguments is None:
         arguments = {}
     elif not isinstance(arguments, dict):
         arguments = {"value": arguments}
+    kept = {"id": written(call.get("id")), "thought_signature": _signature(call, part)}
     return {
         "name": text(call.get("name")),
         "args": plain(arguments, levels=MAX_ARGUMENT_DEPTH),
+        **{name: value for name, value in kept.items() if value},
     }
+
+
+def _signature(*places: Mapping[str, Any]) -> str:
+    """Return the model's own note about a call; Gemini writes it beside the call, in its part."""
+    names = ("thought_signature", "thoughtSignature")
+    return next(filter(None, (text(place.get(name)) for place in places for name in names)), "")
+
+
+def _loaded_or_same(value: str) -> Any:
+    """Return the object or list in a JSON text; any other text unchanged."""
+    try:
+        loaded = load(value)
+    except ValueError:
+        return value
+    return loaded if isinstance(loaded, dict | list) else value

@@ -1,1 +1,1 @@
-"""The HTTP API: parse, one call into services, render. No rules of generation live here."""
+"""The HTTP API. Views parse, call one service and render. No rules about generations live here."""

@@ -1,31 +1,45 @@
-"""Rows to JSON. Written out by hand: a field costs no more here than its place in a dict.
+"""Turns rows into JSON. The dicts are written by hand, because DRF's fields are slow for many rows.
 
-The declared fields are what the OpenAPI schema shows; a test holds both together.
+The declared fields are for the OpenAPI schema. A test compares them with the dicts.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from rest_framework import serializers
 
-from creatify_textgen.http.permissions import is_staff_with
-from creatify_textgen.models import Generation, GenerationContent, Media
+from creatify_textgen.models import Generation, GenerationContent, Media, credits_text
+from creatify_textgen.permissions import is_staff_with
 from creatify_textgen.rest.moments import to_text
-from creatify_textgen.services import CreditReport
+from creatify_textgen.services import CreditReport, Estimate, ModelFacts
 from creatify_textgen.states import Mode, Status
 
-__all__ = ["GenerationSerializer", "MediaSerializer", "decimal_text", "represent_credits"]
+__all__ = [
+    "GenerationSerializer",
+    "MediaSerializer",
+    "decimal_text",
+    "represent_credits",
+    "represent_message",
+    "represent_estimate",
+    "represent_model",
+]
 
 PART_KEYS = ("type", "text", "mime_type", "media")
 
 
-class GenerationSerializer(serializers.Serializer[Generation]):
-    """A generation in the remote's own field names, then in ours.
+class WordField(serializers.ChoiceField):
+    """One of a few words. In OpenAPI they are no component, whose name might be the host's."""
 
-    Content is null for staff who may see that a generation exists, but not what it says.
+
+class GenerationSerializer(serializers.Serializer[Generation]):
+    """A generation: first the remote's fields, then ours.
+
+    Content is null for staff who may see generations but may not read their content, and empty once
+    it was removed.
     """
 
     id = serializers.UUIDField()
@@ -33,14 +47,14 @@ class GenerationSerializer(serializers.Serializer[Generation]):
     messages = serializers.ListField(child=serializers.JSONField(), allow_null=True)
     system_instruction = serializers.CharField(allow_null=True, allow_blank=True)
     config = serializers.DictField(allow_null=True)
-    status = serializers.ChoiceField(choices=Status.choices)
+    status = WordField(choices=Status.choices)
     response_text = serializers.CharField(allow_null=True, allow_blank=True)
     response_function_calls = serializers.ListField(child=serializers.JSONField(), allow_null=True)
     failed_reason = serializers.CharField(allow_null=True, allow_blank=True)
     credits_used = serializers.CharField(allow_null=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
-    mode = serializers.ChoiceField(choices=Mode.choices)
+    mode = WordField(choices=Mode.choices)
     remote_id = serializers.CharField(allow_null=True)
     account = serializers.CharField()
     tools = serializers.ListField(child=serializers.JSONField(), allow_null=True)
@@ -49,12 +63,15 @@ class GenerationSerializer(serializers.Serializer[Generation]):
     finish_reason = serializers.CharField(allow_blank=True)
     usage = serializers.DictField(allow_null=True)
     partial = serializers.BooleanField()  # type: ignore[assignment]
-    metadata = serializers.DictField()
+    metadata = serializers.DictField(allow_null=True)
     submitted_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+    content_removed_at = serializers.DateTimeField(allow_null=True)
 
     def to_representation(self, instance: Generation) -> dict[str, Any]:
-        content = instance.content
+        # What was erased is shown no more, though its end may still need it.
+        is_erased = instance.content_removed_at is not None and not instance.is_final
+        content = NOTHING if is_erased else instance.content
         shown = _content(content) if self._may_read(instance) else HIDDEN
         return {
             "id": str(instance.pk),
@@ -78,9 +95,10 @@ class GenerationSerializer(serializers.Serializer[Generation]):
             "finish_reason": instance.finish_reason,
             "usage": content.usage,
             "partial": instance.partial,
-            "metadata": instance.metadata,
+            "metadata": instance.metadata if shown is not HIDDEN else None,
             "submitted_at": to_text(instance.submitted_at),
             "finished_at": to_text(instance.finished_at),
+            "content_removed_at": to_text(instance.content_removed_at),
         }
 
     def _may_read(self, generation: Generation) -> bool:
@@ -96,10 +114,10 @@ class GenerationSerializer(serializers.Serializer[Generation]):
 
 
 class MediaSerializer(serializers.Serializer[Media]):
-    """An uploaded image or video; its id serves in a part as `{"type": …, "media": "<id>"}`."""
+    """An uploaded image or video. A part refers to it as `{"type": …, "media": "<id>"}`."""
 
     id = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=Media.Kind.choices)
+    kind = WordField(choices=Media.Kind.choices)
     mime_type = serializers.CharField()
     size = serializers.IntegerField()
     sha256 = serializers.CharField()
@@ -116,6 +134,7 @@ class MediaSerializer(serializers.Serializer[Media]):
         }
 
 
+NOTHING = GenerationContent()
 HIDDEN: dict[str, None] = dict.fromkeys(
     (
         "messages",
@@ -132,34 +151,68 @@ HIDDEN: dict[str, None] = dict.fromkeys(
 
 def _content(content: GenerationContent) -> dict[str, Any]:
     shown: dict[str, Any] = {name: getattr(content, name) for name in HIDDEN}
-    shown["messages"] = [_message(message) for message in content.messages]
+    shown["messages"] = [represent_message(message) for message in content.messages]
     return shown
 
 
-def _message(message: dict[str, Any]) -> dict[str, Any]:
+def represent_message(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored message in the remote's shape."""
     parts = message.get("content")
     if not isinstance(parts, list):
         return message
-    # A stored part also knows the hash of its file, which is no reader's business.
+    # A stored part also contains the hash of its file, which is internal.
     shown = [{key: part[key] for key in PART_KEYS if key in part} for part in parts]
     return {**message, "content": shown}
 
 
 def decimal_text(number: Decimal | None) -> str | None:
-    """Return `0.0005` rather than `5E-4` or `0.0005000000`, and None for unknown."""
-    return None if number is None else format(number.normalize(), "f")
+    """Return `0.0005` instead of `5E-4` or `0.0005000000`, and None if it is unknown."""
+    return None if number is None else credits_text(number)
 
 
-def represent_credits(report: CreditReport) -> dict[str, Any]:
+def represent_credits(report: CreditReport, *, by_owner: bool = False) -> dict[str, Any]:
     """Return the report with every amount as a decimal string."""
+    forecast = report.forecast
+    owners = {"by_owner": _amounts(report.by_owner)} if by_owner else {}
     return {
         "remaining": decimal_text(report.remaining),
         "remaining_age_seconds": report.remaining_age_seconds,
+        "lasts_days": report.lasts_days,
         "used": decimal_text(report.used),
         "unknown": report.unknown,
+        "used_a_day": decimal_text(round(forecast.daily, 10)),
+        "used_this_month": decimal_text(forecast.month_used),
+        "projected_this_month": decimal_text(round(forecast.month_projected, 10)),
         "by_day": _amounts(report.by_day),
         "by_model": _amounts(report.by_model),
         "by_status": _amounts(report.by_status),
+        **owners,
+    }
+
+
+def represent_estimate(estimate: Estimate) -> dict[str, Any]:
+    """Return what a model costs here, each amount as a decimal string, or null if unknown."""
+    amounts = ("median", "p95", "mean", "median_per_1000_tokens", "p95_per_1000_tokens")
+    return {
+        "model_name": estimate.model_name,
+        "sample": estimate.sample,
+        "token_sample": estimate.token_sample,
+        **{name: decimal_text(getattr(estimate, name)) for name in amounts},
+        "since": estimate.since,
+    }
+
+
+def represent_model(facts: ModelFacts, *, today: date) -> dict[str, Any]:
+    """Return what is known of a model; `ends_on` is a day, or null if it is unknown."""
+    return {
+        "name": facts.name,
+        "ends_on": facts.ends_on and facts.ends_on.isoformat(),
+        "has_ended": facts.has_ended(today),
+        "successor": facts.successor,
+        "ignores": list(facts.ignores),
+        "refuses": list(facts.refuses),
+        "source": facts.source,
+        "read_on": facts.read_on.isoformat(),
     }
 
 

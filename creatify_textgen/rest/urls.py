@@ -1,4 +1,4 @@
-"""The API's paths. None of them runs in a transaction of the request's own."""
+"""The paths of the API. None of them runs inside the transaction of ATOMIC_REQUESTS."""
 
 from __future__ import annotations
 
@@ -6,44 +6,85 @@ from importlib import import_module
 from typing import Any
 
 from django.apps import apps
-from django.db import connections, transaction
 from django.urls import path
 
+from creatify_textgen import databases
 from creatify_textgen.privacy import discreet
-from creatify_textgen.rest.viewsets import CreditsView, GenerationViewSet, MediaViewSet
+from creatify_textgen.rest.conversations import ConversationStreamView, ConversationViewSet
+from creatify_textgen.rest.runs import RunViewSet
+from creatify_textgen.rest.viewsets import (
+    CreditsView,
+    EstimateView,
+    GenerationViewSet,
+    MediaViewSet,
+    ModelsView,
+)
 
 __all__ = ["urlpatterns"]
 
 if apps.is_installed("drf_spectacular"):
-    # Its extensions register themselves by being defined.
+    # Importing its extensions registers them.
     import_module("creatify_textgen.rest.openapi")
 
 
-def outside_transactions(view: Any) -> Any:
-    """A row must be committed before the remote is called, so ATOMIC_REQUESTS may not hold it."""
-    view = discreet(view)
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
+def _view(view: Any) -> Any:
+    return databases.outside_transactions(discreet(view))
 
 
 def generations(**actions: Any) -> Any:
-    return outside_transactions(GenerationViewSet.as_view(actions))
+    return _view(GenerationViewSet.as_view(actions))
 
 
 def media(**actions: Any) -> Any:
-    return outside_transactions(MediaViewSet.as_view(actions))
+    return _view(MediaViewSet.as_view(actions))
 
 
+def conversations(**actions: Any) -> Any:
+    return _view(ConversationViewSet.as_view(actions))
+
+
+def runs(**actions: Any) -> Any:
+    return _view(RunViewSet.as_view(actions))
+
+
+RUN = "runs/<uuid:run_id>/"
+CALL = f"{RUN}calls/<uuid:call_id>/"
+CONVERSATION = "conversations/<uuid:conversation_id>/"
 ONE = "generations/<uuid:generation_id>/"
 
 urlpatterns = [
     path("generations/", generations(get="list", post="create"), name="generation-list"),
-    path(ONE, generations(get="retrieve"), name="generation-detail"),
+    path(ONE, generations(get="retrieve", delete="destroy"), name="generation-detail"),
     path(f"{ONE}refresh/", generations(post="refresh"), name="generation-refresh"),
     path(f"{ONE}retry/", generations(post="retry"), name="generation-retry"),
     path(f"{ONE}cancel/", generations(post="cancel"), name="generation-cancel"),
-    path("credits/", outside_transactions(CreditsView.as_view()), name="credits"),
+    path("conversations/", conversations(get="list", post="create"), name="conversation-list"),
+    path(
+        CONVERSATION,
+        conversations(get="retrieve", patch="partial_update", delete="destroy"),
+        name="conversation-detail",
+    ),
+    path(f"{CONVERSATION}fork/", conversations(post="fork"), name="conversation-fork"),
+    path(
+        f"{CONVERSATION}messages/",
+        conversations(get="messages", post="say"),
+        name="conversation-messages",
+    ),
+    path(
+        f"{CONVERSATION}messages/stream/",
+        _view(ConversationStreamView.as_view()),
+        name="conversation-stream",
+    ),
+    path(f"{ONE}stop/", generations(post="stop"), name="generation-stop"),
+    path(f"{ONE}settle/", generations(post="settle"), name="generation-settle"),
+    path("runs/", runs(get="list"), name="run-list"),
+    path(RUN, runs(get="retrieve"), name="run-detail"),
+    path(f"{RUN}stop/", runs(post="stop"), name="run-stop"),
+    path(f"{CALL}approve/", runs(post="approve"), name="run-approve"),
+    path(f"{CALL}reject/", runs(post="reject"), name="run-reject"),
+    path("credits/", _view(CreditsView.as_view()), name="credits"),
+    path("estimate/", _view(EstimateView.as_view()), name="estimate"),
+    path("models/", _view(ModelsView.as_view()), name="models"),
     path("media/", media(post="create"), name="media-list"),
     path("media/<uuid:media_id>/", media(get="retrieve"), name="media-detail"),
 ]

@@ -1,57 +1,74 @@
-"""The endpoints of generations, media and credits. Each: parse, one call, render.
+"""The endpoints of generations, media and credits. Each one parses, makes one call and renders.
 
-Invariant: a row reaches a caller through `visible_to`, so others' rows answer 404.
+Invariant: rows are read through `visible_to`, so the rows of other users answer 404.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django_filters.rest_framework import DjangoFilterBackend
+from django.utils.translation import gettext as _
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
 from creatify_textgen import services
 from creatify_textgen.exceptions import RequestError
+from creatify_textgen.http.files import answer_file
 from creatify_textgen.http.parsers import UploadParser
-from creatify_textgen.http.permissions import is_staff_with
-from creatify_textgen.http.policy import Endpoint
+from creatify_textgen.http.policy import Endpoint, KindOfCall
+from creatify_textgen.intake import read_body
+from creatify_textgen.intake.media import get_media_for
 from creatify_textgen.models import Generation, GenerationQuerySet, Media
-from creatify_textgen.rest.filters import CreditsQuery, GenerationFilters
-from creatify_textgen.rest.media_streams import stream_media
+from creatify_textgen.permissions import has_permission, is_staff_with
+from creatify_textgen.rest.filters import (
+    GenerationFilters,
+    HistoryFilter,
+    check_account,
+    read_credits_query,
+    read_model_name,
+)
 from creatify_textgen.rest.pagination import GenerationPages
 from creatify_textgen.rest.serializers import (
     GenerationSerializer,
     MediaSerializer,
     represent_credits,
+    represent_estimate,
+    represent_model,
 )
-from creatify_textgen.services.intake import read_body
-from creatify_textgen.services.media import get_media_for
+from creatify_textgen.rest.settlement import read_settlement
 
-__all__ = ["CreditsView", "GenerationViewSet", "MediaViewSet"]
-
-
-FILE_MISSING = "Send the image or video as a file in this field of a multipart form."
+__all__ = ["CreditsView", "EstimateView", "GenerationViewSet", "MediaViewSet", "ModelsView"]
 
 
 class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
-    """Create generations, look at them and act on them."""
+    """Create generations, read them, and refresh, retry, cancel, stop, settle or delete them."""
 
-    queryset = Generation.objects.none()
+    http_method_names = [*Endpoint.http_method_names, "delete"]
+
     serializer_class = GenerationSerializer
     pagination_class = GenerationPages
-    filter_backends = [DjangoFilterBackend]
+    filter_backends = [HistoryFilter]
     filterset_class = GenerationFilters
     lookup_url_kwarg = "generation_id"
 
+    @property
+    def kind_of_call(self) -> KindOfCall:  # type: ignore[override]
+        """Whether this action spends credits, asks the remote, or does neither."""
+        if self.action in ("create", "retry"):
+            return "create"
+        return "refresh" if self.action in ("refresh", "settle") else "read"
+
     def get_queryset(self) -> GenerationQuerySet:
         visible = Generation.objects.visible_to(self.request.user).select_related("content")
-        # Neither is shown, and thoughts may be longer than the answer.
+        # The response contains neither, and thoughts may be longer than the answer.
         return visible.defer("content__response_thoughts", "content__citations")
 
     def get_object(self) -> Generation:
@@ -61,6 +78,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
 
     def create(self, request: Request) -> Response:
         fields = read_body(request.data)
+        check_account(fields.get("account", "default"))
         waits = fields.pop("sync", False)
         ask = services.generate if waits else services.submit
         generation = ask(
@@ -74,14 +92,21 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
 
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        self._record(page or [])
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, generation_id: UUID) -> Response:
-        return self._show(self.get_object())
+        generation = self.get_object()
+        self._record([generation])
+        return self._show(generation)
+
+    def _record(self, generations: Sequence[Generation]) -> None:
+        if is_staff_with(self.request.user, "view_content"):
+            services.record_reads(generations, by=self.request.user, where="the REST API")
 
     @action(detail=True, methods=["post"])
     def refresh(self, request: Request, generation_id: UUID) -> Response:
-        return self._show(services.refresh(self.get_object()))
+        return self._show(services.refresh(self.get_object(), user=request.user))
 
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, generation_id: UUID) -> Response:
@@ -94,6 +119,27 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
     def cancel(self, request: Request, generation_id: UUID) -> Response:
         return self._show(services.cancel(self.get_object()))
 
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, generation_id: UUID) -> Response:
+        return self._show(services.stop(self.get_object()))
+
+    @action(detail=True, methods=["post"])
+    def settle(self, request: Request, generation_id: UUID) -> Response:
+        generation = self.get_object()
+        if not is_staff_with(request.user, "operate_generation"):
+            raise PermissionDenied("Only staff may decide what a generation has cost.")
+        decision = read_settlement(request.data)
+        return self._show(services.settle(generation, **decision, by=request.user))
+
+    def destroy(self, request: Request, generation_id: UUID) -> Response:
+        generation = self.get_object()
+        if generation.owner_id != request.user.pk:
+            raise PermissionDenied(
+                _("Only its owner can delete a generation here; staff use the admin.")
+            )
+        services.delete(generation)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
     def _show(self, generation: Generation, *, status: int = status.HTTP_200_OK) -> Response:
         headers = {}
         if status != 200:
@@ -102,31 +148,55 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
 
 
 class MediaViewSet(Endpoint, ViewSet):
-    """Upload images and videos, and show them to those who may see them."""
+    """Upload images and videos, and return them to those who may see them."""
 
     parser_classes = [UploadParser]
+    queryset = Media.objects.none()
+
+    @property
+    def kind_of_call(self) -> KindOfCall:  # type: ignore[override]
+        """Whether this action stores a file."""
+        return "upload" if self.action == "create" else "read"
 
     def create(self, request: Request) -> Response:
         upload = request.FILES.get("file")
         if upload is None:
-            raise RequestError(f"file: {FILE_MISSING}", errors={"file": [FILE_MISSING]})
+            rule = _("Send the image or video as a file in this field of a multipart form.")
+            raise RequestError(f"file: {rule}", errors={"file": [rule]})
         media = services.store_media(upload, owner=request.user, mime_type=upload.content_type)
         headers = {"Location": self.path_to("media-detail", media.pk)}
         body = MediaSerializer(media).data
         return Response(body, status=status.HTTP_201_CREATED, headers=headers)
 
-    def retrieve(self, request: Request, media_id: UUID) -> StreamingHttpResponse:
+    def retrieve(self, request: Request, media_id: UUID) -> HttpResponseBase:
         if is_staff_with(request.user, "view_content"):
             media = get_object_or_404(Media, pk=media_id)
         else:
             media = get_media_for(request.user, media_id)
-        return stream_media(request._request, media, services.open_media(media))
+        return answer_file(request._request, media, services.open_media(media))
 
 
 class CreditsView(Endpoint):
-    """What is left and what was used: by the caller, or by all for staff who ask."""
+    """What is left and what was used, by the user or (for staff) by everybody."""
 
     def get(self, request: Request) -> Response:
-        query = CreditsQuery.of(request)
-        report = services.credits(owner=query.owner, since=query.since)
-        return Response(represent_credits(report))
+        query = read_credits_query(request)
+        may_see_balance = has_permission(request.user, "creatify_textgen.view_credits")
+        report = services.credits(**query, with_balance=may_see_balance)
+        return Response(represent_credits(report, by_owner=query.get("by_owner", False)))
+
+
+class EstimateView(Endpoint):
+    """What a generation of a model costs here, as far as this site has learned it."""
+
+    def get(self, request: Request) -> Response:
+        return Response(represent_estimate(services.estimate(read_model_name(request))))
+
+
+class ModelsView(Endpoint):
+    """The models that a user may choose, and what is known of each."""
+
+    def get(self, request: Request) -> Response:
+        today = datetime.now(tz=UTC).date()
+        facts = services.known_models()
+        return Response([represent_model(one, today=today) for one in facts])

@@ -1,6 +1,7 @@
-"""The `a…` twins: the same verbs for async code, each the sync one in a thread.
+"""The verbs for async code, named with an `a` in front. Each runs the sync verb in a thread.
 
-What blocks for long (`agenerate`) gets a thread of its own, so that it holds nobody up.
+`agenerate` and `await_` may wait for minutes, so they have separate threads. The others share
+Django's thread for sync code, as the ORM needs.
 """
 
 from __future__ import annotations
@@ -12,18 +13,40 @@ from typing import ParamSpec, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import connections
 
+from creatify_textgen.recovery.settlement import settle
+from creatify_textgen.retention import erase, export, prune
 from creatify_textgen.services.blocking import generate
+from creatify_textgen.services.budgets import estimate
 from creatify_textgen.services.credits import credits as read_credits
-from creatify_textgen.services.operations import cancel, refresh
+from creatify_textgen.services.operations import cancel, delete, refresh, stop, wait
 from creatify_textgen.services.submission import retry, submit, submit_many
 
-__all__ = ["acancel", "acredits", "agenerate", "arefresh", "aretry", "asubmit", "asubmit_many"]
+__all__ = [
+    "acancel",
+    "acredits",
+    "aestimate",
+    "aerase",
+    "aexport",
+    "agenerate",
+    "aprune",
+    "arefresh",
+    "aretry",
+    "asettle",
+    "asubmit",
+    "asubmit_many",
+    "adelete",
+    "astop",
+    "await_",
+]
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
 
-def _closing_connections(verb: Callable[Params, Result]) -> Callable[Params, Result]:
+def closing_connections(verb: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Return the verb for a separate thread."""
+
+    # Django closes connections at the end of a request, but only those of the request's thread.
     @wraps(verb)
     def call(*args: Params.args, **kwargs: Params.kwargs) -> Result:
         try:
@@ -39,5 +62,13 @@ asubmit_many = sync_to_async(submit_many)
 arefresh = sync_to_async(refresh)
 aretry = sync_to_async(retry)
 acancel = sync_to_async(cancel)
+asettle = sync_to_async(settle)
 acredits = sync_to_async(read_credits)
-agenerate = sync_to_async(_closing_connections(generate), thread_sensitive=False)
+agenerate = sync_to_async(closing_connections(generate), thread_sensitive=False)
+aestimate = sync_to_async(estimate)
+aerase = sync_to_async(erase)
+aexport = sync_to_async(export)
+aprune = sync_to_async(prune)
+astop = sync_to_async(stop)
+adelete = sync_to_async(delete)
+await_ = sync_to_async(closing_connections(wait), thread_sensitive=False)

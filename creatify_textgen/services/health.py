@@ -1,78 +1,77 @@
-"""What a doctor asks of the site: each function tries one thing for real and cleans up.
+"""What is under way, and the tests of `textgen_doctor`, which remove what they made.
 
-Nothing here spends credits or touches a generation.
+Nothing here costs credits or writes a generation.
 """
 
 from __future__ import annotations
 
+import math
 import secrets
-from datetime import datetime
 from decimal import Decimal
 
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
-from creatify_textgen import gateway
+from creatify_textgen import clock, enqueue, gateway
 from creatify_textgen.conf import conf
+from creatify_textgen.dispatch.callbacks import probe_urls
+from creatify_textgen.dispatch.queues import Queue, waiting_queues
 from creatify_textgen.exceptions import TextgenError
-from creatify_textgen.hub import START, get_hub, word_frame
-from creatify_textgen.models import Generation, uuid7
-from creatify_textgen.services.callbacks import make_token, webhook_path
+from creatify_textgen.intake.media import FOLDER
+from creatify_textgen.recovery.workload import Workload, oldest_overdue, read_workload
+from creatify_textgen.streams.hub import START, RedisHub, get_hub, word_frame
 
 __all__ = [
+    "Queue",
     "ask_balance",
     "oldest_overdue",
     "probe_urls",
+    "try_broker",
     "try_cache",
     "try_media_storage",
     "try_streams",
+    "waiting_queues",
+    "workload",
 ]
 
 FRAME_SECONDS = 10.0
 
 
-def ask_balance(account: str) -> Decimal:
-    """Ask the remote for the balance of a workspace; free, and proves the credentials.
+def workload() -> Workload:
+    """Return what is under way and what does not move, from the database alone."""
+    return read_workload(now=clock.now())
 
-    Raises: RemoteError; ImproperlyConfigured or ValueError for credentials that can't be sent.
+
+def ask_balance(account: str, *, seconds: float = math.inf) -> Decimal:
+    """Return the balance of a workspace, from the remote. Free; it proves that the keys are valid.
+
+    Ends within `seconds`, or within the time of a GET if that is less. Raises: RemoteError;
+    ImproperlyConfigured or ValueError if the keys are missing or unusable.
     """
-    return gateway.client_for(account).remaining_credits()
-
-
-def probe_urls() -> tuple[str, str]:
-    """Return two webhook URLs of a generation that does not exist: a right token, a wrong one.
-
-    Raises: NoReverseMatch where the receiver is not mounted.
-    """
-    generation_id = uuid7()
-    right = webhook_path(generation_id, token=make_token(generation_id))
-    wrong = webhook_path(generation_id, token=secrets.token_hex(16))
-    return f"{conf.webhook_base_url}{right}", f"{conf.webhook_base_url}{wrong}"
-
-
-def oldest_overdue(*, before: datetime) -> Generation | None:
-    """Return the row that something should have looked at longest ago, and before this time."""
-    return Generation.objects.due(before).first()
+    return gateway.client_for(account).remaining_credits(seconds=seconds)
 
 
 def try_cache() -> None:
-    """Write to the cache and read it back. Raises: TextgenError; what the cache's client raises."""
+    """Write a value to the cache and read it back.
+
+    Raises: TextgenError if the value differs; any error of the cache's client.
+    """
     key, value = f"creatify_textgen:doctor:{secrets.token_hex(8)}", secrets.token_hex(8)
     cache.set(key, value, 60)
     if cache.get(key) != value:
-        raise TextgenError("The cache did not give back what was put into it.", code="cache")
+        raise TextgenError("The cache did not return the value that was written.", code="cache")
     cache.delete(key)
 
 
 def try_media_storage() -> None:
     """Write a file to the media storage, read it back and delete it.
 
-    Raises: TextgenError; what the storage raises.
+    Raises: TextgenError if the content differs; any error of the storage.
     """
     storage = storages[conf.media_storage]
     content = secrets.token_bytes(64)
-    name = storage.save(f"creatify_textgen/doctor-{secrets.token_hex(8)}", ContentFile(content))
+    name = storage.save(f"{FOLDER}/doctor-{secrets.token_hex(8)}", ContentFile(content))
     try:
         with storage.open(name) as file:
             if file.read() != content:
@@ -81,13 +80,28 @@ def try_media_storage() -> None:
         storage.delete(name)
 
 
-def try_streams() -> None:
-    """Send a frame through the stream backend to this process.
+def try_broker() -> str:
+    """Connect to the broker and return its kind; "" if the project has no Celery app.
 
-    Raises: TextgenError where it does not arrive; ImproperlyConfigured for a wrong address.
+    Raises: any error of the transport's driver.
     """
+    return enqueue.ping_broker()
+
+
+def try_streams(*, seconds: float = FRAME_SECONDS) -> None:
+    """Send a frame through the stream backend to this process. Waits up to `seconds`.
+
+    Raises: TextgenError if the frame does not arrive; ImproperlyConfigured for a wrong address.
+    """
+    # The frame is an end frame, so the backend forgets the stream by itself.
     stream = f"doctor-{secrets.token_hex(8)}"
     hub = get_hub()
+    if isinstance(hub, RedisHub) and (mode := hub.mode()) != "standalone":
+        raise TextgenError(
+            f"STREAM_BACKEND leads to a Redis in the mode {mode}: streams need the address of one "
+            "Redis, or of a proxy before the others.",
+            code="streams",
+        )
     hub.publish(stream, [word_frame(START, "end", {"status": "done"})])
-    if not hub.read(stream, after=START.number, seconds=FRAME_SECONDS):
+    if not hub.read(stream, after=START.number, seconds=seconds):
         raise TextgenError("A frame sent through STREAM_BACKEND did not arrive.", code="streams")

@@ -1,67 +1,120 @@
-"""What an operator may ask of one generation: look now, take it back. Retry is a submission."""
+"""What may be asked of one generation: poll now, wait, cancel, stop, delete.
+
+Retry is in `submission`.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+import uuid
+from collections.abc import Collection
+from typing import Any
 
-from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from creatify_textgen import lifecycle
-from creatify_textgen.exceptions import RemoteError, TransitionError
+from creatify_textgen import clock, control, databases, lifecycle
+from creatify_textgen.conf import conf
+from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.intake import expect_generation
 from creatify_textgen.models import Generation
-from creatify_textgen.services import alarm
-from creatify_textgen.services.looking import settle_looks, start_looks
-from creatify_textgen.services.streaming.checkpoints import is_pumped
+from creatify_textgen.recovery.waiting import ask_now, has_ended, is_answerable, wait_for
 from creatify_textgen.states import Cause, Status
+from creatify_textgen.streams import stop_here
 
-__all__ = ["cancel", "refresh"]
-
-HOLD = timedelta(seconds=120)
+__all__ = ["cancel", "delete", "delete_many", "refresh", "stop", "wait"]
 
 
-def refresh(generation: Generation) -> Generation:
-    """Ask the remote now and return the row as it is then. Free at the remote.
+def refresh(generation: Generation, *, user: Any = None) -> Generation:
+    """Ask the remote now and return the row as it is then. The remote charges nothing for it.
 
-    A row that is final, queued, being sent or streamed by a living pump is returned as it stands.
+    A row that is final, queued, being sent, or streamed by a living pump is returned unchanged.
+    With `user`, the setting `POLICY` and the limit `refreshes_per_minute` apply to that user.
 
-    Raises: RemoteError where the remote did not answer; the row is asked about again later.
+    Raises: PolicyRefusal; RemoteError if the remote did not answer, and a sweep polls it later.
     """
-    now = timezone.now()
-    current = _fresh(generation)
-    if current.status == Status.QUEUED or current.is_final or is_pumped(current, now=now):
+    expect_generation(generation)
+    current = generation.reloaded()
+    if not is_answerable(current):
         return current
-    claimed = lifecycle.claim_one(generation.pk, now=now, hold_until=now + HOLD)
-    if claimed is not None:
-        _look_now(claimed)
-    alarm.set_for_next_due(now=timezone.now())
-    return _fresh(generation)
+    if user is not None:
+        control.admit_refresh(user, current, now=clock.now())
+    return ask_now(current)
+
+
+def wait(generation: Generation, *, timeout: float | None = None) -> Generation:
+    """Return the row once it has ended, or as it is after `timeout` seconds.
+
+    The default is `TIMEOUTS["sync"]`. Sends nothing, which a worker does; polls what is due. Look
+    at `status`: an expired generation ends the wait, too.
+
+    Raises: RuntimeError inside a transaction, where the result could not be seen.
+    """
+    expect_generation(generation)
+    seconds = conf.timeouts["sync"] if timeout is None else timeout
+    current = generation.reloaded()
+    if has_ended(current):
+        return current
+    databases.refuse_transaction("wait")
+    return wait_for(current, deadline=time.monotonic() + seconds)
 
 
 def cancel(generation: Generation) -> Generation:
-    """Take back a generation that was not sent yet.
+    """Cancel a generation that was not sent yet.
 
-    Raises: TransitionError with code `not_cancellable` where it was, for the remote knows no
-    cancelling.
+    Raises: TransitionError with code `not_cancellable` if it was sent: the remote cannot cancel.
     """
-    won = lifecycle.mark_cancelled(generation.pk, cause=Cause.OPERATOR, now=timezone.now())
-    fresh = _fresh(generation)
+    expect_generation(generation)
+    won = lifecycle.mark_cancelled(generation.pk, cause=Cause.OPERATOR, now=clock.now())
+    fresh = generation.reloaded()
     if not won and fresh.status != Status.CANCELLED:
-        raise TransitionError(
-            f"Generation {generation.pk} is {fresh.status}: only a queued one can be cancelled.",
-            code="not_cancellable",
-        )
+        text = _("Generation %(id)s is %(status)s: only a queued one can be cancelled.")
+        raise _refusal(text, fresh, code="not_cancellable")
     return fresh
 
 
-def _look_now(generation: Generation) -> None:
-    for look in start_looks([generation], now=timezone.now()):
-        try:
-            look.answered(look.call())
-        except RemoteError as error:
-            settle_looks([look.answered(error)], now=timezone.now())
-            raise
-        settle_looks([look], now=timezone.now())
+def stop(generation: Generation) -> Generation:
+    """End the answer where it is: readers of the stream get their end, and its text stays so.
+
+    The remote cannot be stopped and charges the whole answer, so the pump reads on for its cost.
+    The row is then `done`, `partial` and has the `error_code` `stopped`. A queued generation is
+    cancelled, and one that is final is returned as it is. May be called twice.
+
+    Raises: TransitionError with code `not_stoppable` if it was sent and is not a stream.
+    """
+    expect_generation(generation)
+    now = clock.now()
+    was_queued = lifecycle.mark_cancelled(generation.pk, cause=Cause.OPERATOR, now=now)
+    if not was_queued and lifecycle.note_stop(generation.pk, now=now):
+        stop_here(generation.pk)
+    fresh = generation.reloaded()
+    if not fresh.is_final and fresh.stopped_at is None:
+        text = _(
+            "Generation %(id)s is %(status)s and cannot be stopped: only a stream can, while "
+            "it runs. It will be charged, and its result will come."
+        )
+        raise _refusal(text, fresh, code="not_stoppable")
+    return fresh
 
 
-def _fresh(generation: Generation) -> Generation:
-    return Generation.objects.select_related("content").get(pk=generation.pk)
+def delete(generation: Generation) -> None:
+    """Delete a generation that has ended, with its content and its timeline.
+
+    Its cost stays in the sums. Raises: TransitionError with code `not_finished` if it has not
+    ended, because its result would be lost.
+    """
+    expect_generation(generation)
+    if not lifecycle.delete_final([generation.pk]):
+        text = _("Generation %(id)s has not ended: wait until it has, or cancel it.")
+        raise _refusal(text, generation, code="not_finished")
+
+
+def delete_many(generation_ids: Collection[uuid.UUID]) -> int:
+    """Delete those of these that have ended, a few hundred at a time; return how many.
+
+    Raises: ProtectedError or RestrictedError if rows of the site need one; then none is deleted.
+    """
+    return lifecycle.delete_final(generation_ids)
+
+
+def _refusal(text: str, generation: Generation, *, code: str) -> TransitionError:
+    return TransitionError(text % {"id": generation.pk, "status": generation.status}, code=code)

@@ -1,4 +1,4 @@
-"""From messages to a row, and from the row to its send by a worker.
+"""Saves what users want generated, and sends a saved row in a worker.
 
 Invariant: the row is committed before anything is published or sent.
 """
@@ -7,57 +7,44 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, Unpack
 
-from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from creatify_textgen import enqueue, lifecycle
+from creatify_textgen import clock, enqueue
 from creatify_textgen.conf import conf
+from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.dispatch.function_calls import as_text
+from creatify_textgen.dispatch.intents import Link, accept_request, save_intent, save_intents
+from creatify_textgen.dispatch.sending import call_quietly, settle_send
+from creatify_textgen.dispatch.turns import begin_send, with_obstacles
 from creatify_textgen.exceptions import RequestError, TransitionError
+from creatify_textgen.intake import Intake, check_arguments, expect_generation
 from creatify_textgen.models import Generation
-from creatify_textgen.services import alarm, circuit
-from creatify_textgen.services.intake import Intake, accept
-from creatify_textgen.services.intents import save_intent, save_intents
-from creatify_textgen.services.sending import Send, prepare_send, settle_send
-from creatify_textgen.states import Cause, Mode, Status
+from creatify_textgen.remote.refusals import CALL_REFUSALS
+from creatify_textgen.states import Mode, Status
+from creatify_textgen.types import Messages, RequestOptions
 
-__all__ = ["retry", "send_generation", "submit", "submit_many"]
+__all__ = ["accept_request", "retry", "retry_linked", "send_generation", "submit", "submit_many"]
+
+TAKEN_WITHIN = timedelta(seconds=15)
+"""After this the sweep sends a row whose message was lost, or for which no worker runs."""
 
 
 def submit(
-    messages: Any,
-    *,
-    model_name: str | None = None,
-    system_instruction: str = "",
-    config: Mapping[str, Any] | None = None,
-    tools: Any = None,
-    tool_config: Mapping[str, Any] | None = None,
-    owner: Any = None,
-    account: str = "default",
-    metadata: Mapping[str, Any] | None = None,
-    idempotency_key: str | None = None,
+    messages: Messages, *, idempotency_key: str | None = None, **options: Unpack[RequestOptions]
 ) -> Generation:
     """Save a generation and have a worker send it; returns at once.
 
-    `messages` is a string, or the remote's list; a media part takes `data` (base64 text, bytes,
-    a `pathlib.Path` or a Django file) or `media` (an id of a stored one).
+    `messages` is a string, or a list in the remote's form. A media part takes `data` (base64
+    text, bytes, a `pathlib.Path` or a Django file) or `media` (the id of a stored image or video).
+    `options` are those of `RequestOptions`.
 
-    Raises: RequestError, and then nothing was saved or sent; its code is `idempotency_conflict`
-    where the key stands for another request.
+    Raises: RequestError, and then nothing was saved or sent. Its code is `idempotency_conflict`
+    if the key was used for another request.
     """
-    intake = accept(
-        messages,
-        model_name=model_name,
-        system_instruction=system_instruction,
-        config=config,
-        tools=tools,
-        tool_config=tool_config,
-        owner=owner,
-        account=account,
-        metadata=metadata,
-    )
-    return submit_intake(intake, idempotency_key=idempotency_key)
+    return submit_intake(accept_request(messages, **options), idempotency_key=idempotency_key)
 
 
 def submit_intake(
@@ -65,16 +52,18 @@ def submit_intake(
     *,
     idempotency_key: str | None = None,
     retry_of: Generation | None = None,
+    link: Link | None = None,
 ) -> Generation:
-    """Save what was accepted and have a worker send it."""
-    now = timezone.now()
+    """Save a checked request and have a worker send it; `link` as for `save_intent`."""
+    now = clock.now()
     generation, is_new = save_intent(
         intake,
         mode=Mode.ASYNC,
         now=now,
-        next_check_at=_enqueued_until(now),
+        due_at=now + TAKEN_WITHIN,
         idempotency_key=idempotency_key,
         retry_of=retry_of,
+        link=link,
     )
     if is_new:
         enqueue.submit(generation.pk)
@@ -84,27 +73,29 @@ def submit_intake(
 def submit_many(
     requests: Iterable[Mapping[str, Any]], *, owner: Any = None, account: str = "default"
 ) -> list[Generation]:
-    """Save many generations and wake one sweep, which sends them a few at a time.
+    """Save many generations and request one sweep, which sends them a few at a time.
 
-    Each request is a mapping of the keyword arguments of `submit`, `messages` among them.
+    Each request is a mapping of the arguments of `submit`, such as `{"messages": "Hello"}`.
 
-    Raises: RequestError where any is wrong, each field under `requests[i]`; none is saved then.
+    Raises: RequestError if a request is wrong, and then none was saved. Its `errors` name each
+    wrong field as `requests[i].field`.
     """
     intakes: list[Intake] = []
     errors: dict[str, list[str]] = {}
     for index, request in enumerate(requests):
         try:
-            intakes.append(accept(**{"owner": owner, "account": account, **request}))
+            arguments = check_arguments(request, owner=owner, account=account)
+            intakes.append(accept_request(**arguments))
         except RequestError as error:
-            errors |= {f"requests[{index}].{path}": text for path, text in error.errors.items()}
-        except TypeError as error:
-            errors[f"requests[{index}]"] = [str(error)]
+            place = f"requests[{index}]"
+            for path, rules in error.errors.items():
+                errors[f"{place}.{path}" if path else place] = rules
     if errors:
         raise RequestError("Nothing was saved: some requests are wrong.", errors=errors)
-    now = timezone.now()
-    generations = save_intents(intakes, now=now, next_check_at=now)
+    now = clock.now()
+    generations = save_intents(intakes, now=now, due_at=now)
     if generations:
-        alarm.wake()
+        sweep_schedule.request_sweep()
     return generations
 
 
@@ -113,70 +104,59 @@ def retry(
 ) -> Generation:
     """Make a new asynchronous generation from the same request; it spends credits.
 
-    It belongs to `owner`, or to the owner of the first.
+    It belongs to `owner`, by default to the owner of the first generation. If the first failed
+    because a function call lacked a field, the calls go as text (the setting `CALLS_AS_TEXT`).
 
-    Raises: TransitionError with code `not_finished` while the first may still bring its result;
-    RequestError where the request no longer passes, its media being gone for one.
+    Raises: TransitionError with code `not_finished` while the first may still get its result;
+    RequestError if the request is no longer valid, for example because its media were deleted.
     """
-    if not generation.can_retry:
-        raise TransitionError(
-            f"Generation {generation.pk} is {generation.status}: wait until it has ended, or "
-            "cancel it while it is queued.",
-            code="not_finished",
+    intake = _accept_again(generation, owner=owner)
+    return submit_intake(intake, idempotency_key=idempotency_key, retry_of=generation)
+
+
+def retry_linked(generation: Generation, *, link: Link) -> Generation:
+    """As `retry`; `link` is called in the transaction that saves the new generation."""
+    return submit_intake(_accept_again(generation), retry_of=generation, link=link)
+
+
+def _accept_again(generation: Generation, *, owner: Any = None) -> Intake:
+    expect_generation(generation)
+    if generation.content_removed_at is not None:
+        raise RequestError(
+            _("Generation %(id)s cannot be asked again: its content was removed.")
+            % {"id": generation.pk},
+            code="content_removed",
         )
+    if not generation.can_retry:
+        text = _(
+            "Generation %(id)s is %(status)s: wait until it has ended, or cancel it while it is "
+            "queued."
+        )
+        values = {"id": generation.pk, "status": generation.status}
+        raise TransitionError(text % values, code="not_finished")
     content = generation.content
-    intake = accept(
-        **content.request_fields(),
+    request = content.request_fields()
+    if conf.calls_as_text and generation.error_code in CALL_REFUSALS:
+        request["messages"] = as_text(content.messages)
+    return accept_request(
+        **request,
         model_name=generation.model_name,
         owner=owner or generation.owner,
         account=generation.account,
         metadata=generation.metadata,
+        store_content=generation.keeps_content,
     )
-    return submit_intake(intake, idempotency_key=idempotency_key, retry_of=generation)
 
 
 def send_generation(generation_id: uuid.UUID) -> None:
-    """Send a queued generation, if it still is; a worker's task. May be called twice."""
-    generation = (
-        Generation.objects.select_related("content")
-        .filter(pk=generation_id, status=Status.QUEUED, hinted_remote_id="")
-        .first()
+    """Send a generation if it is still queued. A worker's task; may be called twice."""
+    queued = Generation.objects.filter(
+        pk=generation_id, status=Status.QUEUED, unverified_remote_id=""
     )
+    generation = with_obstacles(queued, now=clock.now()).select_related("content").first()
     if generation is None:
         return
-    send = begin_send(generation, now=timezone.now())
+    send = begin_send(generation)
     if send is not None:
         settle_send(send, call_quietly(send))
-    alarm.set_for_next_due(now=timezone.now())
-
-
-def begin_send(generation: Generation, *, now: datetime) -> Send | None:
-    """Take the lease of a queued row, unless its stream was given up or its remote is down."""
-    if generation.mode == Mode.STREAM:
-        lifecycle.mark_cancelled(
-            generation.pk, cause=Cause.SWEEP, now=now, detail="no pump took it up in time"
-        )
-        return None
-    if generation.hinted_remote_id:
-        # A delivery for a row we hold unsent: it was accepted after all. Look, never send.
-        if lifecycle.mark_submitting(generation, now=now, lease_seconds=0):
-            lifecycle.make_due(generation.pk, at=now)
-        return None
-    if circuit.calls_allowed(generation.account, now=now) == 0:
-        until = circuit.open_until(generation.account) or now
-        lifecycle.make_due(generation.pk, at=max(until, now + timedelta(seconds=1)))
-        return None
-    return prepare_send(generation, now=now)
-
-
-def call_quietly(send: Send) -> Any:
-    """Return the answer to a send, or what it raised."""
-    try:
-        return send.call()
-    except Exception as error:  # noqa: BLE001  settle_send decides, and raises what is no answer
-        return error
-
-
-def _enqueued_until(now: datetime) -> datetime:
-    """When the sweep takes over a row whose message nobody has taken."""
-    return now + timedelta(seconds=conf.submit_lease)
+    sweep_schedule.request_next_sweep(now=clock.now())

@@ -1,88 +1,100 @@
-"""A delivery, from its bytes to a row that is due.
+"""Receives a delivery: from its bytes to a row that is due.
 
-Invariant: a right token costs one statement at most, a wrong one none, and neither a call of the
+Invariant: a right token costs at most one statement, and a wrong token none. Neither calls the
 remote.
 """
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 
-from django.utils import timezone
-
-from creatify_textgen import lifecycle
+from creatify_textgen import clock, gateway, lifecycle
 from creatify_textgen.conf import conf
-from creatify_textgen.exceptions import TransitionError, WebhookError
+from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.dispatch.callbacks import is_valid_token, webhook_url
+from creatify_textgen.dispatch.final_row_cache import FinalRowCache
+from creatify_textgen.dispatch.snapshots import Snapshot, apply_snapshot
+from creatify_textgen.exceptions import WebhookError
+from creatify_textgen.logs import WEBHOOKS, warn_of
 from creatify_textgen.models import Generation
+from creatify_textgen.recovery.workload import note_refused_delivery
 from creatify_textgen.remote import RemoteGeneration, parse_webhook
-from creatify_textgen.services import alarm
-from creatify_textgen.services.callbacks import is_valid_token
-from creatify_textgen.services.finished import FinishedRows
-from creatify_textgen.services.snapshots import Sighting, apply_sighting
 from creatify_textgen.signals import webhook_rejected
 from creatify_textgen.states import Cause
 
 __all__ = ["receive_delivery"]
 
+_UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
+"""The form of the remote's ids (contract, 2.1)."""
 SECOND = timedelta(seconds=1)
 
-_finished = FinishedRows()
+_finished = FinalRowCache()
 
 
 def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> None:
-    """Take in what the remote posted to a generation's webhook URL.
+    """Process what the remote posted to a generation's webhook URL.
 
-    It is a hint: the row comes due and a sweep asks the remote. Any order and any number of
-    deliveries end in the same state. With `CONFIRM_WEBHOOKS` off the body itself is believed.
+    The body is not trusted: the row becomes due, and a sweep asks the remote. Any order and any
+    number of deliveries end in the same state. If `CONFIRM_WEBHOOKS` is off, the body is trusted.
 
     Raises: WebhookError with code `bad_token` or `malformed_delivery`.
     """
     if not is_valid_token(generation_id, token):
         raise _rejected("bad_token", "The webhook's token is wrong.")
-    del token  # Where something fails below, this frame's variables are reported.
+    del token  # An error report shows the variables of this frame.
     try:
         remote = parse_webhook(body)
     except WebhookError as error:
         raise _rejected("malformed_delivery", str(error)) from error
     if generation_id in _finished:
         return
-    take_in = _note if conf.confirm_webhooks else _believe
-    if not take_in(generation_id, remote):
+    process = _make_due if conf.confirm_webhooks else _apply
+    if not process(generation_id, remote):
         _finished.add(generation_id)
 
 
-def _note(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
-    """Make the row due; False where it is final, or gone."""
-    now = timezone.now()
+def _make_due(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
+    """Make the row due. Return False if it is final or was deleted.
+
+    A remote id of a wrong form is not kept: a row that waits to be sent would wait for ever for
+    the remote to confirm it.
+    """
+    now = clock.now()
     is_open = lifecycle.note_delivery(
         generation_id,
-        remote.id,
+        remote.id if _UUID.fullmatch(remote.id) else "",
         now=now,
         second_ago=now - SECOND,
         second_later=now + SECOND,
     )
     if is_open:
-        alarm.wake()
+        sweep_schedule.request_sweep()
     return is_open
 
 
-def _believe(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
-    """Move the row to where the body says it is; False where it was final before."""
+def _apply(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
+    """Write what the body says on the row. Return False if the row was final before.
+
+    A body has no request (contract, 5): for a row without a remote id, a sweep compares that.
+    """
     generation = Generation.objects.filter(pk=generation_id).first()
     if generation is None:
         return True  # A host's replica may not have it yet.
     if generation.is_final:
         return False
-    if generation.remote_id not in (None, remote.id):
+    if generation.remote_id is None:
+        return _make_due(generation_id, remote)
+    if generation.remote_id != remote.id:
         raise _rejected("malformed_delivery", "The delivery names another generation.")
-    try:
-        apply_sighting(Sighting(generation, remote), cause=Cause.WEBHOOK, now=timezone.now())
-    except TransitionError:
-        return _note(generation_id, remote)
+    clean = gateway.without_secrets(generation.account, remote, webhook_url=webhook_url(generation))
+    apply_snapshot(Snapshot(generation, clean), cause=Cause.WEBHOOK, now=clock.now())
     return True
 
 
 def _rejected(code: str, message: str) -> WebhookError:
+    warn_of(("webhook", code), WEBHOOKS, "A delivery was refused: %s (%s)", message, code)
+    note_refused_delivery()
     webhook_rejected.send_robust(sender=Generation, generation=None, reason=code)
     return WebhookError(message, code=code)

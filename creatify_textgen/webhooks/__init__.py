@@ -1,1 +1,1 @@
-"""The receiver of the remote's deliveries. Made to stand on the open internet."""
+"""Receives the remote's deliveries. Its URL is public, so every request may be hostile."""

@@ -1,4 +1,4 @@
-"""The receiver's path; its token is all that tells the remote from a stranger."""
+"""The path of the receiver. Only the token in it distinguishes the remote from a stranger."""
 
 from __future__ import annotations
 

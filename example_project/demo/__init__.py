@@ -1,1 +1,1 @@
-"""The tour: the whole app at work, in one process, against the emulator or the real service."""
+"""A tour of the whole app in one process, with the emulator or the real service."""

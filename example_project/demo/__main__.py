@@ -1,6 +1,6 @@
 """`python -m example_project.demo`: the tour, then the site until Ctrl-C.
 
-Exit code 0 where all went well. With ONCE=1 or without a terminal it ends after the tour.
+The exit code is 0 if everything worked. With ONCE=1 or without a terminal it ends after the tour.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from example_project.demo.tour import Tour, visit
 
 
 def main() -> int:
-    """Run; return the exit code."""
+    """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m example_project.demo", description=__doc__)
     parser.add_argument(
         "--port", type=int, default=0, help="port of the site (default: a free one)"
     )
-    parser.add_argument("--serve", action="store_true", help="no tour: serve until Ctrl-C")
+    parser.add_argument("--serve", action="store_true", help="skip the tour and serve until Ctrl-C")
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="textgen-demo-") as folder:
@@ -37,19 +37,19 @@ def run(folder: Path, *, port: int, serve_only: bool) -> int:
     with Stack(folder, port=port) as stack:
         screen.line(f"The site runs at {stack.origin}, {_remote_name(stack)}.")
         troubles = [] if serve_only else tour(stack)
-        screen.title("See for yourself")
-        screen.line(f"  admin  {stack.origin}/admin/")
-        screen.line(f"  page   {stack.origin}/")
-        screen.line(f"  login  {stack.user_name} / {stack.password}")
+        screen.title("Try it yourself")
+        screen.line(f"  assistant  {stack.origin}/")
+        screen.line(f"  admin      {stack.origin}/admin/")
+        screen.line(f"  login      {stack.user_name} / {stack.password}")
         if serve_only or _is_attended():
             serve()
     if troubles:
-        screen.line(f"\nWent wrong: {', '.join(troubles)}")
+        screen.line(f"\nFailed: {', '.join(troubles)}")
     return 1 if troubles else 0
 
 
 def tour(stack: Stack) -> list[str]:
-    """Show everything; return the names of what went wrong."""
+    """Show everything. Return the names of the steps that failed."""
     with visit(stack.origin, name=stack.user_name, password=stack.password) as visitor:
         shown = Tour(visitor, stack.remote)
         shown.run()
@@ -66,8 +66,8 @@ def serve() -> None:
 
 def _remote_name(stack: Stack) -> str:
     if stack.remote.has_webhooks:
-        return "its Creatify is the emulator"
-    return "its Creatify is the real service (this spends credits)"
+        return "with the emulator as Creatify"
+    return "with the real Creatify (this spends credits)"
 
 
 def _is_attended() -> bool:

@@ -11,16 +11,18 @@ __all__ = [
     "PICTURE",
     "TAGLINE",
     "TAGLINE_STREAMED",
+    "WEATHER",
     "CLIP",
     "picture_request",
     "clip_request",
 ]
 
+WEATHER = "What is the weather in Rome?"
 SAMPLES = Path(__file__).parent / "samples"
 PICTURE = SAMPLES / "picture.png"
 CLIP = SAMPLES / "clip.mp4"
 
-MODEL = "gemini-2.5-flash"
+MODEL = "gemini-3-flash-preview"
 SAY_A_TAGLINE = [{"role": "user", "content": "Write a short tagline for an AI video tool."}]
 CONFIG = {"temperature": 0.8, "max_output_tokens": 256}
 ASK_FOR_WEATHER = {"role": "user", "content": "What is the weather in San Francisco?"}
@@ -80,13 +82,13 @@ FUNCTION_RESPONSE: dict[str, Any] = {
 
 
 def picture_request(base64_text: str) -> dict[str, Any]:
-    """Return a request that carries an image within its JSON."""
+    """Return a request with an image inside its JSON."""
     image = {"type": "image", "data": base64_text, "mime_type": "image/png"}
     return _about(image, "Describe what you see in this image.")
 
 
 def clip_request(media_id: str) -> dict[str, Any]:
-    """Return a request that names a video uploaded before."""
+    """Return a request that refers to an uploaded video."""
     return _about({"type": "video", "media": media_id}, "Describe what happens in this video.")
 
 

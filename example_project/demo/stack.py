@@ -1,7 +1,7 @@
-"""The site with all it needs, in this one process: emulator, database, worker, ASGI server.
+"""Runs the site in this process, with emulator, database, worker and ASGI server.
 
-Everything lives in a folder given by the caller and in threads that end with `Stack`.
-Invariant: Django reads its settings only after the environment they come from is complete.
+Its files are in a folder that the caller provides, and its threads end with `Stack`.
+Invariant: the environment is complete before Django reads its settings.
 """
 
 from __future__ import annotations
@@ -29,9 +29,14 @@ __all__ = ["Stack"]
 
 HOST = "127.0.0.1"
 START_SECONDS = 30
-# Slow enough to watch a status move.
-EMULATED: dict[str, Any] = {"pending_seconds": 0.4, "running_seconds": 0.8, "chunk_interval": 0.06}
-# Where a webhook is expected, polling is five times slower than this.
+# Slow enough to watch the status change.
+EMULATED: dict[str, Any] = {
+    "pending_seconds": 0.4,
+    "running_seconds": 0.8,
+    "chunk_interval": 0.06,
+    "call_if_named": True,
+}
+# If a webhook is expected, polling is five times slower than this.
 POLL_SECONDS = 0.5
 
 
@@ -47,7 +52,7 @@ class EmulatedRemote(Remote):
 
 
 class Stack:
-    """A running site. Use as a context manager; not twice in one process."""
+    """A running site, as a context manager. Use it once per process."""
 
     def __init__(self, folder: Path, *, port: int = 0) -> None:
         self._folder = folder
@@ -60,14 +65,14 @@ class Stack:
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
-            listener = opened.enter_context(socket.create_server((HOST, self._port)))
+            listener = opened.enter_context(self._listen())
             self.origin = f"http://{HOST}:{listener.getsockname()[1]}"
             self._find_remote(opened)
             self._set_environment()
             django.setup()
             call_command("migrate", verbosity=0)
             self._create_user()
-            # Our tasks are short or wait for the network, so threads do; the broker is memory.
+            # The tasks are short or wait for the network, so threads are enough.
             opened.enter_context(
                 start_worker(app, pool="threads", concurrency=8, perform_ping_check=False)
             )
@@ -83,8 +88,15 @@ class Stack:
     ) -> None:
         self._opened.close()
 
+    def _listen(self) -> socket.socket:
+        try:
+            return socket.create_server((HOST, self._port))
+        except OSError as error:
+            text = f"Port {self._port} cannot be used: {error.strerror}. Name another with --port."
+            raise SystemExit(text) from error
+
     def _find_remote(self, opened: ExitStack) -> None:
-        """Take the real service where its keys are at hand, else start the emulator."""
+        """Use the real service if its keys are set. Otherwise start the emulator."""
         if os.environ.get("CREATIFY_API_ID") and os.environ.get("CREATIFY_API_KEY"):
             return
         emulator = opened.enter_context(Emulator(**EMULATED))
@@ -98,7 +110,7 @@ class Stack:
         }
 
     def _set_environment(self) -> None:
-        # Nothing of the shell's may make this tour touch another database or broker.
+        # Variables of the shell must not lead this tour to another database or broker.
         os.environ |= {
             "DJANGO_SETTINGS_MODULE": "example_project.settings",
             "DJANGO_DEBUG": "1",
@@ -116,11 +128,11 @@ class Stack:
 
     def _create_user(self) -> None:
         users: Any = get_user_model()._default_manager
-        users.create_superuser(self.user_name, password=self.password)
+        users.create_superuser(self.user_name, "demo@example.com", self.password)
 
 
 class _Server:
-    """uvicorn in a thread, on a socket that is listening already."""
+    """uvicorn in a thread, on a socket that listens already."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener

@@ -1,6 +1,6 @@
-"""Every request example of the guide through the site's REST API, shown as it happens.
+"""Sends every example of Creatify's guide through the site's REST API and shows what happens.
 
-One method an example. What goes wrong is told, kept in `troubles`, and the tour goes on.
+One method per example. A step that fails is kept in `troubles`, and the tour continues.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Remote", "Tour", "visit"]
 
 
 class Remote:
-    """What the tour wants of whoever plays Creatify; the real service does as it does."""
+    """What the tour needs from Creatify. This class is for the real service."""
 
     has_webhooks = False
     patience_seconds = 300.0
     """How long an asynchronous generation may take."""
 
     def lose_next_webhook(self) -> None:
-        """Have the next generation's webhook not delivered, so that only polling finds its end."""
+        """Drop the webhook of the next generation, so that only polling finds its result."""
 
 
 class Tour:
@@ -42,8 +42,8 @@ class Tour:
     def run(self) -> None:
         """Show everything. Never raises Trouble: see `troubles`."""
         if self._remote.has_webhooks:
-            # The real service can call back only where it can reach this machine.
-            self._step("Asynchronous, told by a webhook", self._by_webhook)
+            # The real service cannot reach this machine.
+            self._step("Asynchronous, reported by a webhook", self._by_webhook)
         self._step("Asynchronous, found by polling", self._by_polling)
         self._step("Synchronous", self._synchronous)
         self._step("An image, as base64 in the JSON", self._image)
@@ -51,6 +51,7 @@ class Tour:
         self._step("A function call", self._function_call)
         self._step("The function's response", self._function_response)
         self._step("Streaming", self._streaming)
+        self._step("A conversation with a tool", self._conversation)
         self._step("History", self._history)
         self._step("Credits", self._credits)
 
@@ -76,14 +77,14 @@ class Tour:
     def _function_call(self) -> None:
         generation = self._wait_for(examples.FUNCTION_CALL)
         if not generation["response_function_calls"]:
-            # With mode AUTO the real model may choose to answer in words.
+            # With mode AUTO the real model may answer with text.
             screen.note("The model called no function.")
 
     def _function_response(self) -> None:
         self._wait_for(examples.FUNCTION_RESPONSE)
 
     def _streaming(self) -> None:
-        frames = self._told_in_pieces(self._visitor.stream(examples.TAGLINE_STREAMED))
+        frames = self._print_pieces(self._visitor.stream(examples.TAGLINE_STREAMED))
         receipts = [frame.data["creatify"] for frame in frames if "creatify" in frame.data]
         end = frames[-1] if frames else None
         if end is None or end.event != "end" or end.data.get("status") != "done" or not receipts:
@@ -91,6 +92,21 @@ class Tour:
         screen.line(f"  {len(frames) - 1} frames, {_credits(receipts[-1]['credits_used'])}")
         newest = self._visitor.get("generations/?mode=stream&page_size=1")["results"][0]
         self._shown.add(newest["id"])
+
+    def _conversation(self) -> None:
+        """Do what the assistant's page does: start a conversation and a run, and await its end."""
+        started = self._visitor.post("conversations/", {"title": "Weather"}).body
+        path = f"conversations/{started['id']}/run/"
+        answer = self._visitor.post(path, {"content": examples.WEATHER})
+        screen.line(f"  POST {path} -> {answer.status}")
+        run = self._visitor.await_run(answer.body, seconds=self._remote.patience_seconds)
+        self._shown.update(run["generations"])
+        for call in run["calls"]:
+            screen.note(f"{call['name']}({call['args']}) is {call['state']}")
+        if run["state"] != "done":
+            raise Trouble(f"The run ended as {run['state']}: {run['error_code']}")
+        screen.note(run["text"])
+        screen.line(f"  {_credits(run['credits_used'])}")
 
     def _history(self) -> None:
         page = self._visitor.get("generations/?page_size=50&ordering=created_at")
@@ -115,7 +131,7 @@ class Tour:
             show()
         except (Trouble, OSError) as error:
             self.troubles.append(name)
-            screen.line(f"  WENT WRONG: {error}")
+            screen.line(f"  FAILED: {error}")
 
     def _asynchronous(self, body: dict[str, Any]) -> None:
         started = time.monotonic()
@@ -130,7 +146,7 @@ class Tour:
         return self._watch(answer.body, started=started)
 
     def _watch(self, generation: dict[str, Any], *, started: float) -> dict[str, Any]:
-        """Print each status as it comes and the result at the end, which is returned."""
+        """Print each new status and the result, and return the finished generation."""
         self._shown.add(generation["id"])
         latest = generation
         seconds = self._remote.patience_seconds
@@ -139,7 +155,7 @@ class Tour:
         _show_result(latest)
         return latest
 
-    def _told_in_pieces(self, frames: Iterator[Frame]) -> list[Frame]:
+    def _print_pieces(self, frames: Iterator[Frame]) -> list[Frame]:
         """Print the text as it arrives and return all frames."""
         screen.line("  POST generations/stream/")
         seen = []
@@ -156,7 +172,7 @@ class Tour:
 
 @contextmanager
 def visit(origin: str, *, name: str, password: str) -> Iterator[Visitor]:
-    """Log in to the site, and out of the way at the end."""
+    """Log in to the site, and close the connection at the end."""
     visitor = Visitor(origin)
     try:
         visitor.log_in(name, password)
@@ -168,7 +184,7 @@ def visit(origin: str, *, name: str, password: str) -> Iterator[Visitor]:
 def _show_result(generation: dict[str, Any]) -> None:
     if generation["status"] != "done":
         reason = generation["failed_reason"] or generation["error_code"]
-        raise Trouble(f"It ended {generation['status']}: {reason}")
+        raise Trouble(f"It ended as {generation['status']}: {reason}")
     for call in generation["response_function_calls"]:
         screen.note(f"calls {call['name']}({call['args']})")
     if generation["response_text"]:
@@ -177,7 +193,7 @@ def _show_result(generation: dict[str, Any]) -> None:
 
 
 def _credits(amount: Any) -> str:
-    return "credits unknown yet" if amount is None else f"{amount} credits"
+    return "cost not known yet" if amount is None else f"{amount} credits"
 
 
 def _text(chunk: dict[str, Any]) -> str:

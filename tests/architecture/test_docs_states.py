@@ -1,4 +1,4 @@
-"""The documented life of a generation is the one that the tables tell."""
+"""The documented life of a generation is the one in the tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from creatify_textgen.states import TERMINAL, TRANSITIONS, Status
 from tests.architecture.source import ROOT
 
-PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
 ARROW = re.compile(r"^ {4}(\S+) --> (\S+)$", re.MULTILINE)
 
 

@@ -16,7 +16,7 @@ PUBLIC = ["exceptions", "signals", "remote", "services"]
 
 
 def offered_names(room: str) -> set[str]:
-    """Return what a module defines, or a package takes from its own modules, for others."""
+    """Return what a module defines, or a package takes from the app's modules, for others."""
     tree = next(module.tree for module in package_modules() if module.name == room)
     names: set[str] = set()
     for node in tree.body:
@@ -24,13 +24,13 @@ def offered_names(room: str) -> set[str]:
             names.add(node.name)
         elif isinstance(node, ast.Assign):
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.ImportFrom) and _is_own(node, room):
+        elif isinstance(node, ast.ImportFrom) and _is_own(node):
             names |= {alias.asname or alias.name for alias in node.names}
     return {name for name in names if not name.startswith("_")}
 
 
-def _is_own(node: ast.ImportFrom, room: str) -> bool:
-    return bool(node.level) or (node.module or "").startswith(f"creatify_textgen.{room}")
+def _is_own(node: ast.ImportFrom) -> bool:
+    return bool(node.level) or (node.module or "").startswith("creatify_textgen.")
 
 
 def drawn_tree(docstring: str) -> dict[str, str | None]:
@@ -39,7 +39,7 @@ def drawn_tree(docstring: str) -> dict[str, str | None]:
     branch: list[str] = []
     for line in docstring.splitlines():
         name = line.lstrip("│├└─ ").split(" ")[0]
-        if not name.endswith("Error") or (not branch and line != name):
+        if not name.endswith(("Error", "Refusal")) or (not branch and line != name):
             continue
         depth = (len(line) - len(line.lstrip("│├└─ "))) // 4
         branch[depth:] = [name]

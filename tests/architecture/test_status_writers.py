@@ -9,7 +9,7 @@ import pytest
 
 from tests.architecture.source import package_modules
 
-# These have statuses of their own, and no rows.
+# These have their own statuses, and no rows.
 WITHOUT_ROWS = {"lifecycle", "remote", "emulator", "exceptions", "states"}
 RAW_UPDATE = re.compile(r"\bupdate\b.+\bset\b.+\bstatus\b", re.IGNORECASE | re.DOTALL)
 WRITING_CALLS = {

@@ -37,4 +37,4 @@ BAD_REQUESTS: list[BadRequest] = [
 """Wrong by themselves: refused without a look into the database."""
 
 BAD_REFERENCES: list[BadRequest] = REFERENCES
-"""Right in form, but nothing stands behind them: a look into the database tells."""
+"""Right in form, but nothing has these ids, which only the database shows."""

@@ -7,7 +7,9 @@ from tests.bad_requests.shapes import BadRequest, config, nested, request_body
 CONFIGS = [
     BadRequest("config-list", request_body(config=[]), "config", "not a list"),
     BadRequest("config-text", request_body(config="{}"), "config", "not a string"),
-    BadRequest("config-unknown", config(candidate_count=2), "config.candidate_count", "no field"),
+    BadRequest(
+        "config-unknown", config(candidate_count=2), "config.candidate_count", "Unknown field"
+    ),
     BadRequest(
         "config-camel-case",
         config(maxOutputTokens=9),

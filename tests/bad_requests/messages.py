@@ -36,9 +36,11 @@ MESSAGES = [
         "role-assistant",
         second(role="assistant", content=PROMPT),
         "messages[1].role",
-        "an assistant's role is model",
+        "the assistant's role is model",
     ),
-    BadRequest("role-tool", second(role="tool", content=PROMPT), "messages[1].role", "of the user"),
+    BadRequest(
+        "role-tool", second(role="tool", content=PROMPT), "messages[1].role", "with role user"
+    ),
     BadRequest("role-case", message(role="User", content=PROMPT), "messages[0].role", 'not "User"'),
     BadRequest(
         "role-list", message(role=["user"], content=PROMPT), "messages[0].role", "not a list"
@@ -67,7 +69,7 @@ MESSAGES = [
         "message-unknown",
         message(role="user", content=PROMPT, name="me"),
         "messages[0].name",
-        "Is no field here",
+        "Unknown field",
     ),
     BadRequest(
         "message-gemini",
@@ -79,7 +81,7 @@ MESSAGES = [
         "message-openai",
         second(role="model", content=PROMPT, tool_calls=[]),
         "messages[1].tool_calls",
-        "one function_call",
+        "as function_call",
     ),
 ]
 
@@ -111,7 +113,7 @@ CALLS = [
     BadRequest("call-name-spaces", call(name="get weather"), f"{CALL}.name", "Must begin"),
     BadRequest("call-arguments-text", call(name="f", args="{}"), f"{CALL}.args", "not a string"),
     BadRequest("call-arguments-list", call(name="f", args=[1]), f"{CALL}.args", "not a list"),
-    BadRequest("call-id", call(name="f", args={}, id="1"), f"{CALL}.id", "Is no field here"),
+    BadRequest("call-id", call(name="f", args={}, id=1), f"{CALL}.id", "not a number"),
     BadRequest(
         "call-arguments-misspelled",
         call(name="f", arguments={}),
@@ -145,6 +147,6 @@ CALLS = [
         "response-unknown",
         response(name="f", response={}, content=PROMPT),
         f"{RESPONSE}.content",
-        "Is no field here",
+        "Unknown field",
     ),
 ]

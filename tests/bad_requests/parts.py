@@ -27,7 +27,10 @@ PARTS = [
     BadRequest("part-textless", part(type="text"), f"{PART}.text", "not null"),
     BadRequest("part-text-number", part(type="text", text=1), f"{PART}.text", "not a number"),
     BadRequest(
-        "part-text-with-data", part(type="text", text="", data="AAAA"), f"{PART}.data", "no field"
+        "part-text-with-data",
+        part(type="text", text="", data="AAAA"),
+        f"{PART}.data",
+        "Unknown field",
     ),
     BadRequest("image-url", image(url="https://a.b/c.png"), f"{PART}.url", "no URLs"),
     BadRequest("image-inline", image(inline_data={}), f"{PART}.inline_data", "part itself"),
@@ -44,7 +47,7 @@ PARTS = [
         "image-mime-disagrees",
         image(mime_type="image/jpeg"),
         f"{PART}.mime_type",
-        "Says image/jpeg, but the content is image/png",
+        "Is image/jpeg, but the content is image/png",
     ),
     BadRequest(
         "image-of-video", image(data=MP4_TEXT), f"{PART}.mime_type", "the content is video/mp4"
@@ -72,13 +75,16 @@ PARTS = [
         "image-url-not-base64", image(data="data:image/png,%89PNG"), f"{PART}.data", "data:<mime"
     ),
     BadRequest(
-        "image-digest-beside-data", image(sha256="0" * 64), f"{PART}.sha256", "Is no field here"
+        "image-digest-beside-data", image(sha256="0" * 64), f"{PART}.sha256", "Unknown field"
     ),
     BadRequest("image-twice", image(media=UNKNOWN_ID), f"{PART}.data", "one of the two"),
     BadRequest("media-not-an-id", image(data=None, media="7"), f"{PART}.media", "a UUID"),
     BadRequest("media-number", image(data=None, media=7), f"{PART}.media", "a UUID"),
     BadRequest(
-        "video-of-image", image(type="video", mime_type="video/mp4"), f"{PART}.mime_type", "Says"
+        "video-of-image",
+        image(type="video", mime_type="video/mp4"),
+        f"{PART}.mime_type",
+        "but the content is",
     ),
     BadRequest(
         "video-of-heic",

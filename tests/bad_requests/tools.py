@@ -28,7 +28,7 @@ TOOLS = [
         "tool-search",
         request_body(tools=[{"function_declarations": [WEATHER], "google_search": {}}]),
         "tools[0].google_search",
-        "Is no field here",
+        "Unknown field",
     ),
     BadRequest(
         "declaration-text",
@@ -91,7 +91,7 @@ TOOLS = [
         "tool-config-unknown",
         request_body(tools=[{"function_declarations": [WEATHER]}], tool_config={"mode": "ANY"}),
         "tool_config.mode",
-        "Is no field here",
+        "Unknown field",
     ),
     BadRequest(
         "calling-text",
@@ -115,7 +115,7 @@ TOOLS = [
         "allowed-with-auto",
         calling(allowed_function_names=["get_weather"]),
         f"{CALLING}.allowed_function_names",
-        "mode ANY only",
+        "only with mode ANY",
     ),
     BadRequest(
         "allowed-undeclared",

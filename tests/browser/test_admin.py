@@ -1,29 +1,23 @@
-"""The admin's pages in real Chromium, under a policy that allows the site's own files only.
-
-TEST_SCREENSHOTS names a folder for pictures of what was seen.
-"""
+"""The admin's pages in real Chromium, under a policy that allows the site's own files only."""
 
 from __future__ import annotations
 
-import os
 import struct
+import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
-from django.test import Client
 
 from creatify_textgen import services
-from creatify_textgen.emulator import Emulator
-from creatify_textgen.models import Generation, Media, UsageDay
+from creatify_textgen.models import Generation, Media
 from tests import factories
 from tests.architecture.source import ROOT
+from tests.browser.staff import ADMIN, opened, take_picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -33,7 +27,6 @@ expect = playwright.expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-ADMIN = "/admin/creatify_textgen/"
 CLIP = ROOT / "example_project/demo/samples/clip.mp4"
 """A second of video."""
 SCRIPT = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -44,52 +37,13 @@ ANSWER = """A good tagline is short, and says what the thing is for.
 """
 
 
-class StrictPolicy:
-    """Middleware: nothing but the site's own files, and no inline code or style."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        response.headers.setdefault("Content-Security-Policy", "default-src 'self'")
-        return response
-
-
-@pytest.fixture
-def site(settings: Any, creatify_emulator: Emulator, request: pytest.FixtureRequest) -> str:
-    """Return the address of a live site with the policy, and the emulator behind it."""
-    policy = f"{StrictPolicy.__module__}.{StrictPolicy.__name__}"
-    settings.MIDDLEWARE = [policy, *settings.MIDDLEWARE]
-    account = {"API_ID": "id", "API_KEY": "key", "BASE_URL": creatify_emulator.url}
-    settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}}
-    return str(request.getfixturevalue("live_server").url)
-
-
 @pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest, browser: Browser, site: str) -> Iterator[Page]:
     """Return a page of a superuser, which must end without a complaint of the browser."""
-    client = Client()
-    client.force_login(User.objects.create_superuser("ada"))
-    context = browser.new_context(
-        base_url=site, color_scheme=request.param, viewport={"width": 1360, "height": 900}
-    )
-    session = client.cookies["sessionid"].value
-    context.add_cookies([{"name": "sessionid", "value": session, "url": site}])
-    page, complaints = context.new_page(), list[str]()
-    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    take_picture(page, name=f"{request.node.name}")
-    context.close()
-    assert complaints == []
-
-
-def take_picture(page: Page, *, name: str) -> None:
-    folder = os.environ.get("TEST_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+    ada = User.objects.create_superuser("ada")
+    with opened(browser, site, ada, color_scheme=request.param) as page:
+        yield page
+        take_picture(page, name=f"{request.node.name}")
 
 
 def picture(width: int = 160, height: int = 90) -> bytes:
@@ -152,6 +106,33 @@ def make_conversation() -> Generation:
     return generation
 
 
+OVERFLOW = """
+[...document.querySelectorAll("#result_list td, #result_list th.action-checkbox, .results")]
+    .filter(cell => cell.offsetParent && cell.scrollWidth > cell.clientWidth + 1)
+    .map(cell => cell.className)
+    .concat(document.body.scrollWidth > window.innerWidth ? ["body"] : [])
+"""
+"""Names what is wider than its place."""
+
+
+def make_widest() -> Generation:
+    """Save a generation whose every name is as long as it may be, or longer than it looks."""
+    owner = User.objects.create_user("\u202e" + "averylongusername" * 4)
+    now = datetime.now(UTC)
+    return factories.make_generation(
+        status="unconfirmed",
+        error_code="insufficient_credits",
+        partial=True,
+        owner=owner,
+        mode="stream",
+        model_name="gemini-2.5-flash-preview-with-a-name-" + "x" * 200,
+        excerpt="Write " + "x" * 190,
+        credits_used=Decimal("1234.0000000501"),
+        created_at=now,
+        finished_at=now + timedelta(hours=26),
+    )
+
+
 def make_history() -> None:
     for status in ("queued", "submitting", "unconfirmed", "pending", "running", "expired"):
         factories.make_generation(status=status, excerpt=f"A prompt that is {status}")
@@ -170,8 +151,7 @@ def make_usage() -> None:
     today = datetime.now(UTC).date()
     for back in range(25):
         for model in ("gemini-2.5-flash", "gemini-2.5-pro"):
-            UsageDay.objects.create(
-                key=f"{back}{model}",
+            factories.save_usage(
                 day=today - timedelta(days=back),
                 account="default",
                 model_name=model,
@@ -198,8 +178,74 @@ class TestHistory:
         expect(page.locator(".messagelist .success")).to_have_count(2)
         expect(page.locator(".messagelist .error")).to_have_count(7)
 
+    @pytest.mark.parametrize("language", ["en", "ar"])
+    def test_fits_1280_pixels(self, page: Page, settings: Any, language: str) -> None:
+        settings.LANGUAGE_CODE = language
+        make_widest()
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(f"{ADMIN}generation/")
+        assert page.evaluate(OVERFLOW) == []
+        assert page.locator("td.field-prompt").evaluate("cell => cell.offsetWidth") >= 140
+
+    @pytest.mark.parametrize("language", ["en", "ar"])
+    def test_is_a_list_of_cards_on_a_phone(self, page: Page, settings: Any, language: str) -> None:
+        settings.LANGUAGE_CODE = language
+        make_widest()
+        page.set_viewport_size({"width": 375, "height": 800})
+        page.goto(f"{ADMIN}generation/")
+        assert page.evaluate(OVERFLOW) == []
+        expect(page.locator(".field-credits_used .textgen-cell-label")).to_be_visible()
+        assert page.locator("td.field-prompt").evaluate("cell => cell.offsetWidth") >= 280
+
+    def test_finds_any_owner(self, page: Page) -> None:
+        make_widest()
+        factories.make_generation()
+        page.goto(f"{ADMIN}generation/")
+        page.locator(".textgen-filter .select2").click()
+        page.locator(".select2-search__field").fill("averylong")
+        page.locator(".select2-results__option", has_text="averylong").click()
+        page.locator("form.textgen-filter", has=page.locator("select")).get_by_role(
+            "button", name="Show"
+        ).click()
+        expect(page.locator("#result_list tbody tr")).to_have_count(1)
+
+    def test_narrows_to_two_days(self, page: Page) -> None:
+        make_widest()
+        factories.make_generation()
+        page.goto(f"{ADMIN}generation/")
+        page.get_by_label("From").fill("2020-11-20")
+        page.get_by_label("To", exact=True).fill("2020-11-22")
+        page.locator("form.textgen-filter", has=page.get_by_label("From")).get_by_role(
+            "button", name="Show"
+        ).click()
+        expect(page.locator("#result_list tbody tr")).to_have_count(1)
+
 
 class TestDetail:
+    def test_stays_quick_with_lines_that_never_break(self, page: Page) -> None:
+        generation = make_conversation()
+        line = "x" * 200_000
+        generation.content.response_text = line
+        generation.content.failed_reason = line
+        generation.content.save()
+        started = time.monotonic()
+        page.goto(f"{ADMIN}generation/{generation.pk}/change/")
+        page.evaluate("document.body.offsetHeight")
+        assert time.monotonic() - started < 10
+
+    @pytest.mark.parametrize("width", [375, 1280])
+    def test_keeps_names_out_of_the_way(self, page: Page, width: int) -> None:
+        generation = make_widest()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(f"{ADMIN}generation/{generation.pk}/change/")
+        boxes = [page.locator(name).bounding_box() for name in ("#content > h2", ".object-tools")]
+        title, tools = (box for box in boxes if box)
+        below = tools["y"] >= title["y"] + title["height"]
+        beside = tools["x"] >= title["x"] + title["width"]
+        above = tools["y"] + tools["height"] <= title["y"]
+        assert below or beside or above
+        assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
+
     def test_shows_the_conversation(self, page: Page) -> None:
         page.goto(f"{ADMIN}generation/{make_conversation().pk}/change/")
         for summary in page.locator("summary").all():
@@ -253,14 +299,15 @@ class TestCredits:
         make_usage()
         page.goto(f"{ADMIN}")
         page.get_by_role("link", name="Credits:").click()
-        expect(page.locator("section").first.locator("progress")).to_have_count(30)
+        days = datetime.now(UTC).day
+        expect(page.get_by_role("region", name="By day").locator("progress")).to_have_count(days)
 
     def test_changes_its_period(self, page: Page) -> None:
         make_usage()
         page.goto(f"{ADMIN}generation/credits/")
         page.select_option("select[name=period]", "7")
         page.click("input[type=submit]")
-        expect(page.locator("section").first.locator("progress")).to_have_count(7)
+        expect(page.get_by_role("region", name="By day").locator("progress")).to_have_count(7)
 
 
 class TestMedia:

@@ -1,6 +1,6 @@
-"""A browser's own EventSource in real Chromium: it hears all, comes back by itself, and stops.
+"""A browser's own EventSource in real Chromium: it receives all, reconnects by itself, and stops.
 
-With the session's cookie, and with a ticket where no cookie can go.
+With the session's cookie, and with a ticket if no cookie can be sent.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ POST = """async ([path, body]) => {
   return response.headers.get("X-Generation-Id");
 }"""
 LISTEN = """url => {
-  const heard = (window.heard = { text: "", lastId: "", ends: [] });
+  const received = (window.received = { text: "", lastId: "", ends: [] });
   const source = (window.source = new EventSource(url));
   source.onmessage = (event) => {
-    heard.lastId = event.lastEventId;
+    received.lastId = event.lastEventId;
     for (const part of JSON.parse(event.data).candidates?.[0]?.content?.parts ?? []) {
-      heard.text += part.text ?? "";
+      received.text += part.text ?? "";
     }
   };
-  source.addEventListener("end", (event) => heard.ends.push(JSON.parse(event.data).status));
+  source.addEventListener("end", (event) => received.ends.push(JSON.parse(event.data).status));
 }"""
 
 
@@ -73,13 +73,13 @@ class Listener:
     def listen(self, url: str) -> None:
         self.page.evaluate(LISTEN, url)
 
-    def hears(self, condition: str) -> None:
-        """Wait until this is so of `heard` or `source`."""
+    def waits_for(self, condition: str) -> None:
+        """Wait until this is true; it may use `received` and `source`."""
         self.page.wait_for_function(f"() => {condition}")
 
     @property
     def text(self) -> str:
-        return str(self.page.evaluate("heard.text"))
+        return str(self.page.evaluate("received.text"))
 
     @property
     def visits(self) -> list[Visit]:
@@ -107,7 +107,7 @@ def member(cable: Cable, transactional_db: None, browser: Browser) -> Iterator[L
 
 @pytest.fixture
 def stranger(cable: Cable, transactional_db: None, browser: Browser) -> Iterator[Listener]:
-    """Return a page of a browser that has no cookie of ours to send."""
+    """Return a page of a browser that has no cookie of the site."""
     context = browser.new_context(base_url=cable.url)
     listener = Listener(context.new_page())
     context.clear_cookies()
@@ -130,11 +130,11 @@ def take_ticket(member: Listener, path: str) -> str:
 
 
 def assert_whole(listener: Listener, remote: Emulator) -> None:
-    """The answer was heard character by character, ended once, and nobody asks on."""
-    listener.hears("source.readyState === EventSource.CLOSED")
+    """The answer arrived character by character, ended once, and nobody reconnects."""
+    listener.waits_for("source.readyState === EventSource.CLOSED")
     row = Generation.objects.select_related("content").get()
     assert listener.text == row.content.response_text == remote.generations[0].response_text != ""
-    assert listener.page.evaluate("heard.ends") == ["done"]
+    assert listener.page.evaluate("received.ends") == ["done"]
     assert listener.visits[-1] == Visit(204, "end")
     assert remote.counters["creates"] == 1
 
@@ -153,7 +153,7 @@ class TestCookie:
     ) -> None:
         creatify_emulator.switches.set(**SHORT)
         stranger.listen(begin(member))
-        stranger.hears("source.readyState === EventSource.CLOSED")
+        stranger.waits_for("source.readyState === EventSource.CLOSED")
         assert stranger.text == ""
         assert [visit.status for visit in stranger.visits] in ([401], [403])
 
@@ -182,12 +182,12 @@ class TestCut:
         path = begin(member)
         listener = member if way == "cookie" else stranger
         listener.listen(path if way == "cookie" else take_ticket(member, path))
-        listener.hears("heard.text !== ''")
+        listener.waits_for("received.text !== ''")
         cable.cut()
-        listener.hears("source.readyState === EventSource.CONNECTING")
-        before, last_id = listener.text, listener.page.evaluate("heard.lastId")
+        listener.waits_for("source.readyState === EventSource.CONNECTING")
+        before, last_id = listener.text, listener.page.evaluate("received.lastId")
         cable.mend()
-        listener.hears(f"heard.text.length > {len(before)}")
+        listener.waits_for(f"received.text.length > {len(before)}")
         assert not Generation.objects.get().is_final
         assert listener.text.startswith(before)
         assert_whole(listener, creatify_emulator)

@@ -31,13 +31,13 @@ NAMED = {"X-Generation-Id": "g1"}
 READ = """async ({ url, options, starts }) => {
   const { GenerationStream } = await import("/stream.js");
   const stream = new GenerationStream(url, options);
-  const told = { text: "", events: [], ends: [] };
-  stream.addEventListener("text", (event) => (told.text += event.detail));
+  const reported = { text: "", events: [], ends: [] };
+  stream.addEventListener("text", (event) => (reported.text += event.detail));
   for (const name of ["reconnect", "error", "end"]) {
-    stream.addEventListener(name, (event) => told.events.push([name, event.detail.code ?? ""]));
+    stream.addEventListener(name, (event) => reported.events.push([name, event.detail.code ?? ""]));
   }
-  for (let i = 0; i < starts; i++) told.ends.push((await stream.start())?.status ?? null);
-  return { ...told, lastEventId: stream.lastEventId };
+  for (let i = 0; i < starts; i++) reported.ends.push((await stream.start())?.status ?? null);
+  return { ...reported, lastEventId: stream.lastEventId };
 }"""
 
 
@@ -78,13 +78,13 @@ class Script:
     def read(
         self, *answers: dict[str, Any] | None, url: str = PATH, starts: int = 1, **options: Any
     ) -> dict[str, Any]:
-        """Return what a stream tells that is answered so; None is no answer."""
+        """Return what a stream reports that is answered in this way; None is no answer."""
         self._answers = list(answers)
         options = {"body": {"messages": "Hello"}} | options
-        told: dict[str, Any] = self.page.evaluate(
+        reported: dict[str, Any] = self.page.evaluate(
             READ, {"url": url, "options": options, "starts": starts}
         )
-        return told
+        return reported
 
     def asked(self) -> list[tuple[str, str, str | None]]:
         return [
@@ -117,8 +117,8 @@ def refusal(status: int, code: str | None = None) -> dict[str, Any]:
 
 class TestCuts:
     def test_go_on_at_the_next_frame(self, script: Script) -> None:
-        told = script.read(stream(ONE), stream(TWO, end()))
-        assert (told["text"], told["ends"]) == ("one two", ["done"])
+        reported = script.read(stream(ONE), stream(TWO, end()))
+        assert (reported["text"], reported["ends"]) == ("one two", ["done"])
         assert script.asked() == [("POST", PATH, None), ("GET", ATTACHED, "1-4")]
 
     def test_come_again_by_key_where_the_generations_id_cannot_be_read(
@@ -130,6 +130,12 @@ class TestCuts:
         keys = {request.headers["idempotency-key"] for request in script.requests}
         assert len(keys) == 1
 
+    def test_of_a_message_go_on_at_its_generation(self, script: Script) -> None:
+        url = "/textgen/conversations/c1/messages/stream/"
+        reported = script.read(stream(ONE), stream(TWO, end()), url=url)
+        assert reported["text"] == "one two"
+        assert script.asked() == [("POST", url, None), ("GET", ATTACHED, "1-4")]
+
     def test_keep_the_query_of_the_address(self, script: Script) -> None:
         script.read(stream(ONE), stream(TWO, end()), url=f"{PATH}?workspace=2")
         assert script.asked()[1] == ("GET", f"{ATTACHED}?workspace=2", "1-4")
@@ -137,13 +143,13 @@ class TestCuts:
     def test_are_no_failures_where_the_stream_was_alive(self, script: Script) -> None:
         """A model that thinks for long behind a proxy that cuts each minute."""
         beats = [stream(HEARTBEAT)] * 3
-        told = script.read(*beats, stream(ONE, end()), retries=1)
-        assert told["ends"] == ["done"]
+        reported = script.read(*beats, stream(ONE, end()), retries=1)
+        assert reported["ends"] == ["done"]
 
     def test_are_failures_where_nothing_came(self, script: Script) -> None:
-        told = script.read(stream(), retries=1)
-        assert told["ends"] == [None]
-        assert told["events"][-1] == ["error", "connection_lost"]
+        reported = script.read(stream(), retries=1)
+        assert reported["ends"] == [None]
+        assert reported["events"][-1] == ["error", "connection_lost"]
         assert len(script.requests) == 2
 
     def test_count_anew_with_each_start(self, script: Script) -> None:
@@ -154,20 +160,20 @@ class TestCuts:
 class TestRefusals:
     @pytest.mark.parametrize("status", [502, 503, 504])
     def test_of_a_proxy_are_passing_for_a_create(self, script: Script, status: int) -> None:
-        told = script.read(refusal(status), stream(ONE, end()))
-        assert told["ends"] == ["done"]
+        reported = script.read(refusal(status), stream(ONE, end()))
+        assert reported["ends"] == ["done"]
         assert len({request.headers["idempotency-key"] for request in script.requests}) == 1
 
     @pytest.mark.parametrize("answer", [refusal(503, "not_taken_up"), refusal(404)], ids=str)
     def test_of_the_site_are_final_for_a_create(
         self, script: Script, answer: dict[str, Any]
     ) -> None:
-        told = script.read(answer)
-        assert (told["ends"], len(script.requests)) == ([None], 1)
+        reported = script.read(answer)
+        assert (reported["ends"], len(script.requests)) == ([None], 1)
 
     def test_of_the_site_are_passing_for_a_reader_who_comes_back(self, script: Script) -> None:
-        told = script.read(stream(ONE), refusal(503, "too_many_readers"), stream(TWO, end()))
-        assert told["text"] == "one two"
+        reported = script.read(stream(ONE), refusal(503, "too_many_readers"), stream(TWO, end()))
+        assert reported["text"] == "one two"
 
     def test_are_given_up_where_their_body_never_ends(self, script: Script) -> None:
         page = script.page
@@ -182,18 +188,20 @@ class TestRefusals:
           };
         }""")
         arguments = {"url": PATH, "options": {"retries": 0}, "starts": 1}
-        page.evaluate(f"given => {{ ({READ})(given).then(it => (window.told = it)) }}", arguments)
+        page.evaluate(
+            f"given => {{ ({READ})(given).then(it => (window.reported = it)) }}", arguments
+        )
         page.wait_for_function("() => window.asked")
         page.clock.run_for(50_000)
-        page.wait_for_function("() => window.told")
-        assert page.evaluate("told.events") == [["error", "http_503"]]
+        page.wait_for_function("() => window.reported")
+        assert page.evaluate("reported.events") == [["error", "http_503"]]
 
 
 class TestFrames:
     @pytest.mark.parametrize("odd", ["upstream exploded", "null", "[]", '{"candidates":[{}]}'])
     def test_that_are_no_chunks_are_passed_over(self, script: Script, odd: str) -> None:
-        told = script.read(stream(ONE, f"id: 2-4\ndata: {odd}\n\n", TWO, end()))
-        assert (told["text"], told["events"]) == ("one two", [["end", ""]])
+        reported = script.read(stream(ONE, f"id: 2-4\ndata: {odd}\n\n", TWO, end()))
+        assert (reported["text"], reported["events"]) == ("one two", [["end", ""]])
         assert len(script.requests) == 1
 
     def test_are_cut_apart_in_linear_time(self, script: Script) -> None:
@@ -225,11 +233,11 @@ class TestFrames:
 class TestEnds:
     @pytest.mark.parametrize("status", ["running", "unconfirmed", "expired"])
     def test_that_are_open_leave_the_reader_at_its_place(self, script: Script, status: str) -> None:
-        told = script.read(stream(ONE, end(status)), stream(TWO, end()), starts=2)
-        assert (told["text"], told["ends"]) == ("one two", [status, "done"])
+        reported = script.read(stream(ONE, end(status)), stream(TWO, end()), starts=2)
+        assert (reported["text"], reported["ends"]) == ("one two", [status, "done"])
         assert script.asked()[1] == ("GET", ATTACHED, "1-4")
 
     def test_that_are_final_leave_nothing_to_ask_for(self, script: Script) -> None:
-        told = script.read(stream(ONE, end()), {"status": 204}, starts=2)
-        assert (told["ends"], told["lastEventId"]) == (["done", None], "end")
+        reported = script.read(stream(ONE, end()), {"status": 204}, starts=2)
+        assert (reported["ends"], reported["lastEventId"]) == (["done", None], "end")
         assert script.asked()[1] == ("GET", ATTACHED, "end")

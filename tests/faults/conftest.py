@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,21 +12,6 @@ from django.test import Client
 
 from creatify_textgen.emulator import Emulator
 from tests.faults.sentinels import listening_to_everything, point_to
-
-ABUSE_TALLY: Counter[str] = Counter()
-
-
-@pytest.fixture(scope="session")
-def abuse_tally() -> Counter[str]:
-    """Return how what must not be granted was answered, told at the end of the run."""
-    return ABUSE_TALLY
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if ABUSE_TALLY:
-        answers = ", ".join(f"{ABUSE_TALLY[name]} x {name}" for name in sorted(ABUSE_TALLY))
-        errors, sent = ABUSE_TALLY["5xx"], ABUSE_TALLY.total()
-        terminalreporter.write_line(f"Abuse: {sent} requests, {errors} x 5xx ({answers})")
 
 
 @pytest.fixture
@@ -53,7 +37,7 @@ def operator_client(db: None) -> Client:
 
 
 @pytest.fixture
-def heard() -> Iterator[list[str]]:
+def received() -> Iterator[list[str]]:
     """Give what any logger says during the test."""
-    with listening_to_everything() as heard:
-        yield heard
+    with listening_to_everything() as received:
+        yield received

@@ -265,9 +265,19 @@ HEADERS: dict[str, dict[str, str]] = {
         )
     },
     **{
-        f"{name} {text[:30]!r}": {name: text}
+        f"{name} {text[:30]!r} {len(text)}": {name: text}
         for name, texts in {
-            "CONTENT_LENGTH": ("-1", "abc", "1e3", "\xd9\xa3", " ", "99999999999999999999", "0x10"),
+            "CONTENT_LENGTH": (
+                "-1",
+                "abc",
+                "1e3",
+                "\xd9\xa3",
+                "\xb2",
+                "9" * 5000,
+                " ",
+                "99999999999999999999",
+                "0x10",
+            ),
             "HTTP_COOKIE": (
                 "sessionid=x",
                 "sessionid=" + "x" * 5000,
@@ -393,7 +403,7 @@ QUERIES: dict[str, str] = {
     "no name": "=&&==&",
     "many": "&".join(f"a{number}=1" for number in range(1500)),
     "long": "search=" + "x" * 20_000,
-    "a cursor of ours, spoiled": "cursor=cD0yMDI2LTEx",
+    "a spoiled cursor": "cursor=cD0yMDI2LTEx",
     "a cursor with a NUL": "cursor=cD0lMDA%3D",
     "a cursor far off": "cursor=bz05OTk5OTk5OTk5OTk5OTk5OTk5",
     "year 0": "created_after=0000-01-01T00:00:00Z",

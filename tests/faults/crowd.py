@@ -1,4 +1,4 @@
-"""Many threads that do something at the same moment, each with a connection of its own."""
+"""Many threads that do something at the same moment, each with its own connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 90.0
 
 
 def all_at_once(*acts: Callable[[], Any]) -> list[Any]:
-    """Do all of these at once and return what each returned; fail where one raised or hangs."""
+    """Do all of these at once and return what each returned; fail if one raised or hangs."""
     gate = threading.Barrier(len(acts))
     results: list[Any] = [None] * len(acts)
     errors: list[BaseException] = []

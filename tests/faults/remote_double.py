@@ -6,16 +6,18 @@ It has the client's interface and none of its sockets; journeys use the emulator
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Self
 
 from django.utils import timezone
 
+from creatify_textgen import clock
 from creatify_textgen.exceptions import (
     RateLimitedError,
     RemoteError,
@@ -26,16 +28,20 @@ from creatify_textgen.exceptions import (
 from creatify_textgen.remote import (
     Chunk,
     GenerationRequest,
+    Listing,
     Receipt,
+    RemoteClock,
     RemoteGeneration,
+    Timeouts,
     parse_chunk,
 )
+from creatify_textgen.remote.protocol import build_create, build_stream
 
 __all__ = ["FAULTS", "STREAM_FAULTS", "KilledError", "RemoteDouble"]
 
 
 class KilledError(BaseException):
-    """Stands for SIGKILL: nothing of ours may catch it."""
+    """Stands for SIGKILL: the app must not catch it."""
 
 
 FAULTS = (
@@ -67,7 +73,7 @@ ACCEPTED_ALL_THE_SAME = ("none", "lost_after", "killed_after")
 
 @dataclass
 class StreamDouble:
-    """A stream of two chunks that goes wrong as told."""
+    """A stream of two chunks with the given fault."""
 
     remote_id: str
     fault: str
@@ -106,6 +112,14 @@ class StreamDouble:
         return parse_chunk(json.dumps(chunk))
 
 
+@dataclass(frozen=True)
+class PreparedDouble:
+    """A send whose length is known, as `PreparedSend` is."""
+
+    request: GenerationRequest
+    seconds: float
+
+
 @dataclass
 class RemoteDouble:
     """What the remote knows, and how its next creates go."""
@@ -113,8 +127,18 @@ class RemoteDouble:
     generations: dict[str, RemoteGeneration] = field(default_factory=dict)
     faults: deque[str] = field(default_factory=deque)
     is_down: bool = False
+    date_ahead: timedelta = timedelta()
+    """By how much its `Date` header is ahead of the clock that dates its generations."""
 
-    def create(self, request: GenerationRequest) -> RemoteGeneration:
+    def prepare(self, request: GenerationRequest, *, stream: bool = False) -> PreparedDouble:
+        build = build_stream if stream else build_create
+        seconds = Timeouts().longest_send(
+            sync=request.sync, stream=stream, body_bytes=len(build(request))
+        )
+        return PreparedDouble(request, seconds)
+
+    def create(self, prepared: PreparedDouble) -> RemoteGeneration:
+        request = prepared.request
         fault = self.faults.popleft() if self.faults else "none"
         if self.is_down:
             raise RemoteUnavailableError("down", request_sent=False)
@@ -123,7 +147,8 @@ class RemoteDouble:
         assert accepted is not None
         return accepted
 
-    def stream(self, request: GenerationRequest) -> StreamDouble:
+    def stream(self, prepared: PreparedDouble) -> StreamDouble:
+        request = prepared.request
         fault = self.faults.popleft() if self.faults else "none"
         if self.is_down:
             raise RemoteRejectedError("down", status=400)
@@ -144,9 +169,14 @@ class RemoteDouble:
             raise RemoteRejectedError("no such generation", status=404, code="not_found")
         return self.generations[remote_id]
 
-    def list(self) -> Iterator[RemoteGeneration]:
+    def list(self, keep: Callable[[RemoteGeneration], bool] = lambda _: True) -> Listing:
         self._check_up()
-        yield from reversed(self.generations.values())
+        known = list(reversed(self.generations.values()))
+        kept = [remote for remote in known if keep(remote)]
+        moment = time.monotonic()
+        shown = clock.utc_now() + self.date_ahead
+        served = RemoteClock(shown, asked_at=moment, received_at=moment)
+        return Listing(generations=kept, total=len(known), pages=1, clocks=[served])
 
     def remaining_credits(self) -> Decimal:
         self._check_up()

@@ -14,8 +14,8 @@ from typing import Any
 from django.test import Client
 
 from creatify_textgen import services
+from creatify_textgen.dispatch.callbacks import make_token
 from creatify_textgen.models import Generation
-from creatify_textgen.services.callbacks import make_token
 from tests.integration.remote.server import Connection, serving
 
 __all__ = [
@@ -51,7 +51,7 @@ def raise_bug(*args: Any, **kwargs: Any) -> Any:
 
 
 def point_to(url: str, *, settings: Any, **more: Any) -> None:
-    """Have the site's account lead there; the remote is told webhook URLs where nobody listens."""
+    """Have the site's account lead there; nobody listens at the webhook URLs that are sent."""
     settings.CREATIFY_TEXTGEN = {
         "ACCOUNTS": {"default": {**ACCOUNT, "BASE_URL": url}},
         "WEBHOOK_BASE_URL": "http://127.0.0.1:9",
@@ -100,11 +100,11 @@ class _Everything(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(logging.Formatter("%(name)s %(message)s").format(record))
-        self.heard.append(repr(vars(record)))
+        self.received.append(logging.Formatter("%(name)s %(message)s").format(record))
+        self.received.append(repr(vars(record)))
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def listening_to_everything() -> Iterator[list[str]]:
         one.propagate, one.disabled = True, False
     loggers[0].addHandler(handler)
     try:
-        yield handler.heard
+        yield handler.received
     finally:
         loggers[0].removeHandler(handler)
         for one, level, propagate, disabled in before:

@@ -1,4 +1,4 @@
-"""The tests' host with the app's settings from the environment: for processes of their own."""
+"""The tests' host with the app's settings from the environment: for separate processes."""
 
 import json
 import os

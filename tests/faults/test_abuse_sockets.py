@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from creatify_textgen.dispatch.callbacks import make_token
 from creatify_textgen.models import Generation
-from creatify_textgen.services.callbacks import make_token
 from tests.architecture.source import ROOT
 from tests.factories import make_generation
 from tests.faults.processes import wait_until

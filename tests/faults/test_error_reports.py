@@ -18,13 +18,13 @@ from django.utils.log import AdminEmailHandler
 from urllib3.connectionpool import HTTPConnectionPool
 
 from creatify_textgen import enqueue, lifecycle, services
-from creatify_textgen.admin import generations as generations_admin
-from creatify_textgen.admin.legible import Budget
+from creatify_textgen.admin import history as history_admin
+from creatify_textgen.admin.rendering import Budget
+from creatify_textgen.dispatch.callbacks import make_token
 from creatify_textgen.emulator import Emulator
+from creatify_textgen.intake import acceptance
+from creatify_textgen.rest.streaming import views as streaming_views
 from creatify_textgen.services import media, submission
-from creatify_textgen.services.callbacks import make_token
-from creatify_textgen.services.intake import acceptance
-from creatify_textgen.streaming import views as streaming_views
 from tests.bad_requests import PNG
 from tests.faults.sentinels import (
     GENERATIONS,
@@ -97,7 +97,7 @@ BUGS = [
     pytest.param(show("/textgen/credits/"), HTTPConnectionPool, "urlopen", id="credits"),
     pytest.param(upload, media, "keep", id="upload"),
     pytest.param(deliver, lifecycle, "note_delivery", id="webhook"),
-    pytest.param(show(f"{HISTORY}{{}}/change/"), generations_admin, "read_detail", id="admin page"),
+    pytest.param(show(f"{HISTORY}{{}}/change/"), history_admin, "read_detail", id="admin page"),
     pytest.param(show(f"{HISTORY}{{}}/change/"), Budget, "cut", id="admin page-with content"),
     pytest.param(act_on("refresh", HISTORY), HTTPConnectionPool, "urlopen", id="admin refresh"),
     pytest.param(act_on("cancel", HISTORY), lifecycle, "mark_cancelled", id="admin cancel"),

@@ -18,13 +18,14 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from creatify_textgen.chat import Conversation
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.rest import openapi as _registered  # noqa: F401
 from tests.factories import make_generation
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
-EXAMPLES = 50
+EXAMPLES = min(50, hypothesis_settings().max_examples)
 OPERATIONS = [
     "GET /textgen/generations/",
     "POST /textgen/generations/",
@@ -32,10 +33,30 @@ OPERATIONS = [
     "POST /textgen/generations/{generation_id}/refresh/",
     "POST /textgen/generations/{generation_id}/retry/",
     "POST /textgen/generations/{generation_id}/cancel/",
+    "POST /textgen/generations/{generation_id}/stop/",
+    "POST /textgen/generations/{generation_id}/settle/",
+    "DELETE /textgen/generations/{generation_id}/",
     "POST /textgen/generations/stream/",
     "GET /textgen/generations/{generation_id}/stream/",
     "POST /textgen/generations/{generation_id}/ticket/",
+    "GET /textgen/conversations/",
+    "POST /textgen/conversations/",
+    "GET /textgen/conversations/{conversation_id}/",
+    "PATCH /textgen/conversations/{conversation_id}/",
+    "DELETE /textgen/conversations/{conversation_id}/",
+    "POST /textgen/conversations/{conversation_id}/fork/",
+    "GET /textgen/conversations/{conversation_id}/messages/",
+    "GET /textgen/conversations/{conversation_id}/messages/stream/",
+    "POST /textgen/conversations/{conversation_id}/messages/",
+    "POST /textgen/conversations/{conversation_id}/messages/stream/",
+    "GET /textgen/runs/",
+    "GET /textgen/runs/{run_id}/",
+    "POST /textgen/runs/{run_id}/stop/",
+    "POST /textgen/runs/{run_id}/calls/{call_id}/approve/",
+    "POST /textgen/runs/{run_id}/calls/{call_id}/reject/",
     "GET /textgen/credits/",
+    "GET /textgen/estimate/",
+    "GET /textgen/models/",
     "POST /textgen/media/",
     "GET /textgen/media/{media_id}/",
 ]
@@ -44,7 +65,16 @@ EXCLUDED = {
     # No JSON Schema says what makes an image an image, or a conversation one.
     "POST /textgen/generations/": SEMANTIC,
     "POST /textgen/generations/stream/": SEMANTIC,
+    "POST /textgen/conversations/": SEMANTIC,
+    # A body with nothing in it is one for the document, and not for these.
+    "PATCH /textgen/conversations/{conversation_id}/": SEMANTIC,
+    "POST /textgen/conversations/{conversation_id}/messages/": SEMANTIC,
+    "POST /textgen/conversations/{conversation_id}/messages/stream/": SEMANTIC,
     "POST /textgen/media/": SEMANTIC,
+    # Which fields belong to which decision.
+    "POST /textgen/generations/{generation_id}/settle/": SEMANTIC,
+    # The document does not name the accounts of a site.
+    "GET /textgen/credits/": SEMANTIC,
 }
 
 
@@ -82,6 +112,7 @@ def test_every_operation_is_tried(document: Any) -> None:
     assert set(operations_of(document)) == set(OPERATIONS)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_answers_as_documented(remote: Emulator, owner: User, document: Any, label: str) -> None:
     operation = operations_of(document)[label]
@@ -92,6 +123,24 @@ def test_answers_as_documented(remote: Emulator, owner: User, document: Any, lab
     @given(case=operation.as_strategy())
     def try_it(case: Any) -> None:
         case.call_and_validate(excluded_checks=EXCLUDED.get(label))
+
+    try_it()
+
+
+@pytest.mark.parametrize("label", [label for label in OPERATIONS if "{conversation_id}" in label])
+def test_answers_as_documented_for_a_conversation_that_is_there(
+    remote: Emulator, owner: User, document: Any, label: str
+) -> None:
+    operation = operations_of(document)[label]
+    conversation = Conversation.start(owner=owner)
+
+    @hypothesis_settings(
+        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(case=operation.as_strategy())
+    def try_it(case: Any) -> None:
+        case.path_parameters = {"conversation_id": str(conversation.pk)}
+        case.call_and_validate(excluded_checks=SEMANTIC)
 
     try_it()
 

@@ -15,9 +15,9 @@ from django.test import Client
 from django.utils import timezone
 
 from creatify_textgen import lifecycle, services
+from creatify_textgen.dispatch.callbacks import make_token
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation, UsageDay
-from creatify_textgen.services.callbacks import make_token
 from creatify_textgen.signals import generation_finished
 from creatify_textgen.states import Status
 from tests.factories import make_generation
@@ -52,13 +52,13 @@ def send_one() -> Generation:
 
 def delivery_of(remote: Emulator) -> bytes:
     [generation] = remote.generations
-    told = {
+    reported = {
         "id": generation.id,
         "status": "done",
         "response_text": generation.response_text,
         "credits_used": generation.credits_used,
     }
-    return json.dumps(told).encode()
+    return json.dumps(reported).encode()
 
 
 def post(generation: Generation, body: bytes) -> int:
@@ -152,10 +152,10 @@ class TestSweep:
 
         all_at_once(*[partial(services.sweep, time_limit=60)] * 4)
 
-        looked_at = Counter(
+        polled = Counter(
             record.path.split("/")[-2] for record in remote.requests if record.kind == "get"
         )
-        assert looked_at == dict.fromkeys(remote_ids, 1)
+        assert polled == dict.fromkeys(remote_ids, 1)
         assert Generation.objects.filter(status=Status.DONE).count() == ROWS
         assert sum(day.generations for day in UsageDay.objects.all()) == ROWS
         assert sorted(finished.values()) == [1] * ROWS
@@ -168,7 +168,7 @@ class TestSweep:
     def test_by_several_announces_once(self, finished: Counter[uuid.UUID]) -> None:
         now = timezone.now()
         for _ in range(20):
-            make_generation(status=Status.DONE, finished_at=now, next_check_at=now)
+            make_generation(status=Status.DONE, finished_at=now, due_at=now)
         all_at_once(*[partial(lifecycle.announce_overdue, now=now, limit=500)] * 8)
         assert sorted(finished.values()) == [1] * 20
 
@@ -177,7 +177,7 @@ class TestClaim:
     def test_by_eight_shares_the_rows_out(self) -> None:
         now = timezone.now()
         due = now - timedelta(seconds=1)
-        ids = {make_generation(status=Status.PENDING, next_check_at=due).pk for _ in range(120)}
+        ids = {make_generation(status=Status.PENDING, due_at=due).pk for _ in range(120)}
 
         def claim_all() -> list[uuid.UUID]:
             mine: list[uuid.UUID] = []

@@ -8,18 +8,27 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.apps import apps
 from django.conf import settings as site
 from django.contrib.auth import get_user_model
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
+from django.db import transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
-from creatify_textgen import services
+from creatify_textgen import clock, databases, services
+from creatify_textgen.dispatch.callbacks import webhook_url
 from creatify_textgen.emulator import Emulator
+from creatify_textgen.lifecycle import moves
+from creatify_textgen.management.examination import check_database, check_sweep
 from creatify_textgen.models import Generation
-from creatify_textgen.services.callbacks import webhook_url
 from tests.bad_requests import PNG
+
+pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
+"""Whatever aliases a host has."""
 
 NAMESPACE = "texts" if site.ROOT_URLCONF.endswith("mounted_urls") else "creatify_textgen"
 
@@ -59,7 +68,6 @@ class TestSite:
     def test_passes_its_checks(self) -> None:
         call_command("check", fail_level="ERROR")
 
-    @pytest.mark.django_db
     def test_lacks_no_migration(self) -> None:
         call_command("makemigrations", "creatify_textgen", check=True, dry_run=True)
 
@@ -82,6 +90,44 @@ class TestGeneration:
     def test_is_waited_for(self, api: Client, remote: Emulator) -> None:
         response = create(api, sync=True)
         assert (response.status_code, response.json()["status"]) == (201, "done")
+
+    def test_is_swept(self, api: Client, remote: Emulator) -> None:
+        remote.switches.set(pending_seconds=0, running_seconds=0)
+        rows = services.submit_many([{"messages": f"Say {number}"} for number in range(3)])
+        services.sweep()
+        Generation.objects.update(due_at=clock.now())
+        services.sweep()
+        for row in rows:
+            row.refresh_from_db()
+            assert (row.status, row.content.response_text == "") == ("done", False)
+        assert remote.counters["creates"] == 3
+
+    def test_is_streamed(self, api: Client, remote: Emulator) -> None:
+        stream = services.stream("Hello")
+        said = "".join(chunk.text for chunk in stream)
+        assert said
+        assert stream.generation.content.response_text == said
+        assert stream.generation.status == "done"
+
+    def test_is_refreshed_whatever_zone_a_request_has(self, api: Client, remote: Emulator) -> None:
+        """Its answer was lost, so it is looked for in the list by the time it was sent."""
+        generation = services.submit("Hello")
+        remote.switches.set(pending_seconds=0, running_seconds=0)
+        services.send_generation(generation.pk)
+        [remote_id] = Generation.objects.values_list("remote_id", flat=True)
+        Generation.objects.update(remote_id=None, status="unconfirmed", due_at=clock.now())
+        with timezone.override("America/Los_Angeles"):
+            assert services.refresh(generation).remote_id == remote_id
+        assert remote.counters["creates"] == 1
+
+    @pytest.mark.parametrize("is_aware", [True, False])
+    def test_is_reconciled_since_a_moment(
+        self, api: Client, remote: Emulator, *, is_aware: bool
+    ) -> None:
+        services.send_generation(services.submit("Hello").pk)
+        moment = datetime.now(UTC) if is_aware else clock.now()
+        assert services.reconcile(since=moment - timedelta(hours=1)).matched == 1
+        assert services.reconcile(since=moment + timedelta(hours=1)).remote_total == 0
 
     def test_says_where_it_is(self, api: Client, remote: Emulator) -> None:
         response = create(api)
@@ -137,6 +183,53 @@ class TestGeneration:
         assert len(ids) == 1
 
 
+class TestDoctor:
+    def test_looks_at_the_database_that_is_written(self, api: Client) -> None:
+        [finding] = check_database()
+        assert finding.status == "ok"
+        recorder = MigrationRecorder(databases.connection())
+        recorder.record_unapplied("creatify_textgen", "0001_initial")
+        try:
+            [finding] = check_database()
+        finally:
+            recorder.record_applied("creatify_textgen", "0001_initial")
+        assert finding.status == "failed"
+
+    def test_finds_what_is_overdue(self, api: Client, remote: Emulator) -> None:
+        create(api)
+        Generation.objects.update(due_at=clock.now() - timedelta(hours=1))
+        [finding] = check_sweep()
+        assert finding.status == "failed"
+
+
+class TestHostTransaction:
+    def test_is_refused_on_the_alias_that_is_written(self, api: Client, remote: Emulator) -> None:
+        with (
+            transaction.atomic(using=databases.alias()),
+            pytest.raises(RuntimeError, match="rollback"),
+        ):
+            services.generate("Hello")
+        assert remote.counters["creates"] == 0
+
+
+class TestWrite:
+    def test_that_breaks_off_leaves_nothing_half_written(
+        self, api: Client, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The row is updated before its timeline: both, or neither."""
+        create(api)
+        generation = Generation.objects.get()
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise ValueError("the timeline cannot be written")
+
+        monkeypatch.setattr(moves, "_write_timeline", fail)
+        with pytest.raises(ValueError, match="timeline"):
+            services.cancel(generation)
+        generation.refresh_from_db()
+        assert generation.status == "queued"
+
+
 class TestWebhook:
     def test_reaches_its_row(self, api: Client, remote: Emulator) -> None:
         create(api)
@@ -160,6 +253,22 @@ class TestMedia:
         shown = api.get(response["Location"])
         assert b"".join(shown.streaming_content) == PNG
         shown.close()
+
+
+class TestMonitoring:
+    def test_probes_need_no_login(self, transactional_db: None) -> None:
+        assert Client().get(path_of("health")).json() == {"status": "ok"}
+        assert Client().get(path_of("health"), {"ready": ""}).json() == {"status": "ok"}
+
+    def test_figures_are_for_those_who_may_see_them(self, transactional_db: None) -> None:
+        staff = Client()
+        staff.force_login(make_user("staff", is_staff=True, is_superuser=True))
+        if not apps.is_installed("creatify_textgen.contrib.prometheus"):
+            with pytest.raises(NoReverseMatch):
+                path_of("metrics")
+            return
+        assert Client().get(path_of("metrics")).status_code == 401
+        assert b"creatify_textgen_overdue 0.0" in staff.get(path_of("metrics")).content
 
 
 class TestAdmin:

@@ -1,4 +1,4 @@
-"""A host that mounts the app within a namespace of its own, under another name."""
+"""A host that mounts the app within its own namespace, under another name."""
 
 from __future__ import annotations
 

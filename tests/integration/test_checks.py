@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from celery import Celery
+from django.apps import apps
 from django.core.checks import CheckMessage, run_checks
+from django.db import connections
 
 from creatify_textgen.checks import check_deployment, check_values
 from creatify_textgen.conf import DEFAULTS
 from tests.architecture.source import PACKAGE, ROOT
+
+
+class ScatteringRouter:
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "elsewhere" if model._meta.model_name == "usageday" else None
+
 
 ACCOUNT = {"API_ID": "test-api-id", "API_KEY": "test-api-key"}
 TYPE = "creatify_textgen.E003"
@@ -24,6 +33,10 @@ WRONG_VALUES: list[tuple[str, Any]] = [
     ("MODELS", "gemini-2.5-flash"),
     ("MODELS", []),
     ("MODELS", [None]),
+    ("ALLOW_REMOTE", "no"),
+    ("CALLS_AS_TEXT", "no"),
+    ("EXTRA_CONFIG", "maybe"),
+    ("REST_ACCOUNTS", "default"),
     ("RESTRICT_MODELS", "no"),
     ("WEBHOOK_BASE_URL", "example.com"),
     ("WEBHOOK_BASE_URL", "ftp://example.com"),
@@ -36,6 +49,9 @@ WRONG_VALUES: list[tuple[str, Any]] = [
     ("POLL_INTERVAL", True),
     ("POLL_MAX_INTERVAL", float("inf")),
     ("POLL_MAX_INTERVAL", float("nan")),
+    ("POLLS_AT_ONCE", 0),
+    ("POLLS_AT_ONCE", 2.5),
+    ("POLLS_AT_ONCE", True),
     ("SUBMIT_LEASE", -1),
     ("EXPIRE_AFTER", None),
     ("RESEND_UNCONFIRMED", "always"),
@@ -81,6 +97,11 @@ WRONG_VALUES: list[tuple[str, Any]] = [
     ("STREAM_BACKEND", ""),
     ("STREAM_BACKEND", "redis:/127.0.0.1"),
     ("STREAM_BACKEND", ["redis://127.0.0.1"]),
+    ("STREAM_BACKEND", "redis://127.0.0.1:6379/99x"),
+    ("STREAM_BACKEND", "rediss://127.0.0.1:port/1"),
+    ("STREAM_BACKEND", "sentinel://127.0.0.1:26379/1"),
+    ("ACCOUNTS", "tests.factories.no_such_accounts"),
+    ("ACCOUNTS", {"default": "tests.no_such_module.account"}),
     ("TIMEOUTS", None),
     ("TIMEOUTS", {"connect": None}),
     ("TIMEOUTS", {"stream_idle": float("inf")}),
@@ -111,6 +132,8 @@ RIGHT_VALUES: list[tuple[str, Any]] = [
     *((key, default) for key, default in DEFAULTS.items() if key != "ACCOUNTS"),
     ("WEBHOOK_BASE_URL", "https://example.com"),
     ("STREAM_BACKEND", "rediss://:password@example.com:6380/1"),
+    ("STREAM_BACKEND", "redis://127.0.0.1:6379"),
+    ("STREAM_BACKEND", "unix:///run/redis.sock?db=2"),
     ("TIMEOUTS", {"sync": 60.5}),
     ("TIMEOUTS", {}),
     ("ACCOUNTS", lambda: 1 / 0),
@@ -173,6 +196,53 @@ class TestValues:
             f"Did you mean '{suggestion}'?",
         )
 
+    def test_corrects_a_key_of_limits(self, settings: Any) -> None:
+        change(settings, LIMITS={"in_fligth": 1})
+        [message] = check_values()
+        assert (message.id, message.hint) == (
+            "creatify_textgen.E002",
+            "Did you mean 'in_flight'?",
+        )
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"LIMITS": {"sync": -1}},
+            {"LIMITS": {"sync": True}},
+            {"LIMITS": {"models": "gemini"}},
+            {"LIMITS": None},
+            {"POLICY": "host.is.gone"},
+            {"POLICY": "nowhere"},
+            {"POLICY": "creatify_textgen.conf.DEFAULTS"},
+            {"POLICY": 1},
+            {"MIN_REMAINING": -1},
+            {"MIN_REMAINING": "50"},
+            {"MIN_REMAINING": float("nan")},
+            {"CREATE_PERMISSION": "add_generation"},
+            {"CREATE_PERMISSION": True},
+        ],
+        ids=str,
+    )
+    def test_reports_wrong_control(self, settings: Any, values: dict[str, Any]) -> None:
+        change(settings, **values)
+        assert TYPE in ids_of(check_values())
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"LIMITS": {"sync": None, "models": ["gemini"], "in_flight": 0}},
+            {"POLICY": "creatify_textgen.services.submit"},
+            {"POLICY": print},
+            {"CREATE_PERMISSION": "creatify_textgen.add_generation"},
+            {"MIN_REMAINING": 0},
+            {"MIN_REMAINING": Decimal("12.5")},
+        ],
+        ids=str,
+    )
+    def test_accepts_control(self, settings: Any, values: dict[str, Any]) -> None:
+        change(settings, **values)
+        assert check_values() == []
+
     def test_lists_the_keys_where_none_is_near(self, settings: Any) -> None:
         change(settings, COLOR="red")
         [message] = check_values()
@@ -220,6 +290,30 @@ class TestDeployment:
         settings.INSTALLED_APPS = [a for a in settings.INSTALLED_APPS if a != "rest_framework"]
         assert ids_of(check_deployment()) == ["creatify_textgen.E010"]
 
+    def test_wants_one_database_for_all_tables(self, settings: Any) -> None:
+        settings.DATABASE_ROUTERS = [ScatteringRouter()]
+        [message] = check_deployment()
+        assert message.id == "creatify_textgen.E015"
+        assert "default, elsewhere" in message.msg
+
+    def test_wants_a_database_that_commits(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change(settings)
+        monkeypatch.setitem(connections.settings["default"], "AUTOCOMMIT", False)
+        assert ids_of(check_deployment()) == ["creatify_textgen.E017"]
+
+    @pytest.mark.parametrize("is_shared", [True, False])
+    def test_wants_its_tables_where_workers_find_them(
+        self, settings: Any, *, is_shared: bool
+    ) -> None:
+        """Workers are in no tenant's schema."""
+        change(settings)
+        settings.TENANT_APPS = ["creatify_textgen"]
+        settings.SHARED_APPS = ["creatify_textgen"] if is_shared else []
+        wanted = [] if is_shared else ["creatify_textgen.E016"]
+        assert ids_of(check_deployment()) == wanted
+
     def test_wants_a_receiver_for_webhooks(self, settings: Any) -> None:
         change(settings, WEBHOOK_BASE_URL="https://example.com")
         settings.ROOT_URLCONF = "tests.integration.no_urls"
@@ -229,6 +323,20 @@ class TestDeployment:
         change(settings)
         settings.ROOT_URLCONF = "tests.integration.no_urls"
         assert check_deployment() == []
+
+    @pytest.mark.parametrize(
+        ("model", "ids"),
+        [
+            ("gemini-3.1-flash-lite-preview", ["creatify_textgen.W015"]),
+            ("gemini-3-flash-preview", []),
+            ("of nobody's knowledge", []),
+        ],
+    )
+    def test_warns_of_a_default_model_that_ends(
+        self, settings: Any, model: str, ids: list[str]
+    ) -> None:
+        change(settings, DEFAULT_MODEL=model)
+        assert ids_of(check_deployment()) == ids
 
     @pytest.mark.parametrize(("length", "ids"), [(200, []), (201, ["creatify_textgen.E012"])])
     def test_holds_webhook_urls_to_200_characters(
@@ -258,6 +366,27 @@ class TestDeployment:
         [message] = check_deployment()
         assert message.id == "creatify_textgen.E013"
         assert "default, staticfiles" in (message.hint or "")
+
+    @pytest.mark.parametrize(
+        ("root", "options", "ids"),
+        [
+            ("", {}, ["creatify_textgen.W020"]),
+            ("/srv/media", {}, []),
+            ("", {"location": "/srv/media"}, []),
+        ],
+        ids=["nowhere", "root", "location"],
+    )
+    def test_warns_of_files_below_the_folder_of_the_process(
+        self, settings: Any, root: str, options: dict[str, str], ids: list[str]
+    ) -> None:
+        change(settings)
+        files = {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": options,
+        }
+        settings.STORAGES = {**settings.STORAGES, "default": files}
+        settings.MEDIA_ROOT = root
+        assert ids_of(check_deployment()) == ids
 
     def test_warns_where_no_celery_app_is_loaded(
         self, settings: Any, host_celery: Celery, monkeypatch: pytest.MonkeyPatch
@@ -348,5 +477,37 @@ class TestRegistration:
         known = re.findall(
             r"creatify_textgen\.([EW]\d{3})", "".join(path.read_text() for path in sources)
         )
-        told = re.findall(r"^\| `([EW]\d{3})`", (ROOT / "docs/settings.md").read_text(), re.M)
-        assert sorted(set(known)) == sorted(told)
+        reported = re.findall(
+            r"^\| `([EW]\d{3})`", (ROOT / "docs/reference/settings.md").read_text(), re.M
+        )
+        assert sorted(set(known)) == sorted(reported)
+
+
+class TestAccounts:
+    def test_need_one_named_default(self, settings: Any) -> None:
+        change(settings, ACCOUNTS={"research": ACCOUNT})
+        assert "creatify_textgen.W018" in ids_of(check_values())
+
+    @pytest.mark.parametrize("key", ["API_ID", "API_KEY", "BASE_URL"])
+    def test_are_warned_of_a_path_that_leads_nowhere(self, settings: Any, key: str) -> None:
+        path = "tests.factories.no_such_secret"
+        change(settings, ACCOUNTS={"default": {**ACCOUNT, key: path}})
+        found = [message for message in check_values() if message.id == "creatify_textgen.W019"]
+        assert [key in message.msg for message in found] == [True]
+        assert path not in str(found)
+
+    @pytest.mark.parametrize("value", ["k3y.with.dots", "tests.factories.make_generation"])
+    def test_are_not_warned_of_another_value_with_dots(self, settings: Any, value: str) -> None:
+        change(settings, ACCOUNTS={"default": {**ACCOUNT, "API_KEY": value}})
+        assert ids_of(check_values()) == []
+
+
+class TestMetrics:
+    def test_warns_of_counts_that_processes_do_not_share(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(apps, "is_installed", lambda name: True)
+        monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+        assert "creatify_textgen.W017" in ids_of(check_deployment())
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/run/textgen")
+        assert "creatify_textgen.W017" not in ids_of(check_deployment())

@@ -29,11 +29,12 @@ def slow_remote() -> Iterator[Emulator]:
 
 @pytest.fixture
 def environment(tmp_path: Path, redis_url: str, slow_remote: Emulator) -> dict[str, str]:
-    """Return the example project's environment, with a database and queues of its own."""
+    """Return the example project's environment, with a separate database and separate queues."""
     queue = f"textgen-{uuid.uuid4()}"
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "example_project.settings",
+        "DJANGO_DEBUG": "1",
         "DATABASE_URL": f"sqlite:///{tmp_path}/site.sqlite3",
         "CELERY_BROKER_URL": redis_url,
         "TEXTGEN_STREAM_BACKEND": redis_url,
@@ -84,10 +85,10 @@ class TestStream:
         # Not through the buffer, which `communicate` would leave unread.
         begun = os.read(process.stdout.fileno(), 1000).decode()
         process.send_signal(signal.SIGINT)
-        rest, told = process.communicate(timeout=SECONDS)
+        rest, reported = process.communicate(timeout=SECONDS)
         assert process.returncode == 130
-        found = re.search(r"--attach (\S+)\n\(with --after (\S+) ", told)
-        assert found, told
+        found = re.search(r"--attach (\S+)\n\(add --after (\S+) ", reported)
+        assert found, reported
         again = manage(environment, "textgen_generate", "--attach", found[1], "--after", found[2])
         remainder, cost = again.communicate(timeout=SECONDS)
         assert again.returncode == 0, cost

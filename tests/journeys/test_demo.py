@@ -16,7 +16,7 @@ from tests.architecture.source import ROOT
 pytestmark = pytest.mark.slow
 
 STEPS = [
-    "Asynchronous, told by a webhook",
+    "Asynchronous, reported by a webhook",
     "Asynchronous, found by polling",
     "Synchronous",
     "An image, as base64 in the JSON",
@@ -24,9 +24,10 @@ STEPS = [
     "A function call",
     "The function's response",
     "Streaming",
+    "A conversation with a tool",
     "History",
     "Credits",
-    "See for yourself",
+    "Try it yourself",
 ]
 
 
@@ -50,7 +51,7 @@ def run_demo(**environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def real_service() -> Iterator[Emulator]:
-    """Stand in for the real service, which the demo is told by its keys."""
+    """Stand in for the real service, which the demo uses if it has keys."""
     with Emulator(api_keys="id:key", pending_seconds=0.1, running_seconds=0.1) as emulator:
         yield emulator
 
@@ -73,17 +74,19 @@ class TestDemo:
         assert "calls get_weather({'location': 'San Francisco'})" in demo.stdout
         assert "temperature is 62" in demo.stdout
         assert "0 of unknown cost" in demo.stdout
-        assert "login  demo / " in demo.stdout
+        assert "get_weather({'city': 'Rome'}) is done" in demo.stdout
+        assert "According to get_weather, city is Rome" in demo.stdout
+        assert "login      demo / " in demo.stdout
 
     def test_asks_the_real_service_where_its_keys_are_set(self, real_service: Emulator) -> None:
         demo = run_demo(**keys(real_service))
         assert (demo.returncode, demo.stderr) == (0, ""), demo.stdout
         assert [line for line in demo.stdout.splitlines() if line in STEPS] == STEPS[1:]
-        assert real_service.counters["creates"] == 7
+        assert real_service.counters["creates"] == 9
         assert real_service.counters["webhooks"] == 0
 
     def test_fails_where_anything_went_wrong(self, real_service: Emulator) -> None:
-        real_service.switches.set(error_at_create="402")
+        real_service.switches.set(error_at_create="400")
         demo = run_demo(**keys(real_service))
         assert demo.returncode == 1
-        assert "Went wrong: Asynchronous" in demo.stdout
+        assert "Failed: Asynchronous" in demo.stdout

@@ -82,7 +82,7 @@ FUNCTION_CALL = f'{{{WEATHER}, {AUTO}, "messages": [{ASK}], "sync": true}}'
 
 
 class Visitor:
-    """A client with a session of its own."""
+    """A client with its own session."""
 
     def __init__(self, origin: str, session: str) -> None:
         self._url = f"{origin}/textgen/generations/"
@@ -95,7 +95,7 @@ class Visitor:
         self._http.close()
 
     def finished(self, body: str) -> dict[str, Any]:
-        """Post a body, and poll where the answer is not final yet."""
+        """Post a body, and poll until the answer is final."""
         headers = {"Content-Type": "application/json"}
         response = self._http.post(self._url, data=body, headers=headers, timeout=30)
         assert response.status_code in {201, 202}, response.text

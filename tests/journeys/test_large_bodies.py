@@ -18,7 +18,7 @@ import pytest
 from tests.architecture.source import ROOT
 from tests.faults.processes import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("large bodies")]
 
 MEGABYTE = 1024 * 1024
 JSON_BYTES = 8 * MEGABYTE
@@ -108,7 +108,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def curl(url: str, *arguments: str) -> Answer:
-    """Send with curl; fail where it was cut off before it had the whole answer."""
+    """Send with curl; fail if it was cut off before it had the whole answer."""
     command = ["curl", "--silent", "--show-error", "--include", "--max-time", "60", *arguments]
     sent = subprocess.run(
         [*command, "--header", f"Authorization: Basic {CREDENTIALS}", url],

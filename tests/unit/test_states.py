@@ -68,8 +68,8 @@ class TestWords:
 
     def test_are_what_rows_have(self) -> None:
         assert [status.value for status in Status] == list(FOLLOWING)
-        assert Mode.values == ["async", "sync", "stream"]
-        causes = "submit poll webhook stream sweep reconcile operator"
+        assert Mode.values == ["async", "sync", "stream", "imported"]
+        causes = "submit poll webhook stream sweep reconcile operator retention"
         assert Cause.values == causes.split()
 
     def test_of_what_was_sent_and_is_waited_for(self) -> None:

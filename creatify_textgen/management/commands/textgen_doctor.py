@@ -1,6 +1,6 @@
-"""`manage.py textgen_doctor`: does everything that a generation needs really work, right now?
+"""`manage.py textgen_doctor`: checks that everything that a generation needs works.
 
-Renders the findings of the examinations; exit code 1 where any failed.
+Prints the findings of the examinations. The exit code is 1 if any of them failed.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from creatify_textgen.management.examination import EXAMINATIONS, Finding, examine
+from creatify_textgen.management.terminal import PlainCommand
 
 MARKS = {"ok": "ok     ", "warning": "WARNING", "failed": "FAILED ", "skipped": "skipped"}
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
-        "Try credentials, database, cache, storage, streams, broker, workers, webhook URL and "
-        "sweep for real. Spends no credits."
+        "Check credentials, database, cache, storage, streams, broker, workers, webhook URL and "
+        "sweep against the real services. Spends no credits."
     )
-    # A wrong setting is a finding here, not a reason to stop.
+    # A wrong setting is a finding here and must not stop the command.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the findings as JSON")
         parser.add_argument(
             "--skip", action="append", default=[], choices=list(EXAMINATIONS), metavar="NAME",
-            help=f"leave out one of: {', '.join(EXAMINATIONS)}; may be repeated",
+            help=f"skip one of: {', '.join(EXAMINATIONS)}; may be repeated",
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,20 +39,20 @@ class Command(BaseCommand):
         for finding in _findings(options["skip"]):
             findings.append(finding)
             if not options["json"]:
-                self._tell(finding)
-        is_well = all(finding.status != "failed" for finding in findings)
+                self._print(finding)
+        is_healthy = all(finding.status != "failed" for finding in findings)
         if options["json"]:
-            report = {"ok": is_well, "findings": [asdict(finding) for finding in findings]}
+            report = {"ok": is_healthy, "findings": [asdict(finding) for finding in findings]}
             self.stdout.write(json.dumps(report, indent=2, ensure_ascii=False))
-        if not is_well:
+        if not is_healthy:
             sys.exit(1)
 
-    def _tell(self, finding: Finding) -> None:
+    def _print(self, finding: Finding) -> None:
         styles = {"ok": self.style.SUCCESS, "warning": self.style.WARNING}
         style = styles.get(finding.status, self.style.ERROR)
         mark = MARKS[finding.status]
-        shown = mark if finding.status == "skipped" else style(mark)
-        self.stdout.write(f"{shown} {finding.name:<15} {finding.message}")
+        self.stdout.write(f"{mark} ", None if finding.status == "skipped" else style, ending="")
+        self.stdout.write(f"{finding.name:<15} {finding.message}")
         if finding.hint:
             self.stdout.write(f"{'':<24}{finding.hint}")
 

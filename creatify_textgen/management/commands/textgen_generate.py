@@ -1,68 +1,76 @@
-"""`manage.py textgen_generate`: a prompt in, the answer out; what it cost goes to stderr.
+"""`manage.py textgen_generate`: generates text from a prompt. The cost goes to stderr.
 
-One call of a service a run. Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 not
-finished yet, 130 left with Ctrl-C.
+One run calls one service. Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 not finished
+yet, 130 interrupted with Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections
 
-from creatify_textgen import services
+from creatify_textgen import clock, services
 from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import RequestError, TextgenError, TransitionError
 from creatify_textgen.management.interrupts import Interrupts
+from creatify_textgen.management.terminal import PlainCommand
 from creatify_textgen.models import Generation
-from creatify_textgen.services.streaming import GenerationStream
+from creatify_textgen.services.health import ask_balance
 from creatify_textgen.states import Status
+from creatify_textgen.streams import GenerationStream
 
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+PATIENCE_SECONDS = 0.8
+"""Before it is said what is waited for; the remote has as long to answer a second question."""
 FAILED, USAGE, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Generate text from a prompt (an argument, or standard input) and print it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("prompt", nargs="?", help="what to ask; without it, standard input")
+        parser.add_argument("prompt", nargs="?", help="the prompt (default: standard input)")
         parser.add_argument("--model", metavar="NAME", help="model name (default: DEFAULT_MODEL)")
         parser.add_argument("--system", default="", metavar="TEXT", help="system instruction")
         parser.add_argument(
             "--config", type=_json_object, metavar="JSON", help="such as '{\"temperature\": 0.2}'"
         )
         parser.add_argument(
-            "--json", type=_json_file, metavar="FILE", help="JSON Schema that the answer follows"
+            "--json", type=_json_file, metavar="FILE", help="JSON Schema for the answer"
         )
         for kind in ("image", "video"):
             parser.add_argument(
                 f"--{kind}", type=_file, action="append", default=[], metavar="FILE",
-                help=f"{kind} to show to the model; may be repeated",
+                help=f"{kind} to send with the prompt; may be repeated",
             )  # fmt: skip
-        parser.add_argument("--account", default="default", help="workspace (default: default)")
+        parser.add_argument(
+            "--account", default="default", help="name in ACCOUNTS (default: default)"
+        )
         ways = parser.add_mutually_exclusive_group()
-        ways.add_argument("--stream", action="store_true", help="print the answer as it comes")
+        ways.add_argument("--stream", action="store_true", help="print the answer while it arrives")
         ways.add_argument(
             "--async", action="store_true", dest="in_background",
-            help="leave it to a worker and print the generation's id",
+            help="let a worker send it, and print the generation's id",
         )  # fmt: skip
-        ways.add_argument("--attach", metavar="ID", help="follow a generation begun before")
-        parser.add_argument("--after", metavar="POSITION", help="with --attach: go on from here")
+        ways.add_argument("--attach", metavar="ID", help="follow an existing generation")
+        parser.add_argument("--after", metavar="POSITION", help="with --attach: continue after it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             self._run(options)
         except RequestError as error:
-            self._tell_problems(error)
+            self._print_problems(error)
             sys.exit(FAILED)
         except TextgenError as error:
             raise CommandError(f"{error} ({error.code})", returncode=FAILED) from error
@@ -72,10 +80,11 @@ class Command(BaseCommand):
             self._attach(_find(options["attach"]), after=options["after"])
             return
         if options["after"]:
-            raise CommandError("--after goes with --attach.", returncode=USAGE)
+            raise CommandError("--after needs --attach.", returncode=USAGE)
         request = _request(options)
         if options["stream"]:
-            self._follow(partial(services.stream, **request), begun=True)
+            with self._saying_what_it_waits_for(request["account"]):
+                self._follow(partial(services.stream, **request), begun=True)
         elif options["in_background"]:
             self.stdout.write(str(services.submit(**request).pk))
         else:
@@ -83,31 +92,32 @@ class Command(BaseCommand):
 
     def _generate(self, request: dict[str, Any]) -> None:
         try:
-            generation = services.generate(**request)
+            with self._saying_what_it_waits_for(request["account"]):
+                generation = services.generate(**request)
         except KeyboardInterrupt:
-            self._note("\nThe generation goes on, and the history will show what came of it.")
+            self._note("\nThe generation continues. Its result will appear in the history.")
             sys.exit(INTERRUPTED)
-        self.stdout.write(self._shown(generation.content.response_text))
+        self.stdout.write(generation.content.response_text)
         self._end(generation)
 
     def _attach(self, generation: Generation, *, after: str | None) -> None:
         if not generation.is_final:
-            self._note(f"It is {generation.status}. Ctrl-C stops the waiting, not the generation.")
+            self._note(f"It is {generation.status}. Ctrl-C stops waiting, not the generation.")
         self._follow(partial(services.attach, generation, after=after), begun=False)
 
     def _follow(self, begin: Callable[[], GenerationStream], *, begun: bool) -> None:
-        """Print a stream to its end; `begun` where it is this process that begins it."""
+        """Print a stream to its end. `begun` says that this process starts it."""
         stream = None
         with Interrupts() as interrupts:
             try:
-                # Ctrl-C meanwhile would leave a row that nobody can name.
+                # Ctrl-C at this point would leave a row whose id was never printed.
                 with interrupts.held_back():
                     stream = begin()
                     shown = stream.position
                 with stream:
                     for chunk in stream:
                         with interrupts.held_back():
-                            self.stdout.write(self._shown(chunk.text), ending="")
+                            self.stdout.write(chunk.text, ending="")
                             self.stdout.flush()
                             shown = stream.position
             except KeyboardInterrupt:
@@ -117,49 +127,80 @@ class Command(BaseCommand):
         self.stdout.write("")
         self._end(stream.generation)
 
+    @contextmanager
+    def _saying_what_it_waits_for(self, account: str) -> Iterator[None]:
+        """Say on stderr that the remote does not answer, if the block is not left before."""
+        is_over, began = threading.Event(), clock.known_now()
+
+        def say() -> None:
+            try:
+                # A large video is checked for a while before anything is sent.
+                while not (was_over := is_over.wait(PATIENCE_SECONDS)) and not _is_saved(began):
+                    pass
+                problem = None if was_over else _problem_of(account)
+                if problem and not is_over.is_set():
+                    self._note(f"Waiting for account {account!r}: {problem} Ctrl-C stops waiting.")
+            finally:
+                connections.close_all()
+
+        threading.Thread(target=say, name="textgen-patience", daemon=True).start()
+        try:
+            yield
+        finally:
+            is_over.set()
+
     def _say_how_to_return(self, generation: Generation, position: object, *, begun: bool) -> None:
         if begun and conf.stream_backend.startswith("memory://"):
             # The pump is a thread of this process and ends with it.
             if _take_back(generation):
-                self._note("\nNothing was sent yet, and now nothing will be.")
+                self._note("\nNothing was sent yet. The generation is cancelled.")
                 return
             fate = (
-                "The generation goes on at Creatify; a worker's next sweep, or manage.py "
-                "textgen_sweep, looks for its result, which may take minutes."
+                "The generation continues at Creatify. The next sweep of a worker, or manage.py "
+                "textgen_sweep, searches for its result, which may take minutes."
             )
         else:
-            fate = "The generation goes on."
+            fate = "The generation continues."
         self._note(
             f"\n{fate} Attach again: manage.py textgen_generate --attach {generation.pk}\n"
-            f"(with --after {position} for only what is not above)"
+            f"(add --after {position} to print only what is not above)"
         )
 
     def _end(self, generation: Generation) -> None:
-        """Tell what came of it on stderr, and leave with its exit code."""
+        """Print the outcome to stderr, and exit with its code."""
         for call in generation.content.response_function_calls:
             self.stdout.write(json.dumps(call, ensure_ascii=False))
         cost = generation.credits_used
-        told = "unknown credits" if cost is None else f"{cost.normalize():f} credits"
-        self._note(f"{generation.status} | {generation.model_name} | {told} | {generation.pk}")
+        price = "unknown credits" if cost is None else f"{cost.normalize():f} credits"
+        self._note(f"{generation.status} | {generation.model_name} | {price} | {generation.pk}")
         if generation.status == Status.DONE:
             return
         if not generation.is_final:
             self._note(f"Not finished yet: --attach {generation.pk} waits for it.")
             sys.exit(UNFINISHED)
         reason = generation.content.failed_reason or "It did not succeed."
-        self.stderr.write(f"{self._shown(reason)} ({generation.error_code or generation.status})")
+        self.stderr.write(f"{reason} ({generation.error_code or generation.status})")
         sys.exit(FAILED)
-
-    def _shown(self, text: str) -> str:
-        """What a model writes must not command the terminal."""
-        return CONTROL_CHARACTERS.sub("\ufffd", text) if self.stdout.isatty() else text
 
     def _note(self, text: str) -> None:
         self.stderr.write(text, str)
 
-    def _tell_problems(self, error: RequestError) -> None:
+    def _print_problems(self, error: RequestError) -> None:
         for path, rules in error.errors.items():
             self.stderr.write(f"{path or 'The request'}: {' '.join(rules)}")
+
+
+def _is_saved(since: datetime) -> bool:
+    return Generation.objects.filter(created_at__gte=since).exists()
+
+
+def _problem_of(account: str) -> str | None:
+    """Ask the remote for the balance, which is free; return why it does not answer, or None."""
+    try:
+        ask_balance(account, seconds=PATIENCE_SECONDS)
+    except (TextgenError, ImproperlyConfigured, ValueError) as error:
+        return str(error)
+    return None
 
 
 def _take_back(generation: Generation) -> bool:
@@ -193,7 +234,7 @@ def _content(options: dict[str, Any]) -> Any:
 
 def _piped() -> str:
     if sys.stdin.isatty():
-        raise CommandError("Give a prompt, or pipe one in.", returncode=USAGE)
+        raise CommandError("Give a prompt as an argument or on standard input.", returncode=USAGE)
     try:
         return sys.stdin.read()
     except UnicodeDecodeError as error:
@@ -243,4 +284,4 @@ def _file(name: str) -> Path:
             return path
     except OSError as error:
         raise argparse.ArgumentTypeError(f"cannot be read: {error.strerror}") from error
-    raise argparse.ArgumentTypeError(f"{name} is no file")
+    raise argparse.ArgumentTypeError(f"{name} is not a file")

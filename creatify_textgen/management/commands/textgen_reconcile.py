@@ -1,19 +1,26 @@
-"""`manage.py textgen_reconcile`: the remote's list against our rows, as a report."""
+"""`manage.py textgen_reconcile`: compares the remote's list with our rows and prints a report.
+
+With `--settle` it writes what a person has found out about one generation.
+"""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
 
-from creatify_textgen import services
-from creatify_textgen.exceptions import RemoteError
-from creatify_textgen.services import ReconcileReport
+from creatify_textgen import clock, services
+from creatify_textgen.exceptions import RemoteError, TextgenError
+from creatify_textgen.management.terminal import PlainCommand
+from creatify_textgen.models import Generation
+from creatify_textgen.services import BalanceAudit, ReconcileReport
+from creatify_textgen.states import Decision
 
 __all__ = ["Command"]
 
@@ -24,20 +31,34 @@ KINDS = {
     "different_credits": "with other credits",
     "different_status": "with another status",
 }
+UNDECIDED = (
+    "that may have been charged, cost unknown; find out and decide with --settle ID --as "
+    "DECISION (docs/explanation/reliability.md):"
+)
 
 
-class Command(BaseCommand):
-    help = "Compare the remote's list with our rows; free at the remote. Exits 1 on differences."
+class Command(PlainCommand):
+    help = "Compare the remote's list with our rows. Spends no credits. Exits 1 on differences."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--account", default="default", help="a name from ACCOUNTS")
-        parser.add_argument("--fix", action="store_true", help="apply what is certain")
-        parser.add_argument("--days", type=int, help="leave out what is older")
+        parser.add_argument("--fix", action="store_true", help="correct what is certain")
+        parser.add_argument("--days", type=int, help="ignore generations older than this many days")
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
+        settle = parser.add_argument_group("decide about one that may have been charged")
+        settle.add_argument("--settle", metavar="ID", help="the generation; nothing is compared")
+        settle.add_argument("--as", dest="decision", choices=list(Decision), help="what it was")
+        settle.add_argument("--credits", help="what a charged one cost; unknown if it is left out")
+        settle.add_argument("--remote-id", default="", help="the id of one found at the remote")
 
     def handle(self, *_: Any, **options: Any) -> None:
+        if options["settle"]:
+            self._settle(**options)
+            return
+        if options["decision"] or options["credits"] or options["remote_id"]:
+            raise CommandError("--as, --credits and --remote-id belong to --settle ID.")
         days = options["days"]
-        since = timezone.now() - timedelta(days=days) if days else None
+        since = clock.now() - timedelta(days=days) if days else None
         try:
             report = services.reconcile(account=options["account"], fix=options["fix"], since=since)
         except RemoteError as error:
@@ -46,14 +67,52 @@ class Command(BaseCommand):
         if not report.is_clean and not options["fix"]:
             raise SystemExit(1)
 
+    def _settle(self, *, settle: str, decision: str | None, **options: Any) -> None:
+        if decision is None:
+            raise CommandError(f"Say what it was: --as {', '.join(Decision)}.")
+        try:
+            row = services.settle(
+                Generation.objects.get(pk=settle),
+                decision=decision,
+                credits_used=options["credits"],
+                remote_id=options["remote_id"],
+            )
+        except (Generation.DoesNotExist, ValidationError):
+            raise CommandError(f"There is no generation {settle!r}.") from None
+        except TextgenError as error:
+            raise CommandError(str(error)) from error
+        cost = "unknown" if row.credits_used is None else f"{row.credits_used:f}"
+        self.stdout.write(f"{row.pk} is {row.status}, credits: {cost}")
+
     def _print(self, report: ReconcileReport, *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps(asdict(report)))
+            audit = report.balance
+            found = {**asdict(replace(report, balance=None)), "balance": audit and _plain(audit)}
+            self.stdout.write(json.dumps(found))
             return
         self.stdout.write(f"{report.remote_total} at the remote, {report.matched} matched")
+        if report.unreadable:
+            self.stdout.write(f"{report.unreadable} at the remote that cannot be read")
         for name, meaning in KINDS.items():
             findings = getattr(report, name)
             if findings.count:
                 self.stdout.write(f"{findings.count} {meaning}: {', '.join(findings.examples)}")
+        if report.may_have_been_charged.count:
+            self.stdout.write(f"{report.may_have_been_charged.count} {UNDECIDED}")
+            self._print_undecided(report.may_have_been_charged.examples)
+        if report.balance is not None:
+            self.stdout.write(f"Since {report.balance.before.at:%Y-%m-%d %H:%M}, {report.balance}")
         if report.fixed:
             self.stdout.write(f"{report.fixed} rows fixed")
+
+    def _print_undecided(self, ids: Sequence[str]) -> None:
+        for row in Generation.objects.filter(pk__in=ids).order_by("first_submitted_at"):
+            sent_at = row.first_submitted_at or row.created_at
+            self.stdout.write(f"  {row.pk}  sent {sent_at:%Y-%m-%d %H:%M:%S}  {row.model_name}")
+
+
+def _plain(audit: BalanceAudit) -> dict[str, Any]:
+    amounts = {
+        name: f"{getattr(audit, name).normalize():f}" for name in ("moved", "used", "unexplained")
+    }
+    return {"since": audit.before.at.isoformat(), **amounts, "may_even_out": audit.may_even_out}

@@ -1,6 +1,6 @@
-"""`manage.py textgen_sweep`: one pass over what is due, for cron; or one every few seconds.
+"""`manage.py textgen_sweep`: processes everything that is due, once for cron or in a loop.
 
-One call of `services.sweep` a pass, and a line that says what it did.
+Each pass calls `services.sweep` once, goes on with runs and bulk jobs, and prints one line.
 """
 
 from __future__ import annotations
@@ -10,57 +10,65 @@ import threading
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error as DatabaseFault
 from django.db import close_old_connections
 
-from creatify_textgen import services
+from creatify_textgen import bulk, chat, services
+from creatify_textgen.management.terminal import PlainCommand
 from creatify_textgen.services import SweepReport
 
 
-class Command(BaseCommand):
-    help = "Send, poll and settle whatever is due. Safe to run beside workers and other sweeps."
+class Command(PlainCommand):
+    help = "Send, poll and finish what is due. Safe to run together with workers and other sweeps."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--loop",
             type=_seconds,
             metavar="SECONDS",
-            help="Do not stop after one pass: wait so long between two, until SIGTERM or Ctrl-C.",
+            help="Repeat until SIGTERM or Ctrl-C, and wait this long between two passes.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["loop"] is None:
-            self._tell(services.sweep())
+            self._print(_sweep())
         else:
             self._loop(options["loop"])
 
     def _loop(self, seconds: float) -> None:
         stopping = threading.Event()
         numbers = (signal.SIGINT, signal.SIGTERM)
-        earlier = {number: signal.signal(number, lambda *_: stopping.set()) for number in numbers}
+        previous = {number: signal.signal(number, lambda *_: stopping.set()) for number in numbers}
         try:
             while not stopping.is_set():
                 self._pass()
                 stopping.wait(seconds)
         finally:
-            for number, handler in earlier.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def _pass(self) -> None:
-        # A loop outlives the database's restarts; a single pass reports them by its exit code.
+        # A loop continues if the database restarts. A single pass reports it by its exit code.
         close_old_connections()
         try:
-            self._tell(services.sweep())
+            self._print(_sweep())
         except DatabaseFault as error:
             self.stderr.write(f"The database failed ({type(error).__name__}); trying again.")
 
-    def _tell(self, report: SweepReport) -> None:
+    def _print(self, report: SweepReport) -> None:
         due = f"{report.next_due_at:%Y-%m-%d %H:%M:%S %Z}" if report.next_due_at else "nothing"
         self.stdout.write(
-            f"{report.claimed} due: {report.sent} sent, {report.looked_at} looked at; "
+            f"{report.claimed} due: {report.sent} sent, {report.polled} polled; "
             f"{report.announced} late signals; next due: {due}"
         )
+
+
+def _sweep() -> SweepReport:
+    report = services.sweep()
+    chat.sweep_runs(here=True)
+    bulk.sweep_jobs(here=True)
+    return report
 
 
 def _seconds(text: str) -> float:

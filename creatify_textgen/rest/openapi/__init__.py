@@ -1,8 +1,8 @@
 """The OpenAPI document of our views, for hosts that use drf-spectacular.
 
-Imported by `urls` only where that is installed; the views know nothing of it.
+Imported by `urls` only if drf-spectacular is installed. The views do not use it.
 """
 
-from creatify_textgen.rest.openapi import endpoints, streams
+from creatify_textgen.rest.openapi import conversations, endpoints, runs, streams
 
-__all__ = ["endpoints", "streams"]
+__all__ = ["conversations", "endpoints", "runs", "streams"]

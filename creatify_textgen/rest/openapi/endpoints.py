@@ -8,27 +8,61 @@ from django.contrib.auth import get_user_model
 from django.db.models import IntegerField
 from drf_spectacular.extensions import OpenApiViewExtension
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from creatify_textgen.rest.openapi.answers import BODY, IDEMPOTENCY, REMOTE, answers, documented
-from creatify_textgen.rest.openapi.shapes import CREATION, CREDITS, LINE, UPLOAD
+from creatify_textgen.rest.openapi.answers import (
+    BODY,
+    IDEMPOTENCY,
+    REFUSALS,
+    REMOTE,
+    answers,
+    documented,
+    name_component,
+)
+from creatify_textgen.rest.openapi.shapes import (
+    CREATION,
+    CREDITS,
+    ESTIMATE,
+    LINE,
+    MODEL,
+    SETTLEMENT,
+    UPLOAD,
+)
 from creatify_textgen.rest.pagination import ORDERINGS
 from creatify_textgen.rest.serializers import GenerationSerializer, MediaSerializer
 
-__all__ = ["CreditsDocument", "GenerationsDocument", "MediaDocument"]
+__all__ = [
+    "CreditsDocument",
+    "EstimateDocument",
+    "GenerationsDocument",
+    "MediaDocument",
+    "ModelsDocument",
+]
 
-ORDERING = OpenApiParameter(
-    "ordering", OpenApiTypes.STR, enum=tuple(ORDERINGS), description="Newest first by default."
-)
+name_component(GenerationSerializer, "TextgenGeneration")
+name_component(MediaSerializer, "TextgenMedia")
+
+NEWEST = "Newest first by default. By `updated_at` only within the rows of one owner."
+ORDERING = OpenApiParameter("ordering", OpenApiTypes.STR, enum=tuple(ORDERINGS), description=NEWEST)
 
 WORDS = (
+    OpenApiParameter("account", {**LINE, "maxLength": 64}),
     OpenApiParameter("model_name", {**LINE, "maxLength": 255}),
     OpenApiParameter(
         "search",
         {**LINE, "maxLength": 200},
-        description="In the model, the ids and the beginning of the caller's own prompts.",
+        description="An id or a remote id, or a part of the model or of the user's own prompts.",
     ),
 )
+
+
+RANGE = OpenApiParameter(
+    "Range",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="One range of bytes, such as `bytes=0-1023`.",
+)
+NO_RANGE = OpenApiResponse(description=REFUSALS[416])
 
 
 def _user_key() -> OpenApiTypes:
@@ -55,8 +89,16 @@ class GenerationsDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call
             refresh=extend_schema(
                 request=None, responses=answers(404, 409, 411, *REMOTE, ok_200=one)
             ),
-            retry=extend_schema(request=None, responses=answers(400, 404, 409, 411, ok_202=one)),
+            retry=extend_schema(
+                request=None, responses=answers(400, 402, 404, 409, 411, ok_202=one)
+            ),
             cancel=extend_schema(request=None, responses=answers(404, 409, 411, ok_200=one)),
+            stop=extend_schema(request=None, responses=answers(404, 409, 411, ok_200=one)),
+            settle=extend_schema(
+                request={"application/json": SETTLEMENT},
+                responses=answers(*BODY, *REMOTE, 404, 409, ok_200=one),
+            ),
+            destroy=extend_schema(responses={204: None, **answers(404, 409, 411)}),
         )
 
 
@@ -64,14 +106,21 @@ class MediaDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
     target_class: Any = "creatify_textgen.rest.viewsets.MediaViewSet"
 
     def view_replacement(self) -> Any:
-        file = {(200, "image/*"): OpenApiTypes.BINARY, (200, "video/*"): OpenApiTypes.BINARY}
+        # 206 for a range of it.
+        file = {
+            (status, kind): OpenApiTypes.BINARY
+            for status in (200, 206)
+            for kind in ("image/*", "video/*")
+        }
         return documented(
             self.target_class,
             create=extend_schema(
                 request={"multipart/form-data": UPLOAD},
-                responses=answers(*BODY, ok_201=MediaSerializer),
+                responses=answers(*BODY, 402, ok_201=MediaSerializer),
             ),
-            retrieve=extend_schema(responses={**file, **answers(404)}),
+            retrieve=extend_schema(
+                parameters=[RANGE], responses={**file, **answers(404), 416: NO_RANGE}
+            ),
         )
 
 
@@ -80,13 +129,42 @@ class CreditsDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
 
     def view_replacement(self) -> Any:
         everybody = OpenApiParameter(
-            "all", OpenApiTypes.BOOL, description="Of everybody; for staff."
+            "all", OpenApiTypes.BOOL, description="The credits of everybody; only for staff."
         )
         owner = OpenApiParameter(
-            "owner", _user_key(), description="Of the user with this key; for staff."
+            "owner",
+            _user_key(),
+            description="The credits of the user with this key; only for staff.",
         )
-        since = OpenApiParameter("since", OpenApiTypes.DATE, description="From this day on (UTC).")
+        others = [
+            OpenApiParameter("account", LINE, description="One workspace; by default `default`."),
+            OpenApiParameter("all_accounts", OpenApiTypes.BOOL, description="All workspaces."),
+            OpenApiParameter(
+                "by_owner", OpenApiTypes.BOOL, description="Sums by user; only for staff."
+            ),
+            OpenApiParameter("since", OpenApiTypes.DATE, description="From this day on (UTC)."),
+            OpenApiParameter("until", OpenApiTypes.DATE, description="Up to this day (UTC)."),
+        ]
         get = extend_schema(
-            parameters=[everybody, owner, since], responses=answers(400, 404, ok_200=CREDITS)
+            parameters=[everybody, owner, *others], responses=answers(400, 404, ok_200=CREDITS)
         )
         return documented(self.target_class, get=get)
+
+
+class EstimateDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+    target_class: Any = "creatify_textgen.rest.viewsets.EstimateView"
+
+    def view_replacement(self) -> Any:
+        asked = OpenApiParameter(
+            "model_name", {**LINE, "maxLength": 255}, description="By default the default model."
+        )
+        get = extend_schema(parameters=[asked], responses=answers(400, ok_200=ESTIMATE))
+        return documented(self.target_class, get=get)
+
+
+class ModelsDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+    target_class: Any = "creatify_textgen.rest.viewsets.ModelsView"
+
+    def view_replacement(self) -> Any:
+        models = {"type": "array", "items": MODEL}
+        return documented(self.target_class, get=extend_schema(responses=answers(ok_200=models)))

@@ -1,13 +1,32 @@
-"""What bodies look like, as JSON Schema for the OpenAPI document. Read by nothing that runs.
+"""JSON Schemas of bodies for the OpenAPI document. Requests are not checked with them.
 
-Source of the fields and ranges: the remote's guide.
+The fields and ranges come from the remote's guide.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CREATION", "CREDITS", "ERROR", "FRAME", "KEY", "LINE", "TICKET", "UPLOAD"]
+from creatify_textgen.states import Decision
+
+__all__ = [
+    "ADDITION",
+    "CONVERSATION",
+    "CREATION",
+    "CREDITS",
+    "ERROR",
+    "FORK",
+    "ESTIMATE",
+    "FRAME",
+    "KEY",
+    "LINE",
+    "MODEL",
+    "REJECTION",
+    "SETTLEMENT",
+    "TICKET",
+    "TITLE",
+    "UPLOAD",
+]
 
 Schema = dict[str, Any]
 
@@ -28,7 +47,7 @@ def number(low: float, high: float) -> Schema:
 
 TEXT: Schema = {"type": "string"}
 LINE: Schema = {"type": "string", "pattern": "^[^\\u0000]*$"}
-"""Text to look for, which no NUL can be in."""
+"""Text for a filter. It cannot contain NUL."""
 ANY_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 
 TEXT_PART = record(("type", "text"), type={"enum": ["text"]}, text=TEXT)
@@ -43,8 +62,8 @@ MESSAGE = record(
     ("role",),
     role={"enum": ["user", "model"]},
     content={"oneOf": [TEXT, listing({"oneOf": [TEXT_PART, MEDIA_PART]})]},
-    function_call=record(("name",), name=TEXT, args=ANY_OBJECT),
-    function_response=record(("name",), name=TEXT, response=ANY_OBJECT),
+    function_call=record(("name",), name=TEXT, args=ANY_OBJECT, id=TEXT, thought_signature=TEXT),
+    function_response=record(("name",), name=TEXT, response=ANY_OBJECT, id=TEXT),
 )
 CONFIG = record(
     temperature=number(0, 2),
@@ -73,33 +92,107 @@ CREATION = record(
     config=CONFIG,
     tools=listing(record(("function_declarations",), function_declarations=listing(FUNCTION))),
     tool_config=record(function_calling_config=CALLING),
+    account={**TEXT, "description": "One that the site allows; default: `default`."},
     sync={"type": "boolean", "default": False},
     metadata=ANY_OBJECT,
+)
+WINDOW = {"type": "integer", "minimum": 1, "maximum": 2147483647, "nullable": True}
+CONVERSATION = record(
+    title={"type": "string", "maxLength": 200},
+    system_instruction=TEXT,
+    model_name={"type": "string", "minLength": 1, "maxLength": 255},
+    config=CONFIG,
+    tools=CREATION["properties"]["tools"],
+    tool_config=record(function_calling_config=CALLING),
+    metadata=ANY_OBJECT,
+    window_messages=WINDOW,
+    window_tokens=WINDOW,
+)
+TITLE = record(("title",), title={"type": "string", "maxLength": 200})
+REJECTION = record(reason={"type": "string", "maxLength": 1000})
+SETTLEMENT = record(
+    ("decision",),
+    decision={"type": "string", "enum": list(Decision)},
+    credits_used={
+        "oneOf": [{"type": "number", "minimum": 0}, {"type": "string"}],
+        "nullable": True,
+        "description": "Only with `charged`: what it cost. Unknown without it.",
+    },
+    remote_id={
+        "type": "string",
+        "maxLength": 64,
+        "description": "Only with `found`: its id at Creatify.",
+    },
+)
+FORK = record(at={"type": "integer", "nullable": True, "description": "The last turn to keep."})
+ADDITION = record(
+    ("content",),
+    content={
+        "oneOf": [TEXT, listing({"oneOf": [TEXT_PART, MEDIA_PART]}), listing(MESSAGE)],
+        "description": "A text, parts, or messages such as the responses of functions.",
+    },
+    config=CONFIG,
+    tool_config=record(function_calling_config=CALLING),
+    metadata=ANY_OBJECT,
+    sync={"type": "boolean", "default": False},
 )
 UPLOAD = record(("file",), file={"type": "string", "format": "binary"})
 
 KEY: Schema = {"type": "string", "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"}
 FRAME = record(
     ("data",),
-    id={**TEXT, "description": "Give the last one as Last-Event-ID to go on from there."},
+    id={**TEXT, "description": "Send the last one as Last-Event-ID to continue after it."},
     event={**TEXT, "description": "`end` or `error`; the remote's chunks have none."},
-    data={**TEXT, "description": "JSON: the remote's chunk, untouched; our own words else."},
+    data={
+        **TEXT,
+        "description": "JSON: the remote's chunk, unchanged; or the fields of an error or end.",
+    },
 )
 AMOUNT: Schema = {"type": "string", "description": "Decimal."}
 CREDITS = record(
     ("remaining", "remaining_age_seconds", "used", "unknown", "by_day", "by_model", "by_status"),
     remaining={**AMOUNT, "nullable": True},
     remaining_age_seconds={"type": "number", "nullable": True},
+    lasts_days={"type": "number", "nullable": True, "description": "At the rate of last week."},
     used=AMOUNT,
     unknown={"type": "integer", "description": "Generations whose cost is not known."},
+    used_a_day={**AMOUNT, "description": "Decimal; the mean of the last seven days."},
+    used_this_month=AMOUNT,
+    projected_this_month=AMOUNT,
     by_day=listing(ANY_OBJECT),
     by_model=listing(ANY_OBJECT),
     by_status=listing(ANY_OBJECT),
+    by_owner=listing(ANY_OBJECT, description="Only if it was asked for."),
+)
+UNKNOWN_AMOUNT: Schema = {**AMOUNT, "nullable": True, "description": "Decimal; null if unknown."}
+ESTIMATE = record(
+    ("model_name", "sample", "token_sample", "median", "p95", "mean", "since"),
+    model_name=TEXT,
+    sample={"type": "integer", "description": "Generations that this was learned from."},
+    token_sample={"type": "integer", "description": "Those of them with a count of tokens."},
+    median=UNKNOWN_AMOUNT,
+    p95=UNKNOWN_AMOUNT,
+    mean=UNKNOWN_AMOUNT,
+    median_per_1000_tokens=UNKNOWN_AMOUNT,
+    p95_per_1000_tokens=UNKNOWN_AMOUNT,
+    since={"type": "string", "format": "date-time", "nullable": True},
+)
+DAY: Schema = {"type": "string", "format": "date"}
+MODEL = record(
+    ("name", "ends_on", "has_ended", "successor", "ignores", "refuses", "source", "read_on"),
+    name=TEXT,
+    ends_on={**DAY, "nullable": True, "description": "The day from which its successor answers."},
+    has_ended={"type": "boolean"},
+    successor=TEXT,
+    ignores=listing(TEXT, description="Parameters of `config` without effect."),
+    refuses=listing(TEXT, description="Parameters of `config` that it refuses."),
+    source={**TEXT, "description": "Where this was read; empty for an unknown model."},
+    read_on=DAY,
 )
 TICKET = record(
     ("ticket", "url", "expires_in"),
     ticket=TEXT,
-    url={**TEXT, "description": "The stream's path with the ticket in it, for EventSource."},
+    url={**TEXT, "description": "The stream's path with the ticket, for EventSource."},
     expires_in={"type": "integer", "description": "Seconds."},
 )
 ERROR: Schema = {
@@ -111,7 +204,7 @@ ERROR: Schema = {
         "detail": TEXT,
         "errors": {
             "type": "object",
-            "description": "By the path of the field, as in `messages[0].role`.",
+            "description": "Messages by the path of the field, such as `messages[0].role`.",
             "additionalProperties": listing(TEXT),
         },
     },

@@ -1,4 +1,4 @@
-"""Streams in the OpenAPI document, named by path, for one door imports no other."""
+"""Streams in the OpenAPI document. Views are named by path, so nothing imports them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 from creatify_textgen.rest.openapi.answers import BODY, IDEMPOTENCY, REMOTE, answers, documented
 from creatify_textgen.rest.openapi.shapes import CREATION, FRAME, TICKET
+from creatify_textgen.rest.streaming.formats import UI_MESSAGES
 
 __all__ = ["AttachDocument", "StreamDocument", "TicketDocument", "TicketScheme"]
 
@@ -22,39 +23,47 @@ LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="The id of the last frame that was read; what follows it is sent.",
+    description="The id of the last frame that was read. The stream continues after it.",
 )
-AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The same, where headers can't.")
+AFTER = OpenApiParameter(
+    "after", OpenApiTypes.STR, description="The same, for clients that cannot send headers."
+)
+FORMAT = OpenApiParameter(
+    "format",
+    OpenApiTypes.STR,
+    enum=(UI_MESSAGES,),
+    description="The protocol of the AI SDK's useChat, instead of the remote's chunks.",
+)
+NOTHING_MORE = OpenApiResponse(description="There is nothing more to read.")
 
 
 class StreamDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    target_class: Any = "creatify_textgen.streaming.views.StreamView"
+    target_class: Any = "creatify_textgen.rest.streaming.views.StreamView"
 
     def view_replacement(self) -> Any:
         post = extend_schema(
             operation_id="generations_stream_create",
             request={"application/json": CREATION},
-            parameters=[IDEMPOTENCY],
+            parameters=[IDEMPOTENCY, FORMAT],
             responses={**FRAMES, **answers(*BODY, *REMOTE, 409)},
         )
         return documented(self.target_class, post=post)
 
 
 class AttachDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    target_class: Any = "creatify_textgen.streaming.views.AttachView"
+    target_class: Any = "creatify_textgen.rest.streaming.views.AttachView"
 
     def view_replacement(self) -> Any:
-        finished = OpenApiResponse(description="Everything was read.")
         get = extend_schema(
             operation_id="generations_stream_retrieve",
-            parameters=[LAST_EVENT_ID, AFTER],
-            responses={**FRAMES, 204: finished, **answers(400, 404, 503)},
+            parameters=[LAST_EVENT_ID, AFTER, FORMAT],
+            responses={**FRAMES, 204: NOTHING_MORE, **answers(400, 404, 503)},
         )
         return documented(self.target_class, get=get)
 
 
 class TicketDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    target_class: Any = "creatify_textgen.streaming.views.TicketView"
+    target_class: Any = "creatify_textgen.rest.streaming.views.TicketView"
 
     def view_replacement(self) -> Any:
         post = extend_schema(request=None, responses=answers(404, ok_201=TICKET))
@@ -62,7 +71,7 @@ class TicketDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
 
 
 class TicketScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class: Any = "creatify_textgen.streaming.tickets.TicketAuthentication"
+    target_class: Any = "creatify_textgen.http.tickets.TicketAuthentication"
     name = "streamTicket"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

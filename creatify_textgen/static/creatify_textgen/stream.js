@@ -1,32 +1,34 @@
-// Streams a generation to a page and comes back by itself after a cut, to the very next frame.
+// Streams a generation to a page. After a cut it reconnects and continues with the next frame.
 //
-//   import { GenerationStream } from "./stream.js";
+//   import { GenerationStream } from "/static/creatify_textgen/stream.js"
 //   const stream = new GenerationStream("/textgen/generations/stream/", { body: { messages } });
 //   stream.addEventListener("text", (event) => output.append(event.detail));
 //   const end = await stream.start();
 
 /**
  * @typedef {Object} Options
- * @property {Object} [body] What to generate. Without it, the URL is one to attach to.
+ * @property {Object} [body] The request to send, such as `{messages: "Hello"}`. Without it, `url`
+ *   is the stream of an existing generation.
  * @property {string} [csrfToken] Default: the page's `csrftoken` cookie.
- * @property {Record<string, string>} [headers] Sent along, an `Authorization` for instance.
- * @property {string} [lastEventId] Where to go on from.
- * @property {number} [retries] Failures in a row after which it gives up. Default: 10.
+ * @property {Record<string, string>} [headers] Additional headers, such as `Authorization`.
+ * @property {string} [lastEventId] The id of the last frame that the page has, such as "17-1042".
+ * @property {number} [retries] It gives up after more failures in a row. Default: 10.
  * @typedef {Object} End
  * @property {string} id The generation.
- * @property {string} status One of FINAL; another where nobody streams and more may be found later.
+ * @property {string} status One of FINAL. Another one if the stream ended without a result, which
+ *   the site may still find later.
  * @property {string | null} credits_used Null while unknown.
- * @property {string} error_code
- * @property {boolean} partial
+ * @property {string} error_code Empty if there was no error.
+ * @property {boolean} partial Whether the text is only what arrived before the stream was cut.
  */
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
-/** The server sends a heartbeat every 15 seconds; three missed ones are a dead connection. */
+/** The server sends a heartbeat every 15 seconds; if three are missing, the connection is dead. */
 const SILENCE_MS = 45_000;
 const FINAL = ["done", "failed", "cancelled"];
 
-/** An answer that is no stream; `passing` where another try may do better, after `waitMs`. */
+/** A response that is not a stream. If `passing`, another try after `waitMs` may succeed. */
 class Refused extends Error {
   /** @param {Response} response @param {{code?: string, error?: string} | null} body */
   constructor(response, body) {
@@ -34,7 +36,9 @@ class Refused extends Error {
     super(message);
     this.failure = { code: body?.code ?? `http_${response.status}`, message };
     this.passing = response.status === 429 || response.status >= 500;
-    this.isOurs = body?.code !== undefined; // or a proxy's, who knows nothing of the generation
+    // The site's errors have a code. An error of a proxy does not say whether the site has
+    // received the request.
+    this.isOurs = body?.code !== undefined;
     this.waitMs = Number(response.headers.get("Retry-After") ?? 0) * 1000 || 0;
   }
 }
@@ -51,14 +55,17 @@ export class GenerationStream extends EventTarget {
     this.options = options;
     this.lastEventId = options.lastEventId ?? "";
     this.generationId = "";
-    // The same key for each try, so that a create whose answer was lost isn't paid for twice.
+    // One key for all tries, so a create whose response was lost is not paid for twice.
     this.idempotencyKey = randomKey();
     this.failures = 0;
     this.controller = new AbortController();
     this.run = { stopped: false };
   }
 
-  /** Reads to the end. @returns {Promise<End | null>} Null where it was stopped or gave up. */
+  /**
+   * Reads to the end. May be called again, to resume after `stop()` or after it gave up.
+   * @returns {Promise<End | null>} Null if it was stopped, gave up, or nothing is left to read.
+   */
   async start() {
     this.stop();
     this.failures = 0;
@@ -77,7 +84,7 @@ export class GenerationStream extends EventTarget {
     return null;
   }
 
-  /** Stops reading. The generation goes on; `start()` resumes. */
+  /** Stops reading. The generation continues on the server, and `start()` resumes. */
   stop() {
     this.run.stopped = true;
     this.controller.abort();
@@ -92,11 +99,14 @@ export class GenerationStream extends EventTarget {
     if (response.status === 204 || !response.body) return null;
     this.generationId = response.headers.get("X-Generation-Id") ?? this.generationId;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let pieces = [""]; // of a block that has not ended: joined once, or a long one would take long
+    // The pieces of a block that has not ended. They are joined once: to join them at each read
+    // would take time that grows with the square of the block's length.
+    let pieces = [""];
     for (;;) {
       const { value, done } = await this.#listen(() => reader.read());
       if (done || run.stopped) return undefined;
-      this.failures = 0; // a heartbeat is progress, too
+      this.failures = 0; // A heartbeat counts too: the connection works.
+      // The two line feeds that end a block may arrive in two reads.
       const seam = pieces[pieces.length - 1].slice(-1) + value;
       pieces.push(value);
       if (!seam.includes("\n\n")) continue;
@@ -109,7 +119,7 @@ export class GenerationStream extends EventTarget {
     }
   }
 
-  /** Aborts where nothing is heard for too long. @template T @param {() => Promise<T>} action */
+  /** Aborts if the server is silent for too long. @template T @param {() => Promise<T>} action */
   async #listen(action) {
     const timer = setTimeout(() => this.controller.abort(), SILENCE_MS);
     try {
@@ -127,8 +137,12 @@ export class GenerationStream extends EventTarget {
     const common = { signal: this.controller.signal, credentials: "same-origin", headers };
     if (this.lastEventId) headers.set("Last-Event-ID", this.lastEventId);
     if (this.#isAttached()) {
-      const attach = this.url.replace(/stream\/(?=[?#]|$)/, `${this.generationId}/stream/`);
+      // From generations/stream/ or conversations/…/messages/stream/ to that of the generation.
+      const attach = this.url
+        .replace(/conversations\/[^/]+\/messages\/stream\/(?=[?#]|$)/, "generations/stream/")
+        .replace(/stream\/(?=[?#]|$)/, `${this.generationId}/stream/`);
       const url = this.options.body === undefined ? this.url : attach;
+      // The HTTP cache could answer with the frames of an earlier read.
       return fetch(url, { ...common, cache: "no-store" });
     }
     headers.set("Content-Type", "application/json");
@@ -149,9 +163,9 @@ export class GenerationStream extends EventTarget {
     try {
       detail = JSON.parse(values("data").join("\n"));
     } catch {
-      return undefined; // a heartbeat, or a frame that is no JSON
+      return undefined; // A heartbeat, or a frame that is not JSON.
     }
-    // Whoever has an end that is open keeps its place, and `start()` brings what was found since.
+    // After an end without a result the old id is kept, so `start()` reads what was found since.
     if (event !== "end" || FINAL.includes(detail?.status)) this.lastEventId = id;
     this.#fire(event, detail);
     if (event === "chunk") this.#fireTexts(detail);
@@ -164,7 +178,7 @@ export class GenerationStream extends EventTarget {
     }
   }
 
-  /** A create that the site itself refused is not tried again. @param {unknown} error */
+  /** Does not retry a create that the site refused. @param {unknown} error */
   #mayRetry(error) {
     if (++this.failures > (this.options.retries ?? 10)) return false;
     if (!(error instanceof Refused)) return true;

@@ -23,7 +23,7 @@ __all__ = ["app"]
 
 
 def arm(**_: Any) -> None:
-    """Arm the first process that may run tasks: the worker, or its child where it has children."""
+    """Arm the first process that may run tasks: the worker, or its child if it has children."""
     note_finished_in(os.environ["FAULTS_FINISHED"])
     armed = Path(os.environ["FAULTS_FINISHED"] + ".armed")
     if (kill := os.environ.get("FAULTS_KILL")) and not armed.exists():

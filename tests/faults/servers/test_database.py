@@ -15,9 +15,9 @@ from django.db import Error as DatabaseFault
 from django.db import connection, connections
 
 from creatify_textgen import services
+from creatify_textgen.dispatch.callbacks import make_token
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation, UsageDay
-from creatify_textgen.services.callbacks import make_token
 from tests.faults.kills.journeys import PROMPT, past_due
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -86,8 +86,8 @@ def send_one(remote: Emulator) -> Generation:
 
 def deliver(site: str, generation: Generation, remote: Emulator) -> int:
     [known] = remote.generations
-    told = {"response_text": known.response_text, "credits_used": known.credits_used}
-    body = json.dumps({"id": known.id, "status": "done", **told}).encode()
+    reported = {"response_text": known.response_text, "credits_used": known.credits_used}
+    body = json.dumps({"id": known.id, "status": "done", **reported}).encode()
     url = f"{site}/textgen/webhooks/{generation.pk}/{make_token(generation.pk)}/"
     headers = {"Content-Type": "application/json"}
     return requests.post(url, data=body, headers=headers, timeout=30).status_code

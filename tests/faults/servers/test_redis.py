@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from creatify_textgen import hub, services
+from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import parse_chunk
-from creatify_textgen.services.streaming import endings, follow, sessions
+from creatify_textgen.streams import hub, own_frames, sessions
+from creatify_textgen.streams.follow import follow
 from tests.faults.crowd import all_at_once
 from tests.faults.kills.journeys import PROMPT, past_due
 from tests.faults.kills.workers import Workers, WorkersParent
@@ -57,7 +58,7 @@ def streaming(own_redis: OwnRedis, remote: Emulator, settings: Any) -> Iterator[
     remote.switches.set(chunk_count=30, chunk_interval=0.05)
     yield remote
     hub.get_hub().close()
-    hub._hub.cache_clear()
+    hub._hub.forget()
 
 
 def flush(redis: OwnRedis) -> None:
@@ -89,14 +90,14 @@ class TestFrames:
         with WorkersParent(tmp_path / "words") as parent:
             workers = Workers(parent, tmp_path / "finished")
             hit = partial(happening, own_redis)
-            heard, code = all_at_once(
+            received, code = all_at_once(
                 partial(read, generation, hit=hit, after_frames=after_frames),
                 partial(workers.run, "pump"),
             )
             assert code == 0, workers.words
         row = Generation.objects.select_related("content").get()
         assert (row.status, row.partial) == ("done", False)
-        assert heard == row.content.response_text
+        assert received == row.content.response_text
         assert streaming.counters["creates"] == 1
 
     def test_are_not_waited_for_where_nobody_can_pump(
@@ -105,9 +106,9 @@ class TestFrames:
         own_redis: OwnRedis,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Redis is broker and carrier in one and gone: the reader is told, nothing was sent."""
-        for module in (sessions, endings):
-            monkeypatch.setattr(module, "TAKE_UP_LIMIT", timedelta(seconds=0.5))
+        """Redis is both broker and hub, and is down: the reader gets an error, nothing was sent."""
+        for module in (sessions, own_frames):
+            monkeypatch.setattr(module, "PICKUP_LIMIT", timedelta(seconds=0.5))
         own_redis.stop()
         with services.stream(PROMPT) as session:
             assert list(session) == []

@@ -1,1 +1,1 @@
-"""A host's own users, told apart by address and keyed by UUID."""
+"""A host's own users, distinguished by address and keyed by UUID."""

@@ -29,7 +29,7 @@ def _forget_balances_and_tickets() -> None:
 
 @pytest.fixture
 def staff_with(db: None) -> Callable[..., Client]:
-    """Return a client of a staff member who has just these permissions of ours."""
+    """Return a client of a staff member who has only these permissions of the app."""
 
     def make(*codenames: str) -> Client:
         user = User.objects.create_user(f"staff-{uuid.uuid4()}", is_staff=True)
@@ -44,7 +44,7 @@ def staff_with(db: None) -> Callable[..., Client]:
 
 @pytest.fixture
 def operator(staff_with: Callable[..., Client]) -> Client:
-    return staff_with(*EVERYTHING)
+    return staff_with(*EVERYTHING, "export_generation", "view_credits")
 
 
 @pytest.fixture

@@ -49,10 +49,10 @@ class TestColumns:
         [("a", "b"), (1, True), ([1], [1]), ({"a": 1}, {"a": 1}), ("1", 1), (None, "")],
     )
     def test_differ_where_json_would(self, first: Any, second: Any) -> None:
-        told = columns(
+        reported = columns(
             GenerationContent, {1: {"response_text": first}, 2: {"response_text": second}}
         )
-        assert isinstance(told["response_text"], ByKey)
+        assert isinstance(reported["response_text"], ByKey)
 
     def test_are_plain_where_values_are_equal_but_not_the_same(self) -> None:
         rows = {1: {"credits_used": Decimal("1.5")}, 2: {"credits_used": Decimal("1.50")}}

@@ -6,14 +6,16 @@ import hashlib
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import Sum
 
 from creatify_textgen import lifecycle
 from creatify_textgen.lifecycle import Arrival, Outcome, rollup
-from creatify_textgen.models import Generation, UsageDay
+from creatify_textgen.models import Generation, UsageDay, UsageTotal
 from creatify_textgen.states import Cause, Status
 from tests.factories import NOW, make_generation
 
@@ -33,6 +35,34 @@ def make_pending(**fields: Any) -> Generation:
 def sums() -> list[tuple[Any, ...]]:
     names = ("generations", "credits_used", "credits_unknown")
     return list(UsageDay.objects.order_by("model_name", "account").values_list(*names))
+
+
+def totals() -> list[tuple[Any, ...]]:
+    """Return the sums of all shards, by model and account."""
+    names = ("generations", "credits_used", "credits_unknown")
+    groups = UsageTotal.objects.order_by("model_name", "account").values("model_name", "account")
+    return list(
+        groups.annotate(**{f"{n}_": Sum(n) for n in names}).values_list(*(f"{n}_" for n in names))
+    )
+
+
+class TestTotals:
+    def test_add_up_all_owners(self) -> None:
+        owners = [User.objects.create_user(name) for name in ("ada", "bob")]
+        finish(*(make_pending(owner=owner) for owner in [*owners, None]), credits_used="0.5")
+        finish(make_pending(owner=owners[0]))
+        assert totals() == [(4, Decimal("1.5"), 1)]
+
+    def test_are_kept_apart_by_account_and_model(self) -> None:
+        finish(make_pending(), make_pending(model_name="other"), make_pending(account="other"))
+        assert totals() == [(1, Decimal(), 1)] * 3
+
+    def test_follow_a_correction(self) -> None:
+        finish(row := make_pending())
+        finish(make_pending(), credits_used="1")
+        row.refresh_from_db()
+        lifecycle.correct_credits(row, Decimal("0.25"))
+        assert sums() == totals() == [(2, Decimal("1.25"), 0)]
 
 
 class TestSums:
@@ -62,7 +92,7 @@ class TestSums:
 
     def test_go_on_where_an_earlier_release_left_off(self) -> None:
         parts = ("2020-11-22", "default", "None", "gemini-2.5-flash", "done")
-        key = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+        key = UUID(hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32], version=5)
         names = {"account": "default", "model_name": "gemini-2.5-flash", "status": "done"}
         UsageDay.objects.create(key=key, day=date(2020, 11, 22), generations=3, **names)
         finish(make_pending(), credits_used="1")
@@ -76,13 +106,10 @@ class TestSums:
     def test_bear_a_row_that_another_transaction_made_meanwhile(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        finish(make_pending(), credits_used="1")
-        nothing_locked = UsageDay.objects.none()
-        monkeypatch.setattr(
-            UsageDay.objects.__class__, "select_for_update", lambda self: nothing_locked
-        )
-        finish(make_pending(), credits_used="2")
-        assert sums() == [(2, Decimal(3), 0)]
+        finish(make_pending(), make_pending(model_name="other"), credits_used="1")
+        monkeypatch.setattr(rollup, "_locked", lambda table, keys: table.objects.none())
+        finish(make_pending(), make_pending(model_name="other"), credits_used="2")
+        assert sums() == totals() == [(2, Decimal(3), 0)] * 2
 
 
 class TestDay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import InvalidOperation
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,22 +11,26 @@ from django.db import (
     DataError,
     IntegrityError,
     InterfaceError,
+    InternalError,
     OperationalError,
     connection,
     transaction,
 )
 
+from creatify_textgen import databases
 from creatify_textgen.lifecycle import transactions
 from creatify_textgen.lifecycle.transactions import TRIES, in_short_transaction, is_refusal
-from creatify_textgen.models import SweepAlarm
+from creatify_textgen.models import SweepSchedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class PostgresError(Exception):
-    def __init__(self, sqlstate: str) -> None:
+    """As psycopg 3 raises it, or psycopg2, which calls the code otherwise."""
+
+    def __init__(self, code: str, *, name: str = "sqlstate") -> None:
         super().__init__("whatever it says")
-        self.sqlstate = sqlstate
+        setattr(self, name, code)
 
 
 def as_raised(error: OperationalError, cause: Exception | None = None) -> OperationalError:
@@ -37,6 +42,9 @@ PASSING = [
     pytest.param(as_raised(OperationalError(), PostgresError("40001")), id="serialization"),
     pytest.param(as_raised(OperationalError("x"), PostgresError("40P01")), id="deadlock"),
     pytest.param(as_raised(OperationalError("x"), PostgresError("55P03")), id="lock"),
+    pytest.param(
+        as_raised(OperationalError("x"), PostgresError("40P01", name="pgcode")), id="psycopg2"
+    ),
     pytest.param(OperationalError(1020, "changed"), id="MariaDB: changed"),
     pytest.param(OperationalError(1205, "waited"), id="MariaDB: waited"),
     pytest.param(OperationalError(1213, "deadlock"), id="MariaDB: deadlock"),
@@ -61,7 +69,7 @@ class Work:
 
     def __call__(self) -> str:
         self.calls += 1
-        SweepAlarm.objects.create(pk=self.calls)
+        SweepSchedule.objects.create(pk=self.calls)
         if self.calls <= self.failures:
             raise self.error
         return "the result"
@@ -85,7 +93,7 @@ class TestShortTransaction:
     def test_repeats_what_the_database_broke(self, pauses: list[float], error: Exception) -> None:
         work = Work(error, failures=1)
         assert in_short_transaction(work) == "the result"
-        assert list(SweepAlarm.objects.values_list("pk", flat=True)) == [2]
+        assert list(SweepSchedule.objects.values_list("pk", flat=True)) == [2]
 
     @pytest.mark.parametrize("error", LASTING)
     def test_raises_what_will_not_pass(self, pauses: list[float], error: Exception) -> None:
@@ -111,11 +119,42 @@ class TestShortTransaction:
             in_short_transaction(work)
         assert (work.calls, pauses) == (1, [])
 
+    def test_reads_what_others_have_committed_whatever_the_host_s_level(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said: list[str] = []
+
+        def listen(execute: Any, sql: str, *arguments: Any) -> Any:
+            said.append(sql)
+            return None if sql == databases.READ_COMMITTED else execute(sql, *arguments)
+
+        monkeypatch.setattr(databases, "_has_other_level", lambda _: True)
+        connection.ensure_connection()  # MariaDB's sets the level of its session.
+        with connection.execute_wrapper(listen):
+            in_short_transaction(lambda: in_short_transaction(SweepSchedule.objects.first))
+        first, *others = [sql for sql in said if not sql.startswith("BEGIN")]
+        assert first == "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        assert databases.READ_COMMITTED not in others
+
+    @pytest.mark.parametrize(
+        ("vendor", "options", "has_other"),
+        [
+            ("postgresql", {"isolation_level": 4}, True),
+            ("postgresql", {}, False),
+            ("mysql", {"isolation_level": "serializable"}, False),
+        ],
+    )
+    def test_knows_a_level_of_the_host_s(
+        self, vendor: str, options: dict[str, Any], *, has_other: bool
+    ) -> None:
+        current: Any = SimpleNamespace(vendor=vendor, settings_dict={"OPTIONS": options})
+        assert databases._has_other_level(current) is has_other
+
     def test_lets_other_errors_through(self, pauses: list[float]) -> None:
         work: Any = Work(ValueError("a bug"), failures=1)
         with pytest.raises(ValueError, match="a bug"):
             in_short_transaction(work)
-        assert not SweepAlarm.objects.exists()
+        assert not SweepSchedule.objects.exists()
 
 
 class TestRefusal:
@@ -137,6 +176,11 @@ class TestRefusal:
     def test_is_no_lock_that_was_in_the_way(self, error: Exception) -> None:
         assert not is_refusal(error)
 
+    def test_is_no_database_that_takes_no_writes(self) -> None:
+        error = InternalError("cannot execute UPDATE in a read-only transaction")
+        error.__cause__ = PostgresError("25006")
+        assert not is_refusal(error)
+
     @pytest.mark.parametrize("error", [InterfaceError("closed"), RuntimeError("a bug")])
     def test_is_nothing_else(self, error: Exception) -> None:
         assert not is_refusal(error)
@@ -155,10 +199,10 @@ class TestRefusal:
 
     def test_leaves_somebody_else_s_transaction_alone(self) -> None:
         with transaction.atomic():
-            SweepAlarm.objects.create(pk=1)
+            SweepSchedule.objects.create(pk=1)
             connection.errors_occurred = True
             assert is_refusal(IntegrityError("refused"))
-        assert SweepAlarm.objects.exists()
+        assert SweepSchedule.objects.exists()
 
     @pytest.mark.skipif("connection.vendor != 'mysql'")
     def test_of_a_statement_too_large_leaves_a_connection_that_works(self) -> None:
@@ -168,4 +212,4 @@ class TestRefusal:
             with pytest.raises((OperationalError, InterfaceError)) as caught:
                 cursor.execute("SELECT LENGTH(%s)", ["x" * largest])
         assert is_refusal(caught.value)
-        SweepAlarm.objects.create(pk=1)
+        SweepSchedule.objects.create(pk=1)

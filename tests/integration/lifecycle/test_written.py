@@ -21,8 +21,7 @@ pytestmark = pytest.mark.django_db
 
 SOON = NOW + timedelta(seconds=5)
 LEASE = NOW + timedelta(seconds=50)
-ANNOUNCED = NOW + timedelta(seconds=60)
-COLUMNS = ("next_check_at", "lease_until", "finished_at", "partial", "credits_used", "error_code")
+COLUMNS = ("due_at", "lease_until", "finished_at", "partial", "credits_used", "error_code")
 
 Mark = Callable[[Generation], bool]
 
@@ -33,11 +32,12 @@ def submitting(row: Generation) -> bool:
 
 def pending(row: Generation) -> bool:
     arrival = Arrival(Outcome(remote_id="r1"), SOON, "accepted")
-    return lifecycle.mark_pending(row.pk, cause=Cause.SUBMIT, now=NOW, arrival=arrival)
+    arrivals = {row.pk: arrival}
+    return bool(lifecycle.mark_arrived(arrivals, to=Status.PENDING, cause=Cause.SUBMIT, now=NOW))
 
 
 def running(row: Generation) -> bool:
-    arrival = Arrival(next_check_at=SOON, detail="it runs")
+    arrival = Arrival(due_at=SOON, detail="it runs")
     return lifecycle.mark_running(row.pk, cause=Cause.STREAM, now=NOW, arrival=arrival)
 
 
@@ -77,12 +77,13 @@ def queued(row: Generation) -> bool:
 
 def unconfirmed(row: Generation) -> bool:
     return lifecycle.mark_unconfirmed(
-        row.pk, cause=Cause.SWEEP, now=NOW, look_at=SOON, detail="reset", attempt=3
+        row.pk, cause=Cause.SWEEP, now=NOW, due_at=SOON, detail="reset", attempt=3
     )
 
 
 def expired(row: Generation) -> bool:
-    return lifecycle.mark_expired(row.pk, now=NOW, look_at=SOON)
+    arrivals = {row.pk: Arrival(due_at=SOON, detail="no result in time")}
+    return bool(lifecycle.mark_arrived(arrivals, to=Status.EXPIRED, cause=Cause.SWEEP, now=NOW))
 
 
 def cancelled(row: Generation) -> bool:
@@ -97,21 +98,21 @@ MARKS: list[Any] = [
     (submitting, "queued", (LEASE, LEASE, None, False, None, ""), ("submit", "")),
     (pending, "submitting", (SOON, None, None, False, None, ""), ("submit", "accepted")),
     (running, "pending", (SOON, None, None, False, None, ""), ("stream", "it runs")),
-    (done, "running", (ANNOUNCED, None, NOW, False, 2, ""), ("poll", "with a text")),
-    (done_in_silence, "running", (ANNOUNCED, None, NOW, True, None, ""), ("poll", "")),
-    (failed, "pending", (ANNOUNCED, None, NOW, False, 0, "blocked"), ("webhook", "blocked")),
-    (failed_in_silence, "pending", (ANNOUNCED, None, NOW, False, None, ""), ("webhook", "")),
+    (done, "running", (None, None, NOW, False, 2, ""), ("poll", "with a text")),
+    (done_in_silence, "running", (None, None, NOW, True, None, ""), ("poll", "")),
+    (failed, "pending", (None, None, NOW, False, 0, "blocked"), ("webhook", "blocked")),
+    (failed_in_silence, "pending", (None, None, NOW, False, None, ""), ("webhook", "")),
     (
         failed_with_detail,
         "pending",
-        (ANNOUNCED, None, NOW, False, None, "blocked"),
+        (None, None, NOW, False, None, "blocked"),
         ("poll", "more to say"),
     ),
     (queued, "submitting", (SOON, None, None, False, None, ""), ("submit", "503")),
     (unconfirmed, "submitting", (SOON, None, None, False, None, ""), ("sweep", "reset")),
     (expired, "running", (SOON, None, None, False, None, ""), ("sweep", "no result in time")),
-    (cancelled, "queued", (ANNOUNCED, None, NOW, False, 0, ""), ("operator", "by Ada")),
-    (cancelled_in_silence, "queued", (ANNOUNCED, None, NOW, False, 0, ""), ("operator", "")),
+    (cancelled, "queued", (None, None, NOW, False, 0, ""), ("operator", "by Ada")),
+    (cancelled_in_silence, "queued", (None, None, NOW, False, 0, ""), ("operator", "")),
 ]
 
 
@@ -123,11 +124,11 @@ class TestMark:
         self, mark: Mark, source: str, row: tuple[Any, ...], event: tuple[str, str]
     ) -> None:
         before = NOW - timedelta(hours=1)
-        generation = make_generation(status=source, lease_until=before, attempts=3, checks=7)
+        generation = make_generation(status=source, lease_until=before, attempts=3, polls=7)
         assert mark(generation)
         written = Generation.objects.get()
         assert tuple(getattr(written, name) for name in COLUMNS) == row
-        assert (written.checks, written.updated_at) == (0, NOW)
+        assert (written.polls, written.updated_at) == (0, NOW)
 
     def test_adds_one_line_to_the_timeline(
         self, mark: Mark, source: str, row: tuple[Any, ...], event: tuple[str, str]
@@ -153,13 +154,13 @@ class TestLease:
         generation = make_generation(attempts=2)
         submitting(generation)
         written = Generation.objects.get()
-        names = ("status", "attempts", "lease_until", "next_check_at", "submitted_at")
-        told = [getattr(generation, name) for name in names]
-        assert told == [getattr(written, name) for name in names]
-        assert told == ["submitting", 3, LEASE, LEASE, NOW]
+        names = ("status", "attempts", "lease_until", "due_at", "submitted_at")
+        reported = [getattr(generation, name) for name in names]
+        assert reported == [getattr(written, name) for name in names]
+        assert reported == ["submitting", 3, LEASE, LEASE, NOW]
 
     @pytest.mark.parametrize(
-        "meanwhile", [{"attempts": 1}, {"hinted_remote_id": "r1"}], ids=["a send", "a delivery"]
+        "meanwhile", [{"attempts": 1}, {"unverified_remote_id": "r1"}], ids=["a send", "a delivery"]
     )
     def test_is_lost_to_what_came_meanwhile(self, meanwhile: dict[str, Any]) -> None:
         generation = make_generation()
@@ -176,10 +177,10 @@ class TestNumberOfTheSend:
     @pytest.mark.parametrize(("attempt", "won"), [(3, True), (4, False), (None, True)])
     def test_narrows_a_failure_where_it_is_given(self, attempt: int | None, won: bool) -> None:
         row = make_generation(status=Status.SUBMITTING, attempts=3)
-        told = lifecycle.mark_failed(
+        reported = lifecycle.mark_failed(
             row.pk, cause=Cause.SUBMIT, now=NOW, outcome=Outcome(), attempt=attempt
         )
-        assert told is won
+        assert reported is won
 
 
 class TestPartialText:
@@ -199,14 +200,14 @@ class TestArrivals:
         lifecycle.mark_arrived(arrivals, to=Status.RUNNING, cause=Cause.POLL, now=NOW)
         for number, row in enumerate(rows):
             row.refresh_from_db()
-            assert row.next_check_at == NOW + timedelta(seconds=number)
+            assert row.due_at == NOW + timedelta(seconds=number)
             assert [event.detail for event in row.events.all()] == [f"detail {number}"]
 
     def test_without_a_time_are_due_now(self) -> None:
         row = make_generation(status=Status.PENDING)
         lifecycle.mark_arrived({row.pk: Arrival()}, to=Status.RUNNING, cause=Cause.POLL, now=NOW)
         row.refresh_from_db()
-        assert row.next_check_at == NOW
+        assert row.due_at == NOW
 
     def test_of_none_ask_the_database_nothing(self, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(0):
@@ -230,7 +231,7 @@ class TestMove:
     def test_does_not_take_another_refusal_for_that(self) -> None:
         row = make_generation(status=Status.PENDING)
         # Open rows have a time to look at them, says a constraint.
-        move = moves.Move(row.pk, {"remote_id": "r1", "next_check_at": None})
+        move = moves.Move(row.pk, {"remote_id": "r1", "due_at": None})
         with pytest.raises(IntegrityError, match=r"textgen_never_forgotten|CONSTRAINT"):
             moves.make_moves([move], to=Status.RUNNING, cause=Cause.POLL, now=NOW)
         row.refresh_from_db()

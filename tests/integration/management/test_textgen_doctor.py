@@ -1,4 +1,4 @@
-"""`manage.py textgen_doctor`: each finding, well and ill, and that no secret is told."""
+"""`manage.py textgen_doctor`: each finding, good and bad, and that no secret is printed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import redis
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from creatify_textgen import signals
+from creatify_textgen import services, signals
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.management.examination import EXAMINATIONS, Finding, examine
-from creatify_textgen.models import Generation
+from creatify_textgen.models import Circuit, Generation
+from creatify_textgen.streams import hub
+from creatify_textgen.streams.hub import get_hub
 from tests.factories import make_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,21 +58,21 @@ class TestReport:
         self, remote: Emulator, settings: Any, live_server: Any, host_worker: None
     ) -> None:
         change(settings, WEBHOOK_BASE_URL=live_server.url)
-        code, told = run()
-        assert (code, "FAILED" in told) == (0, False), told
-        assert all(name in told for name in EXAMINATIONS if name != "accounts")
-        assert "379 credits are left." in told
+        code, reported = run()
+        assert (code, "FAILED" in reported) == (0, False), reported
+        assert all(name in reported for name in EXAMINATIONS if name != "accounts")
+        assert "379 credits are left." in reported
 
     def test_fails_by_its_exit_code(self, remote: Emulator, settings: Any) -> None:
         change(settings, MEDIA_STORAGE="bucket")
-        code, told = run("--skip", "workers")
+        code, reported = run("--skip", "workers")
         assert code == 1
-        assert "FAILED  settings" in told
-        assert "FAILED  media storage" in told
+        assert "FAILED  settings" in reported
+        assert "FAILED  media storage" in reported
 
     def test_speaks_json(self, remote: Emulator, settings: Any) -> None:
-        code, told = run("--json", "--skip", "workers")
-        report = json.loads(told)
+        code, reported = run("--json", "--skip", "workers")
+        report = json.loads(reported)
         assert (code, report["ok"]) == (0, True)
         assert {"name": "sweep", "status": "ok", "message": "Nothing is overdue.", "hint": ""} in (
             report["findings"]
@@ -121,6 +124,14 @@ class TestAccounts:
     def test_fails_where_nobody_answers(self) -> None:
         assert statuses("accounts") == ["failed"]
 
+    def test_names_a_bundle_that_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
+        [finding] = diagnose("accounts")
+        assert finding.hint == (
+            "REQUESTS_CA_BUNDLE names a bundle of certificates that does not exist: "
+            "/no/such/bundle.pem"
+        )
+
     def test_fails_without_keys(self, settings: Any) -> None:
         change(settings, ACCOUNTS={"default": {}})
         [finding] = diagnose("accounts")
@@ -164,6 +175,25 @@ class TestStreams:
         [finding] = diagnose("streams")
         assert finding.status == "failed"
         assert "sentinel" not in str(finding)
+
+    @pytest.mark.parametrize("mode", ["cluster", "sentinel"])
+    def test_names_a_redis_that_is_not_one_server(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch, mode: str
+    ) -> None:
+        monkeypatch.setattr(redis.Redis, "info", lambda *_: {"redis_mode": mode})
+        change(settings, STREAM_BACKEND="redis://127.0.0.1:9/0")
+        [finding] = diagnose("streams")
+        assert finding.status == "failed"
+        assert f"in the mode {mode}" in finding.message
+
+    @pytest.mark.service
+    def test_is_well_with_one_redis(self, settings: Any, redis_url: str) -> None:
+        change(settings, STREAM_BACKEND=redis_url)
+        try:
+            assert statuses("streams") == ["ok"]
+        finally:
+            get_hub().close()
+            hub._hub.forget()
 
 
 class TestWorkers:
@@ -221,11 +251,52 @@ class TestWebhook:
 
 class TestSweep:
     def test_fails_where_a_row_waits_for_minutes(self) -> None:
-        late = make_generation(next_check_at=timezone.now() - timedelta(minutes=10))
+        late = make_generation(due_at=timezone.now() - timedelta(minutes=10))
         [finding] = diagnose("sweep")
         assert finding.status == "failed"
-        assert f"generation {late.pk} for 10 minutes" in finding.message
+        assert finding.message == (
+            f"Generation {late.pk} of account 'default' is overdue: it has been due for 10 minutes."
+        )
 
     def test_lets_a_sweep_at_work_finish(self) -> None:
-        make_generation(next_check_at=timezone.now() - timedelta(minutes=1))
+        make_generation(due_at=timezone.now() - timedelta(minutes=1))
         assert statuses("sweep") == ["ok"]
+
+
+class TestQueue:
+    @pytest.mark.parametrize("reason", ["answer", "paused", "no worker"])
+    def test_is_overdue_behind_an_outage_too(self, settings: Any, reason: str) -> None:
+        accounts = settings.CREATIFY_TEXTGEN["ACCOUNTS"]
+        change(settings, ACCOUNTS={**accounts, "second": accounts["default"]})
+        now = timezone.now()
+        later = now + timedelta(minutes=4)
+        for minutes in (20, 30):
+            created_at = now - timedelta(minutes=minutes)
+            make_generation(account="second", created_at=created_at, due_at=later)
+        make_generation(created_at=now, due_at=later)
+        if reason == "answer":
+            Circuit.objects.create(account="second", failures=9, open_until=later)
+        elif reason == "paused":
+            services.pause_sending("second")
+        [finding] = diagnose("queue")
+        assert finding.status == "warning"
+        start = "2 requests of account 'second' are overdue, the oldest for 30 minutes: "
+        assert finding.message.startswith(start)
+        assert reason in finding.message
+
+    def test_is_well_where_all_was_sent(self) -> None:
+        make_generation(status="pending", created_at=timezone.now() - timedelta(hours=1))
+        assert statuses("queue") == ["ok"]
+
+
+class TestModels:
+    def test_warns_where_another_model_answers(self) -> None:
+        make_generation(model_name="gemini-2.5-flash", model_version="gemini-3.5-flash-lite")
+        [finding] = diagnose("models")
+        assert finding.status == "warning"
+        assert "gemini-3.5-flash-lite answers for gemini-2.5-flash" in finding.message
+
+    def test_takes_a_version_for_the_model_itself(self) -> None:
+        make_generation(model_name="gemini-2.5-flash", model_version="gemini-2.5-flash-001")
+        make_generation(model_name="gemini-2.5-flash", model_version="")
+        assert statuses("models") == ["ok"]

@@ -16,9 +16,11 @@ from django.core.management import CommandError, call_command
 
 from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
+from creatify_textgen.management.commands import textgen_generate
+from creatify_textgen.management.commands.textgen_generate import Command
 from creatify_textgen.models import Generation
-from creatify_textgen.services.streaming import GenerationStream, sessions
 from creatify_textgen.states import Mode, Status
+from creatify_textgen.streams import GenerationStream, sessions
 from tests.architecture.source import ROOT
 from tests.faults.processes import wait_until
 
@@ -66,7 +68,9 @@ class TestGenerate:
         assert outcome.code == 0
         assert 'You wrote 2 words: "Hello there".' in outcome.out
         cost = f"{generation.credits_used.normalize():f}" if generation.credits_used else ""
-        assert outcome.error == f"done | gemini-2.5-flash | {cost} credits | {generation.pk}\n"
+        assert (
+            outcome.error == f"done | gemini-3-flash-preview | {cost} credits | {generation.pk}\n"
+        )
 
     def test_passes_on_what_is_asked_for(self, remote: Emulator) -> None:
         generate(
@@ -232,7 +236,7 @@ class TestAttach:
         outcome = generate("--attach", str(generation.pk))
         generation.refresh_from_db()
         assert (outcome.code, generation.status) == (130, Status.QUEUED)
-        assert "The generation goes on. Attach again" in outcome.error
+        assert "The generation continues. Attach again" in outcome.error
 
 
 class TestAsync:
@@ -268,9 +272,48 @@ class TestUsage:
             generate()
         assert refusal.value.returncode == 2
 
-    def test_keeps_commands_for_the_terminal_from_the_terminal(self, remote: Emulator) -> None:
+    @pytest.mark.parametrize("is_terminal", [True, False])
+    @pytest.mark.parametrize("arguments", [[], ["--stream"]])
+    def test_keeps_commands_for_the_terminal_from_the_terminal(
+        self, remote: Emulator, arguments: list[str], is_terminal: bool
+    ) -> None:
         prompt = "Say \x1b[2J\x9b please"
-        outcome = generate(prompt, screen=Screen(is_terminal=True))
-        assert "\x1b[2J" not in outcome.out
-        assert "\x9b" not in outcome.out
+        outcome = generate(prompt, *arguments, screen=Screen(is_terminal=is_terminal))
+        assert "\x1b" not in outcome.out + outcome.error
+        assert "\x9b" not in outcome.out + outcome.error
         assert "please" in outcome.out
+
+    def test_keeps_a_reason_of_the_remote_from_the_terminal(self, remote: Emulator) -> None:
+        remote.switches.set(final_state="failed", failed_reason="No \x1b]0;title\x07 today")
+        outcome = generate("Hello")
+        assert outcome.code == 1
+        assert "No \ufffd]0;title\ufffd today" in outcome.error
+
+
+class TestPatience:
+    @pytest.mark.parametrize("arguments", [[], ["--stream"]])
+    def test_says_within_two_seconds_that_nobody_answers(
+        self, settings: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # By the clock it is one wait before the question, and one for the answer.
+        assert 2 * textgen_generate.PATIENCE_SECONDS < 2
+        timeouts = {"connect": 30, "sync": 5}
+        settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "TIMEOUTS": timeouts}
+        notes: list[str] = []
+        note = Command._note
+
+        def remember(self: Command, text: str) -> None:
+            notes.append(text)
+            note(self, text)
+
+        monkeypatch.setattr(Command, "_note", remember)
+        outcome = generate("Hello", *arguments)
+        assert outcome.code != 0
+        assert notes[0].startswith("Waiting for account 'default': The remote cannot be reached")
+
+    def test_says_nothing_of_a_remote_that_only_thinks(
+        self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(textgen_generate, "PATIENCE_SECONDS", 0.05)
+        remote.switches.set(running_seconds=0.3)
+        assert "Waiting" not in generate("Hello").error

@@ -29,13 +29,13 @@ def sweep(*arguments: str) -> str:
 
 class TestOnePass:
     def test_says_that_nothing_was_due(self) -> None:
-        assert sweep() == "0 due: 0 sent, 0 looked at; 0 late signals; next due: nothing\n"
+        assert sweep() == "0 due: 0 sent, 0 polled; 0 late signals; next due: nothing\n"
 
     def test_sends_what_no_worker_took_and_says_when_the_next_is_due(
         self, remote: Emulator
     ) -> None:
         [generation] = services.submit_many([{"messages": "Hello"}])
-        assert sweep().startswith("1 due: 1 sent, 0 looked at; 0 late signals; next due: 20")
+        assert sweep().startswith("1 due: 1 sent, 0 polled; 0 late signals; next due: 20")
         generation.refresh_from_db()
         assert generation.status == Status.PENDING
 
@@ -66,10 +66,10 @@ class TestLoop:
             raise OperationalError("host=db password=sentinel")
 
         monkeypatch.setattr(services, "sweep", fail)
-        told = sweep("--loop", "0.001")
-        assert "OperationalError" in told
-        assert "sentinel" not in told
-        assert "next due" in told
+        reported = sweep("--loop", "0.001")
+        assert "OperationalError" in reported
+        assert "sentinel" not in reported
+        assert "next due" in reported
 
     @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "inf", "100000"])
     def test_refuses_what_is_no_interval(self, seconds: str) -> None:

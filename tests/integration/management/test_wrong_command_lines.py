@@ -1,4 +1,4 @@
-"""Wrong command lines of `textgen_generate`: each told by field and rule, none sent, none kept."""
+"""Wrong command lines of `textgen_generate`: each names field and rule; none is sent or saved."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FILES: dict[str, bytes] = {
 SIZES = {"large.png": (PNG, 20 * MEGABYTE + 1), "large.mp4": (MP4, 100 * MEGABYTE + 1)}
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     """How a run ended."""
 
     code: int
@@ -57,7 +57,7 @@ class Line(NamedTuple):
 
     id: str
     arguments: list[str]
-    told: str
+    reported: str
     """Words for the field, then those of the rule, as one text holds them."""
     rule: str
 
@@ -74,11 +74,11 @@ LINES = [
     Line("config-nan", ["--config", '{"temperature": NaN}'], "config.temperature:", "not nan"),
     Line("config-infinite", ["--config", '{"top_p": 1e999}'], "config.top_p:", "not inf"),
     Line("config-no-value", ["--config"], "--config", "expected one argument"),
-    Line("json-missing", ["--json", "@none.json"], "--json", "is no file"),
-    Line("json-folder", ["--json", "@"], "--json", "is no file"),
-    Line("json-inline", ["--json", '{"type": "object"}'], "--json", "is no file"),
+    Line("json-missing", ["--json", "@none.json"], "--json", "is not a file"),
+    Line("json-folder", ["--json", "@"], "--json", "is not a file"),
+    Line("json-inline", ["--json", '{"type": "object"}'], "--json", "is not a file"),
     Line("json-long-name", ["--json", "n" * 5000], "--json", "File name too long"),
-    Line("json-nul-in-name", ["--json", "a\x00b"], "--json", "is no file"),
+    Line("json-nul-in-name", ["--json", "a\x00b"], "--json", "is not a file"),
     Line("json-empty", ["--json", "@empty"], "--json", "is not JSON"),
     Line("json-cut", ["--json", "@cut.json"], "--json", "is not JSON"),
     Line("json-list", ["--json", "@list.json"], "--json", "must be a JSON object"),
@@ -101,11 +101,11 @@ LINES = [
         "config.response_mime_type:",
         "text/plain or application/json",
     ),
-    Line("image-missing", ["--image", "@none.png"], "--image", "is no file"),
-    Line("image-folder", ["--image", "@"], "--image", "is no file"),
-    Line("image-url", ["--image", "https://a.b/c.png"], "--image", "is no file"),
+    Line("image-missing", ["--image", "@none.png"], "--image", "is not a file"),
+    Line("image-folder", ["--image", "@"], "--image", "is not a file"),
+    Line("image-url", ["--image", "https://a.b/c.png"], "--image", "is not a file"),
     Line("image-long-name", ["--image", "n" * 5000], "--image", "File name too long"),
-    Line("image-nul-in-name", ["--image", "a\x00b"], "--image", "is no file"),
+    Line("image-nul-in-name", ["--image", "a\x00b"], "--image", "is not a file"),
     Line("image-empty", ["--image", "@empty"], "messages[0].content[0].data:", "Is empty"),
     Line("image-words", ["--image", "@words.txt"], "content[0].data:", "first bytes"),
     Line("image-svg", ["--image", "@page.svg"], "content[0].data:", "first bytes"),
@@ -119,13 +119,13 @@ LINES = [
         "messages[0].content[1].data:",
         "first bytes",
     ),
-    Line("video-missing", ["--video", "@none.mp4"], "--video", "is no file"),
-    Line("video-folder", ["--video", "@"], "--video", "is no file"),
+    Line("video-missing", ["--video", "@none.mp4"], "--video", "is not a file"),
+    Line("video-folder", ["--video", "@"], "--video", "is not a file"),
     Line("video-empty", ["--video", "@empty"], "messages[0].content[0].data:", "Is empty"),
     Line("video-words", ["--video", "@words.txt"], "content[0].data:", "first bytes"),
     Line("video-sound", ["--video", "@sound.mp3"], "content[0].data:", "first bytes"),
     Line("video-image", ["--video", "@picture.png"], "messages[0].content[0].", "image/png"),
-    Line("video-heic", ["--video", "@photo.heic"], "content[0].data:", "Is none of video/"),
+    Line("video-heic", ["--video", "@photo.heic"], "content[0].data:", "first bytes of video/"),
     Line("video-large", ["--video", "@large.mp4"], "content[0].data:", "100 MB"),
     Line("account-unknown", ["--account", "other"], "account:", "an account of the settings"),
     Line("account-empty", ["--account", ""], "account:", "an account of the settings"),
@@ -135,7 +135,7 @@ LINES = [
     Line("attach-nonsense", ["--attach", "latest"], "'latest'", "no generation"),
     Line("attach-unknown", ["--attach", UNKNOWN], UNKNOWN, "no generation"),
     Line("attach-nul", ["--attach", "\x00"], "\\x00", "no generation"),
-    Line("after-alone", ["--after", "3"], "--after", "goes with --attach"),
+    Line("after-alone", ["--after", "3"], "--after", "needs --attach"),
     Line("option-unknown", ["--temperature", "1"], "--temperature", "unrecognized arguments"),
     Line("prompts", ["another prompt"], "another prompt", "unrecognized arguments"),
 ]
@@ -174,15 +174,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*arguments: str) -> Told:
+def run(*arguments: str) -> Reported:
     out, error = StringIO(), StringIO()
     try:
         call_command("textgen_generate", *arguments, stdout=out, stderr=error)
     except CommandError as refused:
-        return Told(refused.returncode, str(refused))
+        return Reported(refused.returncode, str(refused))
     except SystemExit as leaving:
-        return Told(int(str(leaving.code)), error.getvalue())
-    return Told(0, out.getvalue())
+        return Reported(int(str(leaving.code)), error.getvalue())
+    return Reported(0, out.getvalue())
 
 
 def assert_untouched(remote: Emulator) -> None:
@@ -216,19 +216,19 @@ class TestTable:
 class TestCommandLine:
     @pytest.mark.parametrize("line", [pytest.param(line, id=line.id) for line in LINES])
     def test_is_told_by_field_and_rule(self, remote: Emulator, folder: Path, line: Line) -> None:
-        told = run(PROMPT, *_in(folder, line.arguments))
-        assert told.code in {1, 2}
-        assert line.told in told.text
-        assert line.rule in told.text
-        assert PROMPT not in told.text
+        reported = run(PROMPT, *_in(folder, line.arguments))
+        assert reported.code in {1, 2}
+        assert line.reported in reported.text
+        assert line.rule in reported.text
+        assert PROMPT not in reported.text
         assert_untouched(remote)
 
     @pytest.mark.parametrize("line", [pytest.param(line, id=line.id) for line in PROMPTS])
     def test_names_the_prompt(self, remote: Emulator, line: Line) -> None:
-        told = run(*line.arguments)
-        assert told.code == 2
-        assert line.told in told.text
-        assert line.rule in told.text
+        reported = run(*line.arguments)
+        assert reported.code == 2
+        assert line.reported in reported.text
+        assert line.rule in reported.text
         assert_untouched(remote)
 
 
@@ -240,9 +240,9 @@ class TestStandardInput:
         self, remote: Emulator, monkeypatch: pytest.MonkeyPatch, piped: bytes, rule: str
     ) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped), encoding="utf-8"))
-        told = run()
-        assert told.code in {1, 2}
-        assert rule in told.text
+        reported = run()
+        assert reported.code in {1, 2}
+        assert rule in reported.text
         assert_untouched(remote)
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 Script = Callable[["Connection"], None]
 
@@ -42,9 +43,14 @@ class Connection:
         self.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
         self.send("Connection: close\r\n\r\n")
 
-    def reset(self) -> None:
+    def end(self) -> None:
+        """Say that nothing more comes, whatever was promised."""
+        self._peer.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> NoReturn:
+        """Break off without a word; ends the script."""
         self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._peer.close()
+        raise ConnectionAbortedError
 
     def hang(self) -> None:
         """Do nothing until the test is over."""

@@ -12,12 +12,13 @@ import pytest
 from creatify_textgen.exceptions import RemoteRejectedError, RemoteUnavailableError, StreamError
 from creatify_textgen.remote import (
     Chunk,
+    ChunkFailure,
     ChunkStream,
     GenerationRequest,
     RemoteClient,
     Timeouts,
 )
-from tests.integration.remote.conftest import Serve
+from tests.integration.remote.conftest import API_KEY, Serve
 from tests.integration.remote.server import Connection, Script
 
 TEXT = 'data: {"candidates":[{"content":{"parts":[{"text":"Create "}]}}]}\n\n'
@@ -42,10 +43,21 @@ def streaming(*pieces: str) -> Script:
     return script
 
 
+ALL_READ = threading.Event()
+"""Set when the client has read what was sent: a reset discards what is still on its way."""
+
+
+def reset_once_read(connection: Connection) -> None:
+    assert ALL_READ.wait(10)
+    connection.reset()
+
+
 def read(client: RemoteClient) -> tuple[list[Chunk], StreamError | None]:
     chunks: list[Chunk] = []
+    ALL_READ.clear()
     try:
         with client.stream(a_request()) as stream:
+            stream.before_wait = ALL_READ.set
             for chunk in stream:
                 chunks.append(chunk)  # noqa: PERF402 - kept when the stream raises
     except StreamError as error:
@@ -87,12 +99,12 @@ class TestStream:
             assert next(stream).text == "Create "
 
     def test_tells_before_it_waits_that_all_was_read(self, serve: Serve) -> None:
-        told = threading.Event()
+        reported = threading.Event()
 
         def script(connection: Connection) -> None:
             connection.start_stream()
             connection.send(TEXT + TEXT)
-            if told.wait(10):
+            if reported.wait(10):
                 connection.send(RECEIPT)
 
         client, _server = serve(script)
@@ -103,7 +115,7 @@ class TestStream:
 
             def tell() -> None:
                 read_then.append(len(chunks))
-                told.set()
+                reported.set()
 
             stream.before_wait = tell
             for chunk in stream:
@@ -147,9 +159,7 @@ def silent(connection: Connection) -> None:
 def reset(connection: Connection) -> None:
     connection.start_stream()
     connection.send(TEXT)
-    # Time for the text to be read: a reset discards what is still on its way.
-    time.sleep(0.1)
-    connection.reset()
+    reset_once_read(connection)
 
 
 def cut_chunked(connection: Connection) -> None:
@@ -195,8 +205,7 @@ class TestEnds:
         def script(connection: Connection) -> None:
             connection.start_stream()
             connection.send(TEXT + RECEIPT)
-            time.sleep(0.1)
-            connection.reset()
+            reset_once_read(connection)
 
         client, _server = serve(script)
 
@@ -206,8 +215,7 @@ class TestEnds:
         def script(connection: Connection) -> None:
             connection.start_stream()
             connection.send(TEXT + RECEIPT.rstrip())
-            time.sleep(0.1)
-            connection.reset()
+            reset_once_read(connection)
 
         client, _server = serve(script)
 
@@ -270,6 +278,34 @@ class TestEnds:
         assert error is None
         assert [chunk.text for chunk in chunks] == ["Create ", "Create ", ""]
 
+    def test_passes_no_key_on(self, serve: Serve) -> None:
+        first = TEXT.replace("Create ", f"Key {API_KEY} ")
+        failed = f'data: {{"error": {{"status": "INTERNAL", "message": "bad {API_KEY}"}}}}\n\n'
+        client, _server = serve(streaming(first, failed))
+
+        chunks, error = read(client)
+
+        assert [chunk.text for chunk in chunks] == ["Key [redacted] ", ""]
+        assert chunks[1].error == ChunkFailure("INTERNAL", "bad [redacted]")
+        assert API_KEY not in str(error) + "".join(chunk.raw for chunk in chunks)
+
+    def test_ends_a_stream_that_goes_on_and_on(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("creatify_textgen.remote.chunk_stream.LONGEST_STREAM_SECONDS", 0.5)
+
+        def script(connection: Connection) -> None:
+            connection.start_stream()
+            connection.drip(TEXT, 0.05)
+
+        client, _server = serve(script)
+
+        chunks, error = read(client)
+
+        assert error is not None
+        assert error.code == "stream_limit"
+        assert 1 < len(chunks) <= 12
+
     def test_refuses_an_event_above_the_cap(self, serve: Serve) -> None:
         client, _server = serve(streaming("data: " + "x" * 5000), max_event_bytes=1000)
 
@@ -322,7 +358,7 @@ class TestClose:
 
 
 class TestEncrypted:
-    """As it is with the real service; TLS has buffers of its own."""
+    """As it is with the real service; TLS has its own buffers."""
 
     @pytest.mark.usefixtures("trusted")
     def test_says_the_same(self, serve: Serve, encryption: ssl.SSLContext) -> None:

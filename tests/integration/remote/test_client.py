@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import gzip
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ import socket
 import threading
 import time
 import traceback
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +31,13 @@ from creatify_textgen.exceptions import (
     RemoteUnavailableError,
     RequestError,
 )
-from creatify_textgen.remote import Credentials, GenerationRequest, RemoteClient, Timeouts
+from creatify_textgen.remote import (
+    Credentials,
+    GenerationRequest,
+    RemoteClient,
+    RemoteGeneration,
+    Timeouts,
+)
 from tests.integration.remote.conftest import API_ID, API_KEY, SHORT, Serve
 from tests.integration.remote.server import Connection, Script
 
@@ -195,6 +203,23 @@ class TestCreate:
         assert stranger.url in str(caught.value)
         assert stranger.requests == []
 
+    def test_unpacks_no_bomb(self, serve: Serve) -> None:
+        """Nobody asked for compression, and 200 kB of it can stand for 200 MB."""
+        bomb = gzip.compress(b" " * 200_000_000)
+        client, _server = serve(
+            lambda connection: connection.answer(201, bomb, Content_Encoding="gzip"),
+            max_answer_bytes=1_000_000,
+            timeouts=Timeouts(read=20),
+        )
+
+        tracemalloc.start()
+        with pytest.raises(ContractError, match="above"):
+            client.create(a_request())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+        assert peak < 16_000_000
+
     def test_refuses_an_answer_above_the_cap(self, serve: Serve) -> None:
         body = json.dumps({"id": ID, "response_text": "x" * 10_000})
         client, _server = serve(answer(201, body), max_answer_bytes=5_000)
@@ -346,6 +371,31 @@ class TestSecrets:
         assert "urllib3" not in shown
         assert error.__context__ is None
 
+    @pytest.mark.parametrize("call", ["create", "get", "list"])
+    def test_are_nowhere_in_an_answer(self, serve: Serve, call: str) -> None:
+        reported = f"Your keys are {API_KEY} and {API_ID}."
+        echo = [{"role": "user", "content": reported}]
+        one = {"id": ID, "response_text": reported, "failed_reason": reported, "messages": echo}
+        one |= {"response_function_calls": [{"name": "f", "args": {"key": [API_KEY]}}]}
+        client, _server = serve(answer(200, json.dumps([one] if call == "list" else one)))
+
+        found = {
+            "create": lambda: client.create(a_request()),
+            "get": lambda: client.get(ID),
+            "list": lambda: client.list().generations[0],
+        }[call]()
+
+        assert found.response_text == "Your keys are [redacted] and [redacted]."
+        assert found.failed_reason == found.response_text
+        assert found.response_function_calls == [{"name": "f", "args": {"key": ["[redacted]"]}}]
+        # A row is recognized by the echo of what it asked.
+        assert found.messages == echo
+
+    def test_take_no_short_words_out_of_an_answer(self, serve: Serve) -> None:
+        _client, server = serve(answer(200, json.dumps({"id": ID, "response_text": "My id."})))
+
+        assert RemoteClient(Credentials("id", "My", server.url)).get(ID).response_text == "My id."
+
 
 class TestGet:
     def test_reads_one(self, serve: Serve) -> None:
@@ -410,7 +460,7 @@ class TestGet:
             client.get(ID)
 
     def test_ends_a_dripping_body(self, serve: Serve) -> None:
-        client, _server = serve(drip_body)
+        client, _server = serve(drip_body, timeouts=Timeouts(connect=0.5, read=0.5))
         started = time.monotonic()
 
         with pytest.raises(RemoteUnavailableError):
@@ -431,7 +481,7 @@ class TestList:
     def test_reads_an_array(self, serve: Serve) -> None:
         client, server = serve(answer(200, f"[{PENDING}, {PENDING}]"))
 
-        assert [found.id for found in client.list()] == [ID, ID]
+        assert [found.id for found in client.list().generations] == [ID, ID]
         assert server.requests[0].line == "GET /sse/text_generator/ HTTP/1.1"
 
     @pytest.mark.parametrize(
@@ -452,7 +502,7 @@ class TestList:
             json.dumps({"next": None, "results": [{"id": "second"}]}),
         ]
 
-        assert [found.id for found in client.list()] == [ID, "second"]
+        assert [found.id for found in client.list().generations] == [ID, "second"]
         assert server.requests[1].line == "GET /sse/text_generator/?page=2 HTTP/1.1"
 
     @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/x", "http://["])
@@ -460,25 +510,85 @@ class TestList:
         client, server = serve(answer(200, json.dumps({"results": [], "next": target})))
 
         with pytest.raises(ContractError):
-            list(client.list())
+            client.list()
 
         assert len(server.requests) == 1
 
     def test_does_not_go_round_in_circles(self, serve: Serve) -> None:
-        client, server = serve(answer(200, '{"results": [], "next": "/sse/text_generator/?p=1"}'))
+        body = f'{{"results": [{PENDING}], "next": "/sse/text_generator/?p=1"}}'
+        client, server = serve(answer(200, body))
 
-        assert list(client.list()) == []
+        assert not client.list().is_complete
         assert len(server.requests) == 2
 
-    def test_does_not_take_half_a_list_for_one(self, serve: Serve) -> None:
+    @pytest.mark.parametrize("rest", ["", f", {PENDING[:20]}"], ids=["behind", "inside an item"])
+    def test_keeps_what_came_before_a_break(self, serve: Serve, rest: str) -> None:
         def cut(connection: Connection) -> None:
-            connection.send(f"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[{PENDING}")
-            connection.reset()
+            connection.send(f"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[{PENDING}{rest}")
+            connection.end()
 
         client, _server = serve(cut)
+        listing = client.list()
 
-        with pytest.raises(RemoteError):
-            list(client.list())
+        assert [found.id for found in listing.generations] == [ID]
+        assert not listing.is_complete
+
+    def test_keeps_what_was_on_the_pages_before(self, serve: Serve) -> None:
+        first = f'{{"results": [{PENDING}], "next": "?page=2"}}'
+        client, _server = serve(answer(200, first), answer(502))
+
+        listing = client.list()
+
+        assert [found.id for found in listing.generations] == [ID]
+        assert getattr(listing.failure, "status", None) == 502
+
+    @pytest.mark.parametrize(
+        ("status", "headers"),
+        [(206, {}), (200, {"Age": "9"}), (200, {"Link": '<?page=2>; rel="next"'})],
+        ids=["part", "stored copy", "first page"],
+    )
+    def test_knows_an_answer_that_is_not_the_whole_list(
+        self, serve: Serve, status: int, headers: dict[str, str]
+    ) -> None:
+        client, _server = serve(answer(status, f"[{PENDING}]", **headers))
+
+        listing = client.list()
+
+        assert ([found.id for found in listing.generations], listing.is_whole) == ([ID], False)
+
+    def test_gives_the_remotes_clock(self, serve: Serve) -> None:
+        client, _server = serve(answer(200, "[]", Date="Sun, 22 Nov 2026 17:00:30 GMT"))
+        before = time.monotonic()
+
+        (clock,) = client.list().clocks
+
+        assert clock.served_at == datetime(2026, 11, 22, 17, 0, 30, tzinfo=UTC)
+        assert before <= clock.asked_at <= clock.received_at <= time.monotonic()
+
+    @pytest.mark.parametrize("date", ["", "yesterday", "Sun, 22 Nov 2026 17:00:30"])
+    def test_gives_no_clock_that_cannot_be_read(self, serve: Serve, date: str) -> None:
+        client, _server = serve(answer(200, "[]", Date=date))
+
+        assert client.list().clocks == ()
+
+    def test_does_not_take_half_a_list_for_one(self, serve: Serve) -> None:
+        is_read = threading.Event()
+
+        def cut(connection: Connection) -> None:
+            connection.send(f"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[{PENDING},")
+            # A reset discards what is still on its way.
+            assert is_read.wait(10)
+            connection.reset()
+
+        def keep(_: RemoteGeneration) -> bool:
+            is_read.set()
+            return True
+
+        client, _server = serve(cut)
+        listing = client.list(keep)
+
+        assert [found.id for found in listing.generations] == [ID]
+        assert isinstance(listing.failure, RemoteUnavailableError)
 
 
 class TestRemainingCredits:
@@ -487,6 +597,18 @@ class TestRemainingCredits:
 
         assert client.remaining_credits() == Decimal("379.0")
         assert server.requests[0].line == "GET /api/remaining_credits/ HTTP/1.1"
+
+    @pytest.mark.parametrize(
+        "script", [hang, drip_headers, drip_body], ids=["silence", "headers", "body"]
+    )
+    def test_ends_at_the_given_time(self, serve: Serve, script: Script) -> None:
+        client, _server = serve(script, timeouts=Timeouts(connect=30, read=30))
+        started = time.monotonic()
+
+        with pytest.raises(RemoteUnavailableError):
+            client.remaining_credits(seconds=0.3)
+
+        assert time.monotonic() - started < 5
 
     def test_refuses_none(self, serve: Serve) -> None:
         client, _server = serve(answer(200, "{}"))

@@ -1,4 +1,4 @@
-"""People of a site and rows of theirs, for every test of the API."""
+"""Users of a site and their rows, for every test of the API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stranger(db: None) -> User:
 
 @pytest.fixture
 def staff_with(db: None) -> Callable[..., APIClient]:
-    """Return a client of a staff member who has just these permissions of ours."""
+    """Return a client of a staff member who has only these permissions of the app."""
 
     def make(*codenames: str) -> APIClient:
         user = User.objects.create_user(f"staff-{'-'.join(codenames)}", is_staff=True)
@@ -70,7 +70,7 @@ def client_of(user: User) -> APIClient:
 def make_generation(
     owner: User | None, *, prompt: str = "Hello", content: dict[str, Any] | None = None, **row: Any
 ) -> Generation:
-    """Save a finished generation, unless told otherwise."""
+    """Save a generation, finished by default."""
     answered = {"response_text": "Good day.", **(content or {})}
     row = {"status": "done", "owner": owner, "excerpt": prompt, **row}
     return factories.make_generation(content=answered, **row)

@@ -51,7 +51,7 @@ class TestAsynchronous:
 
     def test_needs_messages_alone(self, api: APIClient) -> None:
         response = api.post(URL, {"messages": GUIDE["messages"]}, format="json")
-        assert response.json()["model_name"] == "gemini-2.5-flash"
+        assert response.json()["model_name"] == "gemini-3-flash-preview"
 
     def test_keeps_metadata(self, api: APIClient) -> None:
         body = {**GUIDE, "metadata": {"order": [1, {"a": None}]}}

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from creatify_textgen import services
 from creatify_textgen.services import CreditReport
+from tests.factories import save_usage
 
 URL = "/textgen/credits/"
 DAY = datetime(2020, 11, 22, tzinfo=UTC).date()
@@ -24,6 +25,14 @@ REPORT = CreditReport(
     unknown=1,
     by_day=[{"day": DAY, "generations": 2, "credits_used": Decimal("5E-4"), "credits_unknown": 1}],
 )
+
+
+ASKED = {"account": "default", "since": None, "until": None, "with_balance": False}
+
+
+def use(**fields: Any) -> None:
+    row = {"day": DAY, "account": "default", "model_name": "m", "status": "done", "generations": 1}
+    save_usage(**{**row, **fields})
 
 
 @pytest.fixture
@@ -44,8 +53,12 @@ class TestCredits:
         assert api.get(URL).json() == {
             "remaining": "379",
             "remaining_age_seconds": 1.5,
+            "lasts_days": None,
             "used": "0.0005",
             "unknown": 1,
+            "used_a_day": "0",
+            "used_this_month": "0",
+            "projected_this_month": "0",
             "by_day": [
                 {
                     "day": "2020-11-22",
@@ -60,7 +73,7 @@ class TestCredits:
 
     def test_are_the_callers(self, api: APIClient, asked: list[Any], owner: User) -> None:
         api.get(URL, {"since": "2020-11-01"})
-        assert asked == [{"owner": owner, "since": DAY - timedelta(days=21)}]
+        assert asked == [{**ASKED, "owner": owner, "since": DAY - timedelta(days=21)}]
 
     @pytest.mark.parametrize("query", [{"all": "true"}, {"owner": "1"}])
     def test_of_others_are_for_staff(
@@ -73,13 +86,40 @@ class TestCredits:
         self, staff_with: Callable[..., APIClient], asked: list[Any]
     ) -> None:
         assert staff_with("view_generation").get(URL, {"all": "true"}).status_code == 200
-        assert asked == [{"owner": None, "since": None}]
+        assert asked == [{**ASKED, "owner": None, "by_owner": False}]
 
     def test_of_one_for_staff_who_ask(
         self, staff_with: Callable[..., APIClient], asked: list[Any], owner: User
     ) -> None:
         staff_with("view_generation").get(URL, {"owner": str(owner.pk)})
-        assert asked == [{"owner": owner, "since": None}]
+        assert asked == [{**ASKED, "owner": owner, "by_owner": False}]
+
+    def test_by_owner_are_for_staff(
+        self, api: APIClient, staff_with: Callable[..., APIClient], owner: User
+    ) -> None:
+        use(owner=owner, credits_used=2)
+        assert api.get(URL, {"by_owner": "true"}).status_code == 403
+        body = staff_with("view_generation").get(URL, {"by_owner": "true"}).json()
+        row = {"owner": owner.pk, "generations": 1, "credits_used": "2", "credits_unknown": 0}
+        assert body["by_owner"] == [row]
+
+    def test_are_of_one_account_or_all(
+        self, staff_with: Callable[..., APIClient], settings: Any
+    ) -> None:
+        keys = {"API_ID": "id", "API_KEY": "key", "BASE_URL": "http://127.0.0.1:9"}
+        settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": keys, "other": keys}}
+        use(credits_used=1)
+        use(credits_used=2, account="other")
+        api = staff_with("view_generation")
+        queries = ({}, {"account": "other"}, {"all_accounts": "true"})
+        used = [api.get(URL, {"all": "true", **query}).json()["used"] for query in queries]
+        assert used == ["1", "2", "3"]
+
+    def test_end_with_a_day(self, staff_with: Callable[..., APIClient]) -> None:
+        use(credits_used=1, day=DAY)
+        use(credits_used=2, day=DAY + timedelta(days=1))
+        query = {"all": "true", "until": DAY.isoformat()}
+        assert staff_with("view_generation").get(URL, query).json()["used"] == "1"
 
     def test_of_nobody_are_not_found(
         self, staff_with: Callable[..., APIClient], asked: list[Any]
@@ -88,18 +128,23 @@ class TestCredits:
         assert response.status_code == 404
 
     @pytest.mark.parametrize(
-        "query", [{"since": "soon"}, {"owner": "x"}, {"owner": "\x00"}], ids=str
+        "query",
+        [{"since": "soon"}, {"until": "1"}, {"owner": "x"}, {"owner": "\x00"}, {"account": "x"}],
+        ids=str,
     )
     def test_refuse_nonsense_by_name(self, api: APIClient, query: dict[str, str]) -> None:
         response = api.get(URL, query)
         assert response.status_code == 400
         assert list(response.json()["errors"]) == list(query)
 
-    def test_come_from_the_remote(self, api: APIClient, remote: Any) -> None:
+    def test_come_from_the_remote(self, staff_with: Callable[..., APIClient], remote: Any) -> None:
         cache.clear()
+        api = staff_with("view_credits")
         assert Decimal(api.get(URL).json()["remaining"]) > 0
 
-    def test_are_unknown_while_the_remote_is_away(self, api: APIClient) -> None:
+    def test_are_unknown_while_the_remote_is_away(
+        self, staff_with: Callable[..., APIClient]
+    ) -> None:
         cache.clear()
-        body = api.get(URL).json()
+        body = staff_with("view_credits").get(URL).json()
         assert (body["remaining"], body["used"]) == (None, "0")

@@ -110,7 +110,7 @@ class TestShow:
         assert response["Content-Type"] == "image/png"
         assert response["Content-Length"] == str(len(PNG))
         assert response["X-Content-Type-Options"] == "nosniff"
-        assert response["Content-Security-Policy"].startswith("sandbox")
+        assert response["Content-Security-Policy"] == "default-src 'none'; sandbox"
         assert response["Content-Disposition"].startswith("inline")
         response.close()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test.utils import override_script_prefix
 from django.urls import include, path, resolve
 from rest_framework.test import APIClient
 
@@ -31,6 +32,23 @@ class TestView:
     def test_runs_outside_a_transaction_of_the_request(self, view: str) -> None:
         found: Any = resolve(f"/textgen/{view}").func
         assert found._non_atomic_requests == set(connections)
+
+
+class TestPrefix:
+    def test_of_the_server_is_in_every_address(self, api: APIClient) -> None:
+        """Such as `SCRIPT_NAME`, of which a request is part of the path and the rest is ours."""
+        with override_script_prefix("/shop/"):
+            place = {"SCRIPT_NAME": "/shop"}
+            created = api.post(
+                "/textgen/generations/", {"messages": "Hello"}, format="json", **place
+            )
+            path = f"/shop/textgen/generations/{created.json()['id']}/"
+            assert created["Location"] == path
+            api.post("/textgen/generations/", {"messages": "Hello"}, format="json", **place)
+            page = api.get("/textgen/generations/", {"page_size": "1"}, **place).json()
+            assert "/shop/textgen/generations/" in page["next"]
+            ticket = api.post(f"{path.removeprefix('/shop')}ticket/", **place).json()
+            assert ticket["url"].startswith(f"{path}stream/?ticket=")
 
 
 class TestLocation:

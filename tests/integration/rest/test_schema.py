@@ -18,14 +18,28 @@ from .conftest import URL, make_generation
 
 PATHS = {
     "/textgen/generations/": {"get", "post"},
-    "/textgen/generations/{generation_id}/": {"get"},
+    "/textgen/generations/{generation_id}/": {"get", "delete"},
     "/textgen/generations/{generation_id}/refresh/": {"post"},
     "/textgen/generations/{generation_id}/retry/": {"post"},
     "/textgen/generations/{generation_id}/cancel/": {"post"},
+    "/textgen/generations/{generation_id}/stop/": {"post"},
+    "/textgen/generations/{generation_id}/settle/": {"post"},
     "/textgen/generations/stream/": {"post"},
     "/textgen/generations/{generation_id}/stream/": {"get"},
     "/textgen/generations/{generation_id}/ticket/": {"post"},
+    "/textgen/conversations/": {"get", "post"},
+    "/textgen/conversations/{conversation_id}/": {"get", "patch", "delete"},
+    "/textgen/conversations/{conversation_id}/fork/": {"post"},
+    "/textgen/conversations/{conversation_id}/messages/": {"get", "post"},
+    "/textgen/conversations/{conversation_id}/messages/stream/": {"get", "post"},
+    "/textgen/runs/": {"get"},
+    "/textgen/runs/{run_id}/": {"get"},
+    "/textgen/runs/{run_id}/stop/": {"post"},
+    "/textgen/runs/{run_id}/calls/{call_id}/approve/": {"post"},
+    "/textgen/runs/{run_id}/calls/{call_id}/reject/": {"post"},
     "/textgen/credits/": {"get"},
+    "/textgen/estimate/": {"get"},
+    "/textgen/models/": {"get"},
     "/textgen/media/": {"post"},
     "/textgen/media/{media_id}/": {"get"},
 }
@@ -44,6 +58,10 @@ class TestDocument:
         validate_schema(document)
         assert not GENERATOR_STATS
 
+    def test_names_its_components_apart_from_the_hosts(self, document: dict[str, Any]) -> None:
+        for name in document["components"]["schemas"]:
+            assert name.removeprefix("Paginated").startswith("Textgen"), name
+
     def test_has_every_path(self, document: dict[str, Any]) -> None:
         assert {path: set(methods) for path, methods in document["paths"].items()} == PATHS
 
@@ -52,12 +70,37 @@ class TestDocument:
         shape = post["requestBody"]["content"]["application/json"]["schema"]
         assert set(shape["properties"]) >= {"messages", "model_name", "sync", "metadata"}
 
+    @pytest.mark.parametrize(
+        ("path", "method"),
+        [
+            ("/textgen/generations/", "post"),
+            ("/textgen/generations/stream/", "post"),
+            ("/textgen/generations/{generation_id}/retry/", "post"),
+            ("/textgen/media/", "post"),
+        ],
+    )
+    def test_names_every_refusal_of_what_is_not_allowed(
+        self, document: dict[str, Any], path: str, method: str
+    ) -> None:
+        answers = document["paths"][path][method]["responses"]
+        assert {"400", "402", "403", "429", "503"} <= set(answers)
+
+    def test_names_a_database_that_does_not_answer(self, document: dict[str, Any]) -> None:
+        operations = [one for path in document["paths"].values() for one in path.values()]
+        assert all("503" in operation["responses"] for operation in operations)
+
+    def test_names_ranges_of_a_file(self, document: dict[str, Any]) -> None:
+        get = document["paths"]["/textgen/media/{media_id}/"]["get"]
+        assert {"200", "206", "416"} <= set(get["responses"])
+        assert "Range" in {parameter["name"] for parameter in get["parameters"]}
+
     def test_names_the_filters(self, document: dict[str, Any]) -> None:
         names = {parameter["name"] for parameter in document["paths"][URL]["get"]["parameters"]}
         assert names == {
             "status",
             "mode",
             "model_name",
+            "account",
             "created_after",
             "created_before",
             "owner",

@@ -79,7 +79,7 @@ class TestTwins:
     def test_generate_holds_nobody_up(
         self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What waits for long has a thread of its own, so the one of the other verbs is free."""
+        """A verb that waits long has its own thread, so the thread of the other verbs is free."""
         submitted, generate = threading.Event(), blocking.generate_intake
 
         def generate_later(*args: Any, **options: Any) -> Generation:

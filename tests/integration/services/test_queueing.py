@@ -10,10 +10,10 @@ import pytest
 from django.contrib.auth.models import User
 
 from creatify_textgen import enqueue, services
+from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.dispatch.turns import begin_send
 from creatify_textgen.exceptions import RequestError, TransitionError
-from creatify_textgen.models import Circuit, Generation, SweepAlarm
-from creatify_textgen.services import alarm
-from creatify_textgen.services.submission import begin_send
+from creatify_textgen.models import Circuit, Generation, SweepSchedule
 from creatify_textgen.states import Mode, Status
 from tests.factories import NOW, make_generation
 from tests.faults.remote_double import RemoteDouble
@@ -69,7 +69,7 @@ class TestSubmit:
     def test_says_nothing_that_was_not_said(self, published: list[uuid.UUID]) -> None:
         row = services.submit("Hi")
         assert asked(row) == {
-            "model_name": "gemini-2.5-flash",
+            "model_name": "gemini-3-flash-preview",
             "metadata": {},
             "system_instruction": "",
             "config": {},
@@ -87,7 +87,7 @@ class TestSubmit:
     def test_gives_the_worker_some_time_before_a_sweep_takes_over(
         self, published: list[uuid.UUID]
     ) -> None:
-        assert services.submit("Hi").next_check_at == NOW + 15 * SECOND
+        assert services.submit("Hi").due_at == NOW + 15 * SECOND
 
 
 class TestSubmitMany:
@@ -108,16 +108,16 @@ class TestSubmitMany:
             "requests[2]",
             "requests[3]",
         }
-        assert "mesages" in e.value.errors["requests[3]"][0]
+        assert "did you mean messages?" in e.value.errors["requests[3].mesages"][0]
 
     def test_is_due_at_once(self) -> None:
         services.submit_many([{"messages": "Hi"}])
-        assert Generation.objects.get().next_check_at == NOW
-        assert SweepAlarm.objects.get().due_at == NOW + timedelta(milliseconds=250)
+        assert Generation.objects.get().due_at == NOW
+        assert SweepSchedule.objects.get().due_at == NOW + timedelta(milliseconds=250)
 
     def test_of_nothing_wakes_nobody(self) -> None:
         assert services.submit_many([]) == []
-        assert not SweepAlarm.objects.exists()
+        assert not SweepSchedule.objects.exists()
 
 
 class TestRetry:
@@ -159,7 +159,9 @@ class TestSendGeneration:
         assert (row.status, other.status) == ("pending", "queued")
 
     @pytest.mark.parametrize(
-        "fields", [{"status": Status.PENDING}, {"hinted_remote_id": "r1"}], ids=["sent", "named"]
+        "fields",
+        [{"status": Status.PENDING}, {"unverified_remote_id": "r1"}],
+        ids=["sent", "named"],
     )
     def test_leaves_what_it_must_not_send(
         self, double: RemoteDouble, fields: dict[str, Any]
@@ -176,32 +178,33 @@ class TestSendGeneration:
         Circuit.objects.create(account="default", failures=5, open_until=NOW + 9 * SECOND)
         row = make_generation(status=Status.PENDING)
         services.send_generation(row.pk)
-        assert Generation.objects.get().next_check_at == NOW + timedelta(minutes=1)
+        assert Generation.objects.get().due_at == NOW + timedelta(minutes=1)
 
     def test_asks_for_the_sweep_that_looks_at_it(self, double: RemoteDouble) -> None:
         row = make_generation()
         services.send_generation(row.pk)
         row.refresh_from_db()
-        assert SweepAlarm.objects.get(pk=alarm.ALARM_ID).due_at == row.next_check_at
+        assert SweepSchedule.objects.get(pk=sweep_schedule.SCHEDULE_ID).due_at == row.due_at
 
 
 class TestBeginSend:
     def test_calls_off_a_stream_that_no_pump_took_up(self, double: RemoteDouble) -> None:
         row = make_generation(mode=Mode.STREAM)
-        assert begin_send(row, now=NOW) is None
+        assert begin_send(row) is None
         row.refresh_from_db()
         event = row.events.get()
         assert (row.status, row.finished_at) == ("cancelled", NOW)
         assert (event.cause, event.detail) == ("sweep", "no pump took it up in time")
 
     def test_looks_for_what_a_delivery_has_named(self, double: RemoteDouble) -> None:
-        row = make_generation(hinted_remote_id="r1")
+        row = make_generation(unverified_remote_id="r1")
         other = make_generation()
-        assert begin_send(row, now=NOW) is None
+        assert begin_send(row) is None
         row.refresh_from_db()
         other.refresh_from_db()
-        assert (row.status, row.lease_until, row.next_check_at) == ("submitting", NOW, NOW)
-        assert other.next_check_at != NOW
+        assert (row.status, row.lease_until, row.due_at) == ("submitting", None, NOW)
+        assert (row.attempts, row.submitted_at, row.events.get().cause) == (0, None, "webhook")
+        assert other.due_at != NOW
 
     @pytest.mark.parametrize(
         ("open_until", "again"),
@@ -213,13 +216,21 @@ class TestBeginSend:
     ) -> None:
         Circuit.objects.create(account="default", failures=5, open_until=open_until)
         row, other = make_generation(), make_generation()
-        assert begin_send(row, now=NOW) is None
+        assert begin_send(row) is None
         row.refresh_from_db()
         other.refresh_from_db()
-        assert (row.status, row.next_check_at) == ("queued", again)
-        assert other.next_check_at == NOW + timedelta(minutes=1)
+        assert (row.status, row.due_at) == ("queued", again)
+        assert other.due_at == NOW + timedelta(minutes=1)
+
+    def test_gives_up_what_has_waited_for_so_long(self, double: RemoteDouble) -> None:
+        Circuit.objects.create(account="default", failures=5, open_until=NOW + 9 * SECOND)
+        row = make_generation(created_at=NOW - timedelta(days=2))
+        assert begin_send(row) is None
+        row.refresh_from_db()
+        assert (row.status, row.error_code, row.credits_used) == ("failed", "remote_unavailable", 0)
+        assert not double.generations
 
     def test_tries_a_remote_that_may_be_back(self, double: RemoteDouble) -> None:
         Circuit.objects.create(account="default", failures=5, open_until=NOW - SECOND)
-        assert begin_send(make_generation(), now=NOW) is not None
-        assert begin_send(make_generation(), now=NOW) is None
+        assert begin_send(make_generation()) is not None
+        assert begin_send(make_generation()) is None

@@ -12,7 +12,7 @@ from django.utils import timezone
 from creatify_textgen import gateway, services
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RequestError, TransitionError
-from creatify_textgen.models import Generation, UsageDay
+from creatify_textgen.models import Generation, Pause, UsageDay
 from creatify_textgen.states import Status
 from tests.bad_requests import PNG
 
@@ -30,7 +30,7 @@ def run_until_final(generation: Generation, *, sweeps: int = 40) -> Generation:
     """Sweep as a worker would, without waiting for what is not due yet."""
     for _ in range(sweeps):
         Generation.objects.exclude(status__in=["done", "failed", "cancelled"]).update(
-            next_check_at=timezone.now()
+            due_at=timezone.now()
         )
         services.sweep()
         generation.refresh_from_db()
@@ -87,7 +87,6 @@ class TestRefusals:
         [
             ("400", "invalid_request"),
             ("401", "authentication"),
-            ("402", "insufficient_credits"),
             ("404", "not_found"),
             ("413", "invalid_request"),
         ],
@@ -97,6 +96,13 @@ class TestRefusals:
         generation = run_until_final(services.submit("Say hello"))
         assert (generation.status, generation.error_code) == ("failed", code)
 
+    def test_for_want_of_credits_wait_for_them(self, remote: Emulator) -> None:
+        remote.switches.set(error_at_create="402", times=1)
+        generation = run_until_final(services.submit("Say hello"), sweeps=1)
+        assert (generation.status, generation.error_code) == ("queued", "")
+        Pause.objects.update(until=timezone.now())
+        assert run_until_final(generation).status == Status.DONE
+
     @pytest.mark.parametrize("status", ["429", "503"])
     def test_of_a_busy_remote_are_tried_again(self, remote: Emulator, status: str) -> None:
         remote.switches.set(error_at_create=status, times=2)
@@ -105,10 +111,27 @@ class TestRefusals:
         assert generation.attempts == 3
         assert remote.counters["creates"] == 1
 
-    def test_with_a_long_retry_after_fail_and_say_so(self, remote: Emulator) -> None:
-        remote.switches.set(error_at_create="429", retry_after_seconds=3600)
-        generation = run_until_final(services.submit("Say hello"))
-        assert (generation.status, generation.error_code) == ("failed", "rate_limited")
+    def test_with_a_long_retry_after_wait_for_ten_minutes(self, remote: Emulator) -> None:
+        remote.switches.set(error_at_create="429", retry_after_seconds=3600, times=1)
+        generation = services.submit("Say hello")
+        services.send_generation(generation.pk)
+        generation.refresh_from_db()
+        assert generation.due_at is not None
+        wait = generation.due_at - timezone.now()
+        assert timedelta(minutes=9) < wait < timedelta(minutes=11)
+        assert run_until_final(generation).status == Status.DONE
+        assert remote.counters["creates"] == 1
+
+    def test_end_when_the_site_waits_no_longer(self, remote: Emulator) -> None:
+        """Else a remote that is always busy would be asked without end."""
+        remote.switches.set(error_at_create="429")
+        generation = services.submit("Say hello")
+        long_ago = timezone.now() - timedelta(days=2)
+        Generation.objects.update(created_at=long_ago)
+        services.send_generation(generation.pk)
+        row = generation.reloaded()
+        assert (row.status, row.error_code, row.credits_used) == ("failed", "rate_limited", 0)
+        assert "Creatify says" in row.content.failed_reason
 
     @pytest.mark.parametrize("status", ["500", "502", "504"])
     def test_that_may_have_been_accepted_are_not_sent_again(
@@ -129,13 +152,11 @@ class TestLostAnswer:
         assert remote.counters["creates"] == 1
         assert generation.remote_id == remote.generations[0].id
 
-    def test_is_sent_again_where_the_list_proves_nothing_was_created(
-        self, remote: Emulator
-    ) -> None:
+    def test_is_not_sent_again_because_a_list_lacks_it(self, remote: Emulator) -> None:
         remote.switches.set(reset_before_accept=True, times=1)
-        generation = run_until_final(services.submit("Say hello"))
-        assert (generation.status, generation.attempts) == ("done", 2)
-        assert remote.counters["creates"] == 1
+        generation = run_until_final(services.submit("Say hello"), sweeps=5)
+        assert (generation.status, generation.attempts) == ("unconfirmed", 1)
+        assert generation.content.failed_reason.startswith("It may have been charged")
 
     def test_is_never_sent_again_where_the_host_forbids(
         self, remote: Emulator, settings: Any
@@ -222,7 +243,7 @@ class TestGenerate:
         generation = services.generate("Say hello", timeout=0.5)
         assert not generation.is_final
         assert generation.remote_id
-        assert generation.next_check_at
+        assert generation.due_at
 
     def test_returns_a_failed_row(self, remote: Emulator) -> None:
         remote.switches.set(error_at_create="402")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from django.db import DatabaseError
+from django.utils import timezone
 
 from creatify_textgen import lifecycle, services
+from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.dispatch.callbacks import make_token, webhook_url
 from creatify_textgen.emulator import Emulator
-from creatify_textgen.exceptions import WebhookError
+from creatify_textgen.exceptions import RemoteRejectedError, TransitionError, WebhookError
 from creatify_textgen.models import Generation
-from creatify_textgen.services.callbacks import make_token, webhook_url
+from creatify_textgen.remote import RemoteClient, RemoteGeneration
 from creatify_textgen.signals import webhook_rejected
 from creatify_textgen.states import Status
 from tests.factories import make_generation
@@ -23,8 +28,8 @@ pytestmark = pytest.mark.django_db
 
 
 def body(remote_id: str = "r1", **fields: Any) -> bytes:
-    told = {"id": remote_id, "status": "done", "response_text": "forged?", "credits_used": 0.5}
-    return json.dumps({**told, **fields}).encode()
+    reported = {"id": remote_id, "status": "done", "response_text": "forged?", "credits_used": 0.5}
+    return json.dumps({**reported, **fields}).encode()
 
 
 def deliver(generation: Generation, content: bytes) -> None:
@@ -74,7 +79,7 @@ class TestHint:
         deliver(generation, body(str(uuid.uuid4())))
         services.sweep()
         generation.refresh_from_db()
-        assert (generation.status, generation.hinted_remote_id) == ("unconfirmed", "")
+        assert (generation.status, generation.unverified_remote_id) == ("unconfirmed", "")
 
     def test_on_a_queued_row_is_never_followed_by_a_send(self, remote: Emulator) -> None:
         remote.switches.set(reset_after_accept=True)
@@ -90,6 +95,95 @@ class TestHint:
         assert (generation.status, generation.remote_id) == ("done", remote_id)
         assert remote.counters["creates"] == 1
 
+    def test_of_another_row_s_generation_moves_nothing(self, remote: Emulator) -> None:
+        """Even if that row does not know it yet."""
+        remote.switches.set(reset_after_accept=True, error_at_list="502")
+        asked = services.submit("Say hello")
+        services.send_generation(asked.pk)
+        other = services.submit("Say goodbye")
+        services.send_generation(other.pk)
+        remote_id = remote.generations[1].id
+        remote.finish(remote_id)
+        deliver(asked, body(remote_id))
+        services.sweep()
+        asked.refresh_from_db()
+        assert (asked.status, asked.remote_id, asked.unverified_remote_id) == (
+            "unconfirmed",
+            None,
+            "",
+        )
+
+    @pytest.mark.parametrize("confirm", [True, False])
+    def test_on_a_queued_row_forbids_a_cancel(self, settings: Any, *, confirm: bool) -> None:
+        settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "CONFIRM_WEBHOOKS": confirm}
+        generation = services.submit("Say hello")
+        deliver(generation, body(str(uuid.uuid4())))
+        with pytest.raises(TransitionError):
+            services.cancel(generation)
+        generation.refresh_from_db()
+        assert (generation.status, generation.credits_used) == ("queued", None)
+
+    @pytest.mark.parametrize("remote_id", ["x", "None", "../other", "1" * 36])
+    def test_of_an_id_that_can_be_none_lets_a_queued_row_be_sent(
+        self, remote: Emulator, remote_id: str
+    ) -> None:
+        generation = services.submit("Say hello")
+        with suppress(WebhookError):
+            deliver(generation, body(remote_id))
+        services.send_generation(generation.pk)
+        generation.refresh_from_db()
+        assert (generation.status, remote.counters["creates"]) == ("pending", 1)
+
+    def test_of_an_unknown_id_lets_a_queued_row_be_sent(self, remote: Emulator) -> None:
+        generation = services.submit("Say hello")
+        deliver(generation, body(str(uuid.uuid4())))
+        services.send_generation(generation.pk)
+        now = timezone.now()
+        Generation.objects.update(due_at=now)
+        services.sweep()
+        assert remote.counters["creates"] == 0
+        Generation.objects.update(due_at=now, updated_at=now - timedelta(minutes=11))
+        for _ in range(3):
+            services.sweep()
+        generation.refresh_from_db()
+        assert remote.counters["creates"] == 1
+        assert generation.remote_id == remote.generations[0].id
+
+    def test_of_an_id_that_is_shown_late_is_never_followed_by_a_send(
+        self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A gateway refuses what the remote has accepted, and a replica does not know it yet."""
+        remote.switches.set(reset_after_accept=True, times=1)
+        generation = sent()
+        [accepted] = remote.generations
+        Generation.objects.update(status=Status.QUEUED, lease_until=None)
+        deliver(generation, body(accepted.id))
+        services.send_generation(generation.pk)
+        remote.finish(accepted.id)
+        get, asked = RemoteClient.get, []
+
+        def lag(client: RemoteClient, remote_id: str) -> RemoteGeneration:
+            asked.append(remote_id)
+            if len(asked) == 1:
+                raise RemoteRejectedError("not here yet", status=404, code="not_found")
+            return get(client, remote_id)
+
+        monkeypatch.setattr(RemoteClient, "get", lag)
+        for _ in range(4):
+            Generation.objects.update(due_at=timezone.now())
+            services.sweep()
+        generation.refresh_from_db()
+        assert (generation.status, generation.remote_id) == ("done", accepted.id)
+        assert remote.counters["creates"] == 1
+
+    def test_of_no_id_keeps_the_one_that_came_before(self) -> None:
+        generation = make_generation(status=Status.UNCONFIRMED)
+        remote_id = str(uuid.uuid4())
+        for named in (remote_id, "x"):
+            deliver(generation, body(named))
+        generation.refresh_from_db()
+        assert generation.unverified_remote_id == remote_id
+
     def test_for_a_finished_row_changes_nothing(self) -> None:
         generation = make_generation(status=Status.DONE, remote_id="r1")
         deliver(generation, body())
@@ -97,8 +191,13 @@ class TestHint:
         assert generation.deliveries == 0
 
     def test_costs_one_statement_and_no_call(
-        self, remote: Emulator, django_assert_max_num_queries: Any
+        self,
+        remote: Emulator,
+        django_assert_max_num_queries: Any,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        # However slow the machine, both deliveries share one request for a sweep.
+        monkeypatch.setattr(sweep_schedule, "GATHER", timedelta(minutes=1))
         generation = make_generation(status=Status.PENDING, remote_id="r1")
         deliver(generation, body())  # the first in a while also wakes the sweep
         with django_assert_max_num_queries(1):
@@ -144,10 +243,40 @@ class TestBelief:
         generation.refresh_from_db()
         assert (generation.status, generation.content.response_text) == ("done", "Hi")
 
+    def test_keeps_none_of_our_secrets(self, settings: Any) -> None:
+        keys = {"API_ID": "id-of-the-site", "API_KEY": "key-of-the-site"}
+        settings.CREATIFY_TEXTGEN = {
+            **settings.CREATIFY_TEXTGEN,
+            "ACCOUNTS": {"default": keys},
+            "WEBHOOK_BASE_URL": "https://site.example",
+        }
+        generation = make_generation(status=Status.PENDING, remote_id="r1")
+        said = f"{keys['API_ID']}, {keys['API_KEY']}, {webhook_url(generation)}"
+        deliver(generation, body(response_text=said, failed_reason=said))
+        content = generation.reloaded().content
+        assert content.response_text == "[redacted], [redacted], [redacted]"
+        assert content.failed_reason == "[redacted], [redacted], [redacted]"
+
     def test_refuses_another_generation_s_body(self) -> None:
         generation = make_generation(status=Status.PENDING, remote_id="r1")
         with pytest.raises(WebhookError):
             deliver(generation, body("r2"))
+
+    @pytest.mark.parametrize("status", [Status.QUEUED, Status.SUBMITTING, Status.UNCONFIRMED])
+    def test_of_a_row_without_a_remote_id_is_only_looked_up(self, status: Status) -> None:
+        """A body does not say what was asked, and may be of another's generation."""
+        generation = make_generation(status=status)
+        remote_id = str(uuid.uuid4())
+        deliver(generation, body(remote_id))
+        generation.refresh_from_db()
+        assert (generation.status, generation.unverified_remote_id) == (status, remote_id)
+        assert generation.deliveries == 1
+
+    def test_of_a_queued_row_is_never_followed_by_a_send(self, remote: Emulator) -> None:
+        generation = services.submit("Say hello")
+        deliver(generation, body(str(uuid.uuid4())))
+        services.send_generation(generation.pk)
+        assert remote.counters["creates"] == 0
 
     def test_keeps_to_the_first_final_word(self) -> None:
         generation = make_generation(status=Status.PENDING, remote_id="r1")
@@ -184,17 +313,17 @@ class TestToken:
             services.receive_delivery(generation.pk, token=token, body=body())
 
     def test_rejection_is_signalled_without_the_token(self) -> None:
-        heard: list[dict[str, Any]] = []
+        received: list[dict[str, Any]] = []
 
-        def listen(**told: Any) -> None:
-            heard.append(told)
+        def listen(**reported: Any) -> None:
+            received.append(reported)
 
         webhook_rejected.connect(listen)
         with pytest.raises(WebhookError):
             services.receive_delivery(uuid.uuid4(), token="hush", body=body())
         webhook_rejected.disconnect(listen)
-        assert heard[0]["reason"] == "bad_token"
-        assert "hush" not in str(heard)
+        assert received[0]["reason"] == "bad_token"
+        assert "hush" not in str(received)
 
 
 class TestUrl:

@@ -13,13 +13,14 @@ import redis
 import uvicorn
 from django.contrib.auth import get_user_model
 from django.core.asgi import get_asgi_application
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import Client
 
-from creatify_textgen import enqueue, hub, services
+from creatify_textgen import enqueue, services
 from creatify_textgen.emulator import Emulator
-from creatify_textgen.streaming import limits
-from creatify_textgen.streaming.limits import reader_slots
+from creatify_textgen.rest.streaming import limits
+from creatify_textgen.rest.streaming.limits import reader_slots
+from creatify_textgen.streams import hub
 
 
 def configuration(emulator: Emulator, **settings: Any) -> dict[str, Any]:
@@ -56,9 +57,14 @@ def remote(creatify_emulator: Emulator, settings: Any) -> Emulator:
 
 
 def pump_in_thread(generation_id: uuid.UUID) -> None:
+    def pump() -> None:
+        try:
+            services.pump_stream(generation_id)
+        finally:
+            connections.close_all()
+
     def start() -> None:
-        name = f"textgen-pump-{generation_id}"
-        threading.Thread(target=services.pump_stream, args=[generation_id], name=name).start()
+        threading.Thread(target=pump, name=f"textgen-pump-{generation_id}").start()
 
     transaction.on_commit(start)
 
@@ -72,7 +78,7 @@ def redis_remote(
     monkeypatch.setattr(enqueue, "stream", pump_in_thread)
     yield remote
     hub.get_hub().close()
-    hub._hub.cache_clear()
+    hub._hub.forget()
 
 
 @pytest.fixture
@@ -114,7 +120,7 @@ def site(request: pytest.FixtureRequest) -> str:
 
 
 class RedisFrames:
-    """What of ours is in Redis."""
+    """The keys of the app in Redis."""
 
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url)

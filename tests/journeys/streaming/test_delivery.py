@@ -12,9 +12,9 @@ import requests
 from django.contrib.auth.models import User
 
 from creatify_textgen import services
-from creatify_textgen.hub import get_hub
 from creatify_textgen.models import Generation
-from creatify_textgen.services.streaming import following
+from creatify_textgen.streams.follow import follow, follow_async
+from creatify_textgen.streams.hub import get_hub
 from tests.event_streams import read_events
 from tests.faults.processes import wait_until
 from tests.integration.remote.server import Connection, serving
@@ -67,7 +67,7 @@ def test_a_frame_goes_out_before_there_is_another(
 
 @pytest.fixture
 def quick_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    for function in (following.follow, following.follow_async):
+    for function in (follow, follow_async):
         monkeypatch.setitem(function.__kwdefaults__, "heartbeat_seconds", 0.1)
 
 
@@ -115,15 +115,15 @@ class TestLeaving:
     def test_a_cancelled_task_leaves_nobody_waiting(self, go_on: threading.Event) -> None:
         async def leave() -> int:
             session = await services.astream("Hello")
-            heard = asyncio.Event()
+            received = asyncio.Event()
 
             async def read() -> None:
                 async with session:
                     async for _ in session:
-                        heard.set()
+                        received.set()
 
             task = asyncio.create_task(read())
-            await heard.wait()
+            await received.wait()
             await asyncio.to_thread(wait_until, lambda: _waiting(session.generation) == 1)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -29,32 +29,32 @@ class Case(NamedTuple):
 
     switches: dict[str, Any]
     status: str
-    """Of the row, after a sweep where it is not final."""
-    told: str = ""
-    """The code of the error that the first reader is told."""
+    """Of the row, after a sweep if it is not final."""
+    error: str = ""
+    """The code of the error that the first reader receives."""
     error_code: str = ""
     partial: bool = False
     text: str = "whole"
     """Of the answer that the remote has: the whole of it, a part, or none."""
     http: int = 200
     cost: str = "known"
-    """Or `unknown`, or `none` where nothing was accepted."""
+    """Or `unknown`, or `none` if nothing was accepted."""
 
 
-LISTED = {"status": "done", "told": "stream_interrupted"}
+LISTED = {"status": "done", "error": "stream_interrupted"}
 GIVEN_UP = {"status": "failed", "error_code": "stream_interrupted", "cost": "unknown"}
-UNLISTED = {**GIVEN_UP, "told": "stream_interrupted", "partial": True, "text": "part"}
+UNLISTED = {**GIVEN_UP, "error": "stream_interrupted", "partial": True, "text": "part"}
 REPORTED = {"status": "failed", "partial": True, "text": "part", "cost": "unknown"}
-BUSY = {**REPORTED, "told": "remote_unavailable", "error_code": "remote_unavailable"}
-UNNAMED = {**REPORTED, "told": "remote_failed", "error_code": "remote_failed"}
+BUSY = {**REPORTED, "error": "remote_unavailable", "error_code": "remote_unavailable"}
+UNNAMED = {**REPORTED, "error": "remote_failed", "error_code": "remote_failed"}
 REFUSED = {"status": "failed", "text": "none", "cost": "none"}
-DOUBTED = {**GIVEN_UP, "told": "unconfirmed", "text": "none", "http": 504}
-BLOCKED = {"status": "failed", "told": "blocked", "error_code": "blocked"}
+DOUBTED = {**GIVEN_UP, "error": "unconfirmed", "text": "none", "http": 504}
+BLOCKED = {"status": "failed", "error": "blocked", "error_code": "blocked"}
 
 
 def refused(status: int, code: str, *, http: int) -> Case:
     switches = {"error_at_create": str(status), "retry_after": "none"}
-    return Case(switches, told=code, error_code=code, http=http, **REFUSED)  # type: ignore[arg-type]
+    return Case(switches, error=code, error_code=code, http=http, **REFUSED)  # type: ignore[arg-type]
 
 
 CASES = {
@@ -101,8 +101,10 @@ CASES = {
         {"stream_fault": "empty_body", "stream_listed": "never"},
         **{**UNLISTED, "text": "none", "partial": False, "http": 502},
     ),
-    "reset once accepted": Case({"reset_after_accept": True}, "done", told="unconfirmed", http=504),
-    "504 once accepted": Case({"error_after_accept": "504"}, "done", told="unconfirmed", http=504),
+    "reset once accepted": Case(
+        {"reset_after_accept": True}, "done", error="unconfirmed", http=504
+    ),
+    "504 once accepted": Case({"error_after_accept": "504"}, "done", error="unconfirmed", http=504),
     "400": refused(400, "invalid_request", http=400),
     "401": refused(401, "authentication", http=502),
     "402": refused(402, "insufficient_credits", http=402),
@@ -159,12 +161,12 @@ def settle(generation_id: str) -> Generation:
     return Generation.objects.select_related("content").get(pk=generation_id)
 
 
-def expected_text(case: Case, answer: str, heard: str) -> str:
+def expected_text(case: Case, answer: str, received: str) -> str:
     if case.text == "part":
-        assert heard
-        assert heard != answer
-        assert answer.startswith(heard)
-        return heard
+        assert received
+        assert received != answer
+        assert answer.startswith(received)
+        return received
     return answer if case.text == "whole" else ""
 
 
@@ -183,9 +185,9 @@ def test_ends_right(
     remote.switches.set(stream_keys=keys)
     remote.switches.set(times=times, **case.switches)
     reader = Reader(site, session_cookie)
-    http, told, events, generation_id = reader.ask()
-    heard = text_of(events)
-    assert (http, told) == (case.http, case.told)
+    http, error, events, generation_id = reader.ask()
+    received = text_of(events)
+    assert (http, error) == (case.http, case.error)
     if events:
         assert [event.name for event in events].count("end") == 1
         assert events[-1].name == "end"
@@ -194,13 +196,13 @@ def test_ends_right(
     assert (row.status, row.error_code, row.partial) == (case.status, case.error_code, case.partial)
     created = remote.generations
     answer = created[0].answer.text if created else ""
-    assert row.content.response_text == expected_text(case, answer, heard)
+    assert row.content.response_text == expected_text(case, answer, received)
     assert_cost(row, case, remote)
 
     # Whoever comes back has the same as whoever comes for the first time.
     whole = reader.attach(generation_id)
     frames = [event for event in events if event.name == "message"]
-    # With the last id that a browser has: of the end where that was the last word.
+    # With the last id that a browser has: the id of the end frame, if it had one.
     is_open = bool(events) and events[-1].data["status"] not in TERMINAL
     last_id = (events if is_open else frames)[-1].id if frames else ""
     rest = reader.attach(generation_id, last_id) if frames else whole
@@ -238,7 +240,7 @@ class TestCutStream:
     def test_is_waited_for_and_found(self, cut: Generation, remote: Emulator) -> None:
         for seconds in (1, 40, 80, 200):
             aged = timezone.now() - timedelta(seconds=seconds)
-            Generation.objects.update(updated_at=aged, submitted_at=aged, next_check_at=aged)
+            Generation.objects.update(updated_at=aged, submitted_at=aged, due_at=aged)
             services.sweep()
             assert Generation.objects.get().status == "running"
         remote.finish(remote.generations[0].id)
@@ -268,4 +270,4 @@ def test_calls_of_functions_survive_a_cut(remote: Emulator) -> None:
     assert (row.status, row.partial, row.finish_reason) == ("failed", True, "STOP")
     assert row.content.response_function_calls == generation.answer.function_calls != []
     assert row.content.usage["total_token_count"] > 0
-    assert row.model_version == "gemini-2.5-flash"
+    assert row.model_version == "gemini-3-flash-preview"

@@ -25,12 +25,13 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.service,
     pytest.mark.django_db(transaction=True),
+    pytest.mark.xdist_group("deployment"),
 ]
 BODY = {"messages": "Tell me of the sea.", "model_name": "gemini-2.5-flash"}
 CHUNKS = 12
 CUT_AFTER = CHUNKS // 2
 AWAY_FRAMES = 4
-"""Frames that come while a reader is away."""
+"""Frames that come while a reader is disconnected."""
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation
-from creatify_textgen.streaming.limits import reader_slots
+from creatify_textgen.rest.streaming.limits import reader_slots
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,11 +53,11 @@ class TestLeaving:
 
     def test_a_session_closed_early_can_be_taken_up_again(self, remote: Emulator) -> None:
         with services.stream("Tell me of the sea.") as session:
-            heard = [chunk.text for chunk in islice(session, 2)]
+            received = [chunk.text for chunk in islice(session, 2)]
             place = session.position
         rest = services.attach(session.generation, after=str(place))
-        heard += [chunk.text for chunk in rest]
-        assert "".join(heard) == rest.generation.content.response_text
+        received += [chunk.text for chunk in rest]
+        assert "".join(received) == rest.generation.content.response_text
 
 
 class TestStalling:

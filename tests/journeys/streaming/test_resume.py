@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import requests
 
-from creatify_textgen import hub
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation
+from creatify_textgen.streams import hub
 from tests.event_streams import ServerEvent, read_events, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,7 +51,7 @@ def browser(site: str, session_cookie: dict[str, str]) -> Iterator[Browser]:
 
 def forget_frames() -> None:
     hub.get_hub().close()
-    hub._hub.cache_clear()
+    hub._hub.forget()
 
 
 class TestWhole:

@@ -19,9 +19,9 @@ from django.contrib.auth.models import User
 
 from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
-from creatify_textgen.hub import END, START, Position, chunk_frame, get_hub, word_frame
-from creatify_textgen.hub.buffer import MAX_BYTES, READ_AT_ONCE
 from creatify_textgen.models import Generation
+from creatify_textgen.streams.hub import END, START, Position, chunk_frame, get_hub, word_frame
+from creatify_textgen.streams.hub.buffer import MAX_BYTES, READ_AT_ONCE
 from tests.factories import make_generation
 from tests.faults.processes import wait_until
 
@@ -53,7 +53,7 @@ class Pump:
             get_hub().publish(self._key, [chunk_frame(start, self._here, chunk)])
 
     def finish(self) -> str:
-        """Write the row as a pump does, tell the end, and return the text."""
+        """Write the row as a pump does, publish the end, and return the text."""
         text = FRAME_TEXT * self._here.number
         self._generation.content.response_text = text
         self._generation.content.save()
@@ -116,8 +116,8 @@ def test_holds_bounded_memory_and_nobody_up(
         for _ in range(rounds):
             pump.publish(FRAMES_A_ROUND)
             # The other reader has each frame though the stalled one has not.
-            heard = [chunk.text for chunk in islice(other, FRAMES_A_ROUND)]
-            assert heard == [FRAME_TEXT] * FRAMES_A_ROUND
+            received = [chunk.text for chunk in islice(other, FRAMES_A_ROUND)]
+            assert received == [FRAME_TEXT] * FRAMES_A_ROUND
             if not waiting_bytes(asgi_server):
                 # On a busy machine the server falls behind by itself, and misses what is dropped.
                 time.sleep(0.02)

@@ -7,12 +7,12 @@ import struct
 from datetime import UTC, datetime
 from typing import Any
 
-from creatify_textgen.emulator.answers import compose
-from creatify_textgen.emulator.media import Media, MediaReader
-from creatify_textgen.emulator.rendering import echo_of
-from creatify_textgen.emulator.state import RemoteGeneration
-from creatify_textgen.emulator.switchboard import Switchboard
-from creatify_textgen.emulator.switches import Settings
+from creatify_textgen.emulator.api.rendering import echo_of
+from creatify_textgen.emulator.api.state import RemoteGeneration
+from creatify_textgen.emulator.faults.switchboard import Switchboard
+from creatify_textgen.emulator.faults.switches import Settings
+from creatify_textgen.emulator.model.answers import compose
+from creatify_textgen.emulator.requests.media import Media, MediaReader
 
 GENERATION_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
 CREATED_AT = datetime(2026, 11, 22, 17, 0, 0, 123456, tzinfo=UTC)
@@ -51,7 +51,7 @@ def media_of(content: bytes) -> Media:
 def generation_with(
     request: dict[str, Any] | None = None, *, mode: str = "async", status: str = "", **switches: Any
 ) -> RemoteGeneration:
-    """Return a generation, finished with its answer where the status is done."""
+    """Return a generation, finished with its answer if the status is done."""
     settings = settings_with(**switches)
     asked = request or request_with()
     generation = RemoteGeneration(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from creatify_textgen.emulator.__main__ import main, split_setting
-from creatify_textgen.emulator.switches import SWITCHES, SwitchError
+from creatify_textgen.emulator.faults.switch import SwitchError
+from creatify_textgen.emulator.faults.switches import SWITCHES
 
 
 class TestMain:

@@ -69,7 +69,7 @@ class TestRenderError:
         self, error: Exception, status: int, code: str
     ) -> None:
         if isinstance(error, NotAuthenticated):
-            error.status_code = 403  # as DRF does where no authentication has a challenge
+            error.status_code = 403  # as DRF does if no authentication has a challenge
         response = render_error(error, {})
         assert (response.status_code, response.data["code"]) == (status, code)
         assert response.data["error"] == response.data["detail"] != ""

@@ -46,8 +46,8 @@ class TestRefused:
 
     @pytest.mark.parametrize("partial", [None, False, True])
     def test_is_as_whole_as_before_where_no_call_was_given_up(self, partial: bool | None) -> None:
-        told = Outcome(partial=partial, response_function_calls=[], usage={"a": 1})
-        assert told.without_json() == Outcome(partial=partial)
+        reported = Outcome(partial=partial, response_function_calls=[], usage={"a": 1})
+        assert reported.without_json() == Outcome(partial=partial)
 
     def test_keeps_the_receipt_and_the_reason_in_any_case(self) -> None:
         kept = TOLD.without_answer()

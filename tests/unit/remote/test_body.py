@@ -57,6 +57,15 @@ def medium(content: bytes) -> Medium:
 
 
 class TestJsonBody:
+    def test_cuts_much_text_into_blocks_as_it_does_media(self) -> None:
+        prompt = "ü" * 4_000_000
+        body = JsonBody({"before": prompt, "data": medium(b"x" * 1_000_000), "behind": prompt})
+        blocks = list(body)
+
+        assert max(map(len, blocks)) < BLOCK_BYTES + 64 * 1024
+        assert sum(map(len, blocks)) == len(body)
+        assert json.loads(b"".join(blocks))["behind"] == prompt
+
     @pytest.mark.parametrize(
         "size", [0, 1, 2, 3, 4, BLOCK_BYTES // 4 * 3, BLOCK_BYTES, BLOCK_BYTES * 3 + 1]
     )
@@ -97,7 +106,9 @@ class TestJsonBody:
         expected = text.encode("utf-8", "replace").decode()
         assert json.loads(b"".join(body))["text"] == expected
 
-    @pytest.mark.parametrize("value", [float("nan"), object(), b"bytes", {1, 2}], ids=repr)
+    @pytest.mark.parametrize(
+        "value", [float("nan"), pytest.param(object(), id="object()"), b"bytes", {1, 2}], ids=repr
+    )
     def test_refuses_what_is_no_json(self, value: Any) -> None:
         with pytest.raises(RequestError):
             JsonBody({"value": value})

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from creatify_textgen.exceptions import ContractError, StreamError
+from creatify_textgen.remote import chunk_reader
 from creatify_textgen.remote.chunk_reader import read_chunks
 from creatify_textgen.remote.chunks import Chunk, ChunkFailure, parse_chunk
 from creatify_textgen.remote.contract import Receipt
@@ -63,7 +64,7 @@ class TestSampleStreams:
         assert "".join(found.text for found in chunks) == "The weather: "
         assert "".join(found.thoughts for found in chunks) == "Let me think. "
         assert [call for found in chunks for call in found.function_calls] == [
-            {"name": "get_weather", "args": {"location": "San Francisco"}},
+            {"name": "get_weather", "args": {"location": "San Francisco"}, "id": "c1"},
             {"name": "get_time", "args": {}},
         ]
         assert [source["uri"] for found in chunks for source in found.citations] == [
@@ -271,7 +272,208 @@ class TestChunk:
         assert found.text == "NaN and Infinity: \u00fc"
         assert json.loads(found.raw) == json.loads(said.replace("7", "null"))
 
+    @pytest.mark.parametrize("number", ["9" * 5000, 'NaN, "b": 1e400'], ids=["long", "infinite"])
+    def test_reads_a_receipt_beside_a_number_that_cannot_be_read(self, number: str) -> None:
+        receipt = '"creatify": {"id": "r", "credits_used": 0.0005}'
+        found = parse_chunk(f'{{"a": {number}, {receipt}}}')
+        assert found.receipt is not None
+        assert found.receipt.credits_used == Decimal("0.0005")
+        assert json.loads(found.raw)["a"] is None
+
     @pytest.mark.parametrize("raw", ["[" * 100_000, '{"a":' * 100_000, "NaN", '{"a":NaN', "1e9"])
     def test_refuses_what_is_no_object_or_too_deep(self, raw: str) -> None:
         with pytest.raises(ContractError):
             parse_chunk(raw)
+
+
+class TestRedacted:
+    def test_has_no_secret_at_any_depth(self) -> None:
+        levels = 800  # Python reads these, and cannot walk through them.
+        raw = '{"a":' * levels + '"the-secret-key"' + "}" * levels
+        chunk = parse_chunk('{"text": "a the-secret-key b", "deep": ' + raw + "}")
+
+        clean = chunk.redacted(("the-secret-key",)).raw
+
+        assert "the-secret-key" not in clean
+        assert '"a [redacted] b"' in clean
+
+
+class TestWords:
+    @pytest.mark.parametrize("written", ["stop", "FinishReason.STOP", "STOP"])
+    def test_of_a_finish_are_read_without_case_and_prefix(self, written: str) -> None:
+        assert chunk(**candidate(finishReason=written)).finish_reason == "STOP"
+
+    @pytest.mark.parametrize("written", ["safety", "BlockedReason.SAFETY"])
+    def test_of_a_block_are_read_so_too(self, written: str) -> None:
+        assert chunk(promptFeedback={"blockReason": written}).block_reason == "SAFETY"
+
+    @pytest.mark.parametrize(
+        "written", ["BLOCK_REASON_UNSPECIFIED", "BlockedReason.BLOCKED_REASON_UNSPECIFIED"]
+    )
+    def test_that_say_nothing_are_no_block(self, written: str) -> None:
+        assert chunk(promptFeedback={"blockReason": written}).block_reason == ""
+
+    @pytest.mark.parametrize("written", ["UNAVAILABLE", "Status.UNAVAILABLE"])
+    def test_of_an_error_have_no_prefix(self, written: str) -> None:
+        assert chunk(error={"status": written}).error == ChunkFailure("UNAVAILABLE", "")
+
+    def test_for_a_person_come_along(self) -> None:
+        finish = chunk(**candidate(finishReason="OTHER", finishMessage="Try later."))
+        block = chunk(prompt_feedback={"block_reason": "OTHER", "block_reason_message": "No."})
+
+        assert (finish.finish_message, block.block_message) == ("Try later.", "No.")
+
+
+class TestOtherEvents:
+    TEXT = b'data: {"candidates":[{"content":{"parts":[{"text":"Hello"}]}}]}\n\n'
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            b"event: ping\ndata: 2026-11-30 12:00:00\n\n",
+            b"event: ping\ndata: {}x\n\n",
+            b"event: heartbeat\ndata: null\n\n",
+            b"event: ping\ndata\n\n",
+            b"event: ping\n\n",
+        ],
+    )
+    def test_are_skipped_and_lose_nothing(self, event: bytes) -> None:
+        chunks, error = read(event + self.TEXT + event + self.TEXT + RECEIPT_EVENT + event)
+
+        assert error is None
+        assert [found.text for found in chunks] == ["Hello", "Hello", ""]
+
+    def test_are_read_if_they_are_chunks(self) -> None:
+        chunks, _error = read(b"event: chunk\n" + self.TEXT)
+
+        assert [found.text for found in chunks] == ["Hello"]
+
+
+class TestHalves:
+    @staticmethod
+    def event(*parts: str, thought: bool = False) -> bytes:
+        kind = ', "thought": true' if thought else ""
+        texts = ", ".join(f'{{"text": "{part}"{kind}}}' for part in parts)
+        return f'data: {{"candidates":[{{"content":{{"parts":[{texts}]}}}}]}}\n\n'.encode()
+
+    @pytest.mark.parametrize(
+        "events",
+        [
+            [event(r"hi \ud83d"), event(r"\ude00 bye")],
+            [event(r"hi \uD83D"), event(r"\uDE00 bye")],
+            [event("hi "), event(r"\ud83d"), event(r"\ude00"), event(" bye")],
+            [event(r"hi \ud83d", r"\ude00 b"), event("ye")],
+            [event(r"hi \ud83d"), b": ping\n\n", event(""), event(r"\ude00 bye")],
+            [event(r"hi \ud83d"), event(r"x \ud83d", thought=True), event(r"\ude00 bye")],
+        ],
+        ids=["two", "capitals", "by itself", "parts", "apart", "thoughts"],
+    )
+    def test_of_a_character_are_joined(self, events: list[bytes]) -> None:
+        chunks, error = read(b"".join(events) + RECEIPT_EVENT)
+
+        assert error is None
+        assert "".join(found.text for found in chunks) == "hi \U0001f600 bye"
+        # So does every reader of what is passed on.
+        again = [parse_chunk(found.raw) for found in chunks]
+        assert "".join(found.text for found in again) == "hi \U0001f600 bye"
+
+    def test_of_thoughts_are_joined_apart(self) -> None:
+        events = [
+            self.event(r"\ud83d", thought=True),
+            self.event(r"a\ud83d"),
+            self.event(r"\ude00", thought=True),
+            self.event(r"\ude01"),
+        ]
+        chunks, _error = read(b"".join(events))
+
+        assert "".join(found.thoughts for found in chunks) == "\U0001f600"
+        assert "".join(found.text for found in chunks) == "a\U0001f601"
+
+    def test_that_find_no_other_become_one_mark(self) -> None:
+        chunks, _error = read(self.event(r"a\ud83d") + self.event("b"))
+
+        assert "".join(found.text for found in chunks) == "a\ufffdb"
+
+    def test_leave_the_rest_of_a_chunk_as_it_is(self) -> None:
+        first = b'data: {"candidates":[{"content":{"parts":[{"text":"\\ud83d"}]}}],"n":0.0005}\n\n'
+        chunks, _error = read(first + self.event(r"\ude00"))
+
+        assert json.loads(chunks[0].raw)["n"] == 0.0005
+
+    def test_change_nothing_where_none_is_cut(self) -> None:
+        event = self.event(r"hi \ud83d\ude00")
+        chunks, _error = read(event)
+
+        assert f"data: {chunks[0].raw}\n\n".encode() == event
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        "part",
+        [
+            '{"text": "xxxxxxxxxx"}',
+            '{"text": "xxxxxxxxxx", "thought": true}',
+            '{"functionCall": {"name": "f", "args": {"a": "xxxxxxxxxx"}}}',
+        ],
+        ids=["text", "thoughts", "calls"],
+    )
+    def test_end_an_answer_that_is_too_long(
+        self, monkeypatch: pytest.MonkeyPatch, part: str
+    ) -> None:
+        monkeypatch.setattr(chunk_reader, "MAX_CHARACTERS", 500)
+        event = f'data: {{"candidates":[{{"content":{{"parts":[{part}]}}}}]}}\n\n'.encode()
+
+        chunks, error = read(event * 100)
+
+        assert error is not None
+        assert error.code == "stream_limit"
+        assert 0 < len(chunks) <= 60  # up to 50 by their answers, after the first 500 of the JSON
+
+    def test_read_on_for_the_receipt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is above the limit was paid for all the same."""
+        monkeypatch.setattr(chunk_reader, "MAX_CHARACTERS", 500)
+        part = '{"candidates":[{"content":{"parts":[{"text":"xxxxxxxxxx"}]}}]'
+        last = part + ',"creatify":{"id":"r","credits_used":0.5}}'
+        stream = f"data: {part}}}\n\n" * 100 + f"data: {last}\n\n"
+        chunks, error = read(stream.encode())
+        assert error is not None
+        assert error.code == "stream_limit"
+        assert len(chunks) <= 61
+        assert chunks[-1].receipt is not None
+        assert chunks[-1].receipt.credits_used == Decimal("0.5")
+
+    @pytest.mark.parametrize(("lists", "is_read"), [(90_000, True), (100_001, False)])
+    def test_refuse_an_event_of_very_many_lists(self, lists: int, *, is_read: bool) -> None:
+        event = 'data: {"candidates":[],"field":[' + "[]," * lists + "0]}\n\n"
+        chunks, error = read(event.encode())
+        assert error is not None
+        assert (len(chunks), error.code) == (
+            (1, "stream_interrupted") if is_read else (0, "unreadable_answer")
+        )
+
+    def test_end_fields_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is no answer is limited, too, though a field that is added later may be large."""
+        monkeypatch.setattr(chunk_reader, "MAX_CHARACTERS", 100)
+        monkeypatch.setattr(chunk_reader, "MAX_JSON_CHARACTERS", 500)
+        chunks, error = read(b'data: {"field":"xxxxxxxxxxxxxxxx"}\n\n' * 100)
+        assert error is not None
+        assert error.code == "stream_limit"
+        assert 0 < len(chunks) <= 20
+
+    def test_of_a_text_about_functions_are_counted_by_their_text(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(chunk_reader, "MAX_CHARACTERS", 500)
+        event = b'data: {"candidates":[{"content":{"parts":[{"text": "function"}]}}]}\n\n'
+        chunks, error = read(event * 50)
+        assert error is not None
+        assert (error.code, len(chunks)) == ("stream_interrupted", 50)
+
+    @pytest.mark.parametrize("event", [b"data: {}\n\n", b"event: ping\ndata: x\n\n"])
+    def test_end_events_without_end(self, monkeypatch: pytest.MonkeyPatch, event: bytes) -> None:
+        monkeypatch.setattr(chunk_reader, "MAX_EVENTS", 50)
+
+        _chunks, error = read(event * 51)
+
+        assert error is not None
+        assert error.code == "stream_limit"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from creatify_textgen.remote.contract import Credentials, GenerationRequest, Timeouts
+from creatify_textgen.remote.contract import (
+    Credentials,
+    GenerationRequest,
+    RemoteClock,
+    Timeouts,
+)
 
 
 class TestCredentials:
     def test_hides_its_values(self) -> None:
-        credentials = Credentials("the-id", "the-key")
+        credentials = Credentials("the-id", "the-key", "https://api.creatify.ai")
 
         assert repr(credentials) == "Credentials(base_url='https://api.creatify.ai')"
 
@@ -20,7 +27,7 @@ class TestCredentials:
     def test_refuses_what_no_header_may_carry(self, value: str) -> None:
         for pair in ((value, "fine"), ("fine", value)):
             with pytest.raises(ValueError, match="empty or holds") as caught:
-                Credentials(*pair)
+                Credentials(*pair, "https://api.creatify.ai")
             assert not value.strip() or value not in str(caught.value)
 
     @pytest.mark.parametrize(
@@ -56,3 +63,15 @@ class TestGenerationRequest:
         request = GenerationRequest(model_name="m", messages=[], webhook_url="https://x/token/")
 
         assert "token" not in repr(request)
+
+
+class TestRemoteClock:
+    @pytest.mark.parametrize("ahead", [-660, 0, 180])
+    def test_tells_how_far_it_is_ahead_of_ours(self, ahead: int) -> None:
+        """Asked at 12:00:00, answered at 12:00:02, and now it is 12:00:10."""
+        noon = datetime(2026, 11, 30, 12, tzinfo=UTC)
+        clock = RemoteClock(noon + timedelta(seconds=1 + ahead), asked_at=100, received_at=102)
+
+        least, most = clock.skew(now=noon + timedelta(seconds=10), monotonic=110)
+
+        assert (least.total_seconds(), most.total_seconds()) == (ahead - 1, ahead + 2)

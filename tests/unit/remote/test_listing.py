@@ -69,7 +69,7 @@ class TestItems:
             '{"results": [1]',
             '{"results": [1], ',
             "[{]",
-            "[NaN]",
+            "[,]",
             "[" * 100_000,
         ],
         ids=lambda body: body[:18],
@@ -95,12 +95,52 @@ class TestItems:
         )
 
 
-class TestBounds:
-    def test_refuses_an_item_above_the_cap(self) -> None:
-        blocks = [b'["', *[b"x" * 65536] * 64, b'"]']
+class TestUnreadable:
+    BAD = (
+        '["a" "b"]',
+        '"\\x"',
+        "[" * 20_000 + "]" * 20_000,
+        "tru",
+        '{"a": "x, ] } \\" y", "b": 1 2}',
+    )
 
-        with pytest.raises(ContractError):
-            read(blocks, item_cap=1_000_000)
+    @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad[:20])
+    def test_is_stepped_over_at_every_split(self, bad: str) -> None:
+        body = f'[1, {bad}, {{"id": 2}}, {bad}]'.encode()
+
+        for cut in range(0, len(body), max(1, len(body) // 200)):
+            reader = ListReader([body[:cut], body[cut:]], item_cap=1_000_000)
+            assert (list(reader.items()), reader.unreadable) == ([1, {"id": 2}], 2), cut
+
+    @pytest.mark.parametrize("size", [7, 1001, 70_000])
+    def test_is_an_item_above_the_cap(self, size: int) -> None:
+        long = json.dumps({"a": ['", \\' * 40_000, {"b": []}]})
+        body = f'{{"results": [1, {long}, 2], "next": "/p2"}}'.encode()
+        blocks = [body[at : at + size] for at in range(0, len(body), size)]
+        reader = ListReader(blocks, item_cap=100)
+
+        assert (list(reader.items()), reader.unreadable, reader.next_url) == ([1, 2], 1, "/p2")
+
+    def test_may_stand_beside_the_results(self) -> None:
+        assert read([b'{"count": NaN, "results": [1], "next": "/p2"}']) == (["1"], "/p2")
+
+
+class TestBounds:
+    def test_keeps_nothing_of_an_item_above_the_cap(self) -> None:
+        def blocks() -> Iterator[bytes]:
+            yield b'["'
+            for _ in range(640):
+                yield b"x" * 65536
+            yield b'", 1]'
+
+        tracemalloc.start()
+        reader = ListReader(blocks(), item_cap=1_000_000)
+        items = list(reader.items())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+        assert (items, reader.unreadable) == ([1], 1)
+        assert peak < 8_000_000
 
     def test_holds_little_of_a_long_list(self) -> None:
         item = json.dumps({"id": "x" * 10_000}).encode()

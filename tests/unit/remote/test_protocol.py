@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from creatify_textgen.exceptions import ContractError, WebhookError
@@ -18,7 +19,6 @@ from creatify_textgen.remote.protocol import (
     build_stream,
     parse_credits,
     parse_generation,
-    parse_list,
     parse_webhook,
 )
 from tests.unit.remote.samples import sample
@@ -122,7 +122,23 @@ class TestParseGeneration:
     def test_keeps_a_status_it_does_not_know(self, status: str) -> None:
         found = parse_generation({"id": ID, "status": status})
 
-        assert found.status == status.replace("\x00", "\ufffd")
+        assert found.status == status.replace("\x00", "\ufffd").lower()
+
+    @pytest.mark.parametrize("status", ["DONE", "Done", "Status.DONE", " done "])
+    def test_reads_a_status_without_case_and_prefix(self, status: str) -> None:
+        assert parse_generation({"id": ID, "status": status}).status == "done"
+
+    def test_keeps_texts_of_another_type(self) -> None:
+        answer = {"id": ID, "response_text": {"city": "Rome"}, "failed_reason": {"code": 7}}
+        found = parse_generation(answer | {"response_function_calls": '{"name": "f"}'})
+
+        assert found.response_text == '{"city": "Rome"}'
+        assert found.failed_reason == '{"code": 7}'
+        assert found.response_function_calls == [{"name": "f", "args": {}}]
+
+    @pytest.mark.parametrize("nothing", [None, "", {}, [], False, 0])
+    def test_knows_no_reason_that_is_empty(self, nothing: Any) -> None:
+        assert parse_generation({"id": ID, "failed_reason": nothing}).failed_reason == ""
 
     @pytest.mark.parametrize(
         "body",
@@ -152,24 +168,6 @@ class TestParseGeneration:
         found = parse_generation(json.dumps(fields | {"id": ID}))
 
         json.dumps([found.messages, found.config, found.response_function_calls], allow_nan=False)
-
-
-class TestParseList:
-    def test_reads_a_bare_array(self) -> None:
-        generations, following = parse_list(sample("list_array.json"))
-
-        assert [found.id[:2] for found in generations] == ["a1", "b2"]
-        assert following == ""
-
-    def test_reads_an_envelope(self) -> None:
-        generations, following = parse_list(sample("list_envelope.json"))
-
-        assert [found.id[:2] for found in generations] == ["a1", "b2"]
-        assert following == "https://api.creatify.ai/sse/text_generator/?page=2"
-
-    def test_refuses_one_unreadable_item(self) -> None:
-        with pytest.raises(ContractError):
-            parse_list('[{"id": "a"}, {"id": null}]')
 
 
 class TestParseCredits:
@@ -218,7 +216,6 @@ class TestParseWebhook:
             b"[]",
             b'"x"',
             b'{"id": {}}',
-            b'{"id": "x", "credits_used": NaN}',
             b"[" * 1_000_000,
             b'{"a":' * 1_000_000,
         ],
@@ -229,6 +226,7 @@ class TestParseWebhook:
             parse_webhook(body)
 
     @given(st.binary())
+    @example(b'{"id":0,"":""}')
     def test_raises_nothing_else(self, body: bytes) -> None:
-        with pytest.raises(WebhookError):
-            parse_webhook(body)
+        with suppress(WebhookError):
+            assert parse_webhook(body).id

@@ -29,14 +29,59 @@ class TestParseError:
         )
         assert error.excerpt == shape["body"][:500]
 
+    @pytest.mark.parametrize(
+        ("reason", "code"),
+        [
+            ("Function call is missing a thought_signature in parts.", "missing_thought_signature"),
+            (
+                "messages[1].function_call.thoughtSignature: Unknown field.",
+                "missing_thought_signature",
+            ),
+            ("Function response must carry the id of its function call.", "missing_call_id"),
+            ("messages[2].function_response.id: Unknown field.", "missing_call_id"),
+            ("function_call: invalid", "invalid_request"),
+            ("Function calling config is set without function_declarations.", "invalid_request"),
+        ],
+    )
+    def test_knows_what_is_refused_of_a_call(self, reason: str, code: str) -> None:
+        assert parse_error(400, {}, json.dumps({"error": reason}).encode()).code == code
+
     def test_says_nothing_that_the_remote_wrote(self) -> None:
         error = parse_error(400, {}, b'{"error": "your prompt was: secret"}')
 
         assert "secret" not in str(error)
         assert "secret" in error.excerpt
 
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            ('{"error": "Model not found."}', "Model not found."),
+            ('{"detail": "No."}', "No."),
+            ('{"error": {"code": 400, "message": "No.", "status": "X"}}', "No."),
+            (
+                '{"link": ["Invalid."], "model_name": ["A.", "B."]}',
+                "link: Invalid. model_name: A. B.",
+            ),
+            ('{"non_field_errors": ["No."]}', "No."),
+            ('["AI model not found"]', "AI model not found"),
+            ("Method Not Allowed", "Method Not Allowed"),
+            ("<html><h1>502</h1></html>", ""),
+            ("", ""),
+            ("null", ""),
+            ('{"error": "bad KEY&1"}', "bad [redacted]"),
+        ],
+    )
+    def test_gives_the_remotes_own_words(self, body: str, reason: str) -> None:
+        error = parse_error(400, {}, body.encode(), secrets=["KEY&1"])
+
+        assert error.reason == reason
+        assert error.explanation.startswith(str(error))
+        assert error.explanation.endswith(reason)
+
     def test_keeps_five_hundred_characters(self) -> None:
-        assert len(parse_error(400, {}, ("ü" * 10_000).encode()).excerpt) == 500
+        error = parse_error(400, {}, ("ü" * 10_000).encode())
+
+        assert (len(error.excerpt), len(error.reason)) == (500, 500)
 
     @pytest.mark.parametrize(
         "written",

@@ -16,10 +16,10 @@ from creatify_textgen.exceptions import (
     StreamError,
     TextgenError,
 )
-from creatify_textgen.remote.retry import Decision, backoff_seconds, decide
+from creatify_textgen.remote.retry import Decision, asked_seconds, backoff_seconds, decide
 
 NOW = datetime(2026, 11, 22, 17, 0, 0, tzinfo=UTC)
-REFUSED = (400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 451)
+REFUSED = (400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 451)
 
 
 def decided(error: TextgenError, attempt: int = 1, *, random: float = 0.0) -> Decision:
@@ -59,6 +59,12 @@ class TestDecide:
             RemoteUnavailableError("gateway timeout", status=504),
             RemoteUnavailableError("proxy's own", status=520),
             RemoteUnavailableError("gave up on us", status=408),
+            RemoteRejectedError("there is one already", status=409),
+            RemoteRejectedError("too early", status=425),
+            RemoteRejectedError("a balancer's own", status=460),
+            RemoteRejectedError("cancelled", status=499),
+            ContractError("not modified", status=304),
+            ContractError("see over there", status=303),
             ContractError("unreadable", status=201),
             StreamError("cut"),
         ],
@@ -80,11 +86,12 @@ class TestDecide:
         assert decision.action == "retry"
         assert seconds < decision.after_seconds <= seconds + 1
 
-    def test_fails_when_asked_for_more_than_ten_minutes(self) -> None:
-        decision = decided(RemoteUnavailableError("down", status=503, retry_after=601))
+    @pytest.mark.parametrize("seconds", [601.0, 31_536_000.0])
+    def test_waits_for_ten_minutes_when_asked_for_more(self, seconds: float) -> None:
+        decision = decided(RemoteUnavailableError("down", status=503, retry_after=seconds))
 
-        assert (decision.action, decision.error_code) == ("fail", "rate_limited")
-        assert "601 s" in decision.message
+        assert decision.action == "retry"
+        assert 600 < decision.after_seconds <= 601
 
     def test_never_gives_up_on_a_remote_that_is_down(self) -> None:
         error = RemoteUnavailableError("no route", request_sent=False)
@@ -108,3 +115,20 @@ class TestBackoff:
     def test_is_never_less_than_asked(self) -> None:
         assert backoff_seconds(1, random=lambda: 0.0, retry_after=30) == 30.5
         assert backoff_seconds(20, random=lambda: 1.0, retry_after=30) == 300
+
+    @pytest.mark.parametrize("asked", [31_536_000.0, 2.3e9])
+    def test_is_at_most_ten_minutes_more_whatever_is_asked(self, asked: float) -> None:
+        assert backoff_seconds(1, random=lambda: 1.0, retry_after=asked) == 601
+
+
+class TestAskedSeconds:
+    @pytest.mark.parametrize(
+        ("retry_after", "seconds"), [(None, 0), (7.0, 7), (600.0, 600), (31_536_000.0, 600)]
+    )
+    def test_are_ten_minutes_at_most(self, retry_after: float | None, seconds: float) -> None:
+        error = RateLimitedError("busy", status=429, retry_after=retry_after)
+
+        assert asked_seconds(error) == seconds
+
+    def test_are_none_of_another_error(self) -> None:
+        assert asked_seconds(StreamError("cut")) == 0

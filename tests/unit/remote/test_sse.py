@@ -251,7 +251,7 @@ class TestBounds:
         assert taken <= DEFAULT_EVENT_CAP + len(BLOCK)
 
     def test_takes_time_in_proportion_to_an_event_that_comes_in_many_blocks(self) -> None:
-        """Joined anew with each, these would take minutes."""
+        """Joined again with each, these would take minutes."""
         block = b"x" * 512
 
         def blocks() -> Iterator[bytes]:

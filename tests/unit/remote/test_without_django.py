@@ -10,7 +10,7 @@ import sys
 import creatify_textgen.remote
 strangers = {"django", "celery", "rest_framework", "redis"} & set(sys.modules)
 ours = {name for name in sys.modules if name.startswith("creatify_textgen.")}
-allowed = ("creatify_textgen.remote", "creatify_textgen.exceptions")
+allowed = ("creatify_textgen.remote", "creatify_textgen.exceptions", "creatify_textgen.logs")
 print(sorted(strangers), sorted(name for name in ours if not name.startswith(allowed)))
 """
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from django.test import override_settings
+from django.utils.timezone import override
 
 from creatify_textgen.rest.moments import to_stored, to_text
 
@@ -34,6 +35,15 @@ class TestToStored:
     @NEW_YORK
     def test_is_naive_in_the_sites_zone_without(self) -> None:
         assert to_stored(NOON) == datetime(2026, 11, 22, 7)  # noqa: DTZ001
+
+    @pytest.mark.parametrize("zones", [True, False])
+    def test_reads_no_time_in_the_zone_of_the_request(self, *, zones: bool) -> None:
+        written = datetime(2026, 11, 22, 7)  # noqa: DTZ001
+        with (
+            override_settings(USE_TZ=zones, TIME_ZONE="America/New_York"),
+            override("Asia/Tokyo"),
+        ):
+            assert to_stored(written) == (NOON if zones else written)
 
     @pytest.mark.parametrize("zones", [True, False])
     @pytest.mark.parametrize(

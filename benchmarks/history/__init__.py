@@ -1,0 +1,1 @@
+"""A history of a million generations: `seed` makes it, `__main__` measures it."""

@@ -1,0 +1,1 @@
+"""Whether a process that lives long keeps its memory."""

@@ -1,0 +1,26 @@
+"""Retry, cancel or delete any number of generations, as a job that goes on after a kill.
+
+What can happen, in which order, and why it is still right:
+
+1. `start` saves a job with the ids of its generations. Later nothing is added to them.
+2. A process claims the job for `LEASE_SECONDS`, and again with each step. If it dies, the sweep
+   has another process go on. `done + failed` is the place of the next id.
+3. A retry moves that place in the transaction that saves the new generation, and a deletion in the
+   one that deletes: both happen or neither does. To cancel twice changes nothing.
+4. Each step asks again whether the user still has the permission.
+
+Invariant: a job retries a generation at most once, whatever dies in between.
+"""
+
+from creatify_textgen.bulk.jobs import go_on, resume, start, stop, sweep_jobs
+from creatify_textgen.bulk.selection import eligible, is_permitted
+
+__all__ = [
+    "eligible",
+    "go_on",
+    "is_permitted",
+    "resume",
+    "start",
+    "stop",
+    "sweep_jobs",
+]

@@ -1,0 +1,118 @@
+"""The verbs of jobs: start one, go on with it, stop it, resume it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from creatify_textgen import clock, databases, enqueue
+from creatify_textgen.bulk.selection import eligible, pack, slices_of
+from creatify_textgen.bulk.work import claim_job
+from creatify_textgen.clock import TimeLimit
+from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.models import BulkJob, BulkSlice, Generation, uuid7
+
+__all__ = ["go_on", "resume", "start", "stop", "sweep_jobs"]
+
+TIME_LIMIT_SECONDS = 20.0
+"""Then the job is put at the end of the queue, so that it keeps no worker from other work."""
+TAKEN_WITHIN = timedelta(seconds=60)
+"""Then the next sweep publishes again what no worker has taken."""
+JOBS_PER_SWEEP = 100
+
+
+def start(
+    rows: QuerySet[Generation],
+    *,
+    verb: str,
+    by: Any,
+    until: datetime,
+    query: str = "",
+    job_id: uuid.UUID | None = None,
+) -> BulkJob:
+    """Save a job that does this to all of these generations; `go_on` begins it.
+
+    `verb` is one of `BulkJob.Verb`. Generations to which it cannot be done are left out, and those
+    that were created or ended after `until`. `by` is the user whose permissions hold; `query` is
+    the filter as a query string, for people. With the same `job_id` it starts one job, however
+    often it is called.
+    """
+    job_id = job_id or uuid7()
+    try:
+        with transaction.atomic(using=databases.alias()):
+            return _save(rows, job_id, verb=verb, by=by, until=until, query=query)
+    except IntegrityError:
+        return BulkJob.objects.get(pk=job_id)
+
+
+def go_on(job_id: uuid.UUID, *, time_limit: float = TIME_LIMIT_SECONDS) -> None:
+    """Work on a job for so many seconds, unless a process does; then a worker goes on with it.
+
+    May be called any number of times, also at once.
+    """
+    work = claim_job(job_id)
+    if work is not None and work.go_on(TimeLimit(time_limit)):
+        enqueue.bulk(job_id)
+
+
+def stop(job: BulkJob) -> BulkJob:
+    """End a job where it is: what is done stays done. Raises: TransitionError if it has ended."""
+    now = clock.now()
+    values = {"state": BulkJob.State.STOPPED, "finished_at": now, "due_at": None, "claim": None}
+    return _move(job, [BulkJob.State.RUNNING], **values)
+
+
+def resume(job: BulkJob, *, by: Any) -> BulkJob:
+    """Have a worker go on with a job that stopped, failed or lost its worker.
+
+    From now on it needs the permissions of `by`. Raises: TransitionError if all is done.
+    """
+    states = [BulkJob.State.STOPPED, BulkJob.State.FAILED, BulkJob.State.RUNNING]
+    values = {"state": BulkJob.State.RUNNING, "finished_at": None, "error_code": ""}
+    due_at = clock.now() + TAKEN_WITHIN
+    resumed = _move(job, states, requested_by=by, claim=None, due_at=due_at, **values)
+    enqueue.bulk(job.pk)
+    return resumed
+
+
+def sweep_jobs(*, here: bool = False) -> int:
+    """Have a worker, or this process, go on with each job that is due; return how many were."""
+    now = clock.now()
+    due = BulkJob.objects.filter(state=BulkJob.State.RUNNING, due_at__lte=now).order_by("due_at")
+    ids = list(due.values_list("pk", flat=True)[:JOBS_PER_SWEEP])
+    for job_id in ids:
+        if here:
+            go_on(job_id)
+        elif due.filter(pk=job_id).update(claim=None, due_at=now + TAKEN_WITHIN):
+            enqueue.bulk(job_id)
+    return len(ids)
+
+
+def _move(job: BulkJob, states: list[Any], **values: Any) -> BulkJob:
+    if not BulkJob.objects.filter(pk=job.pk, state__in=states).update(**values):
+        raise TransitionError(f"Bulk job {job.pk} has ended.", code="has_ended")
+    return BulkJob.objects.get(pk=job.pk)
+
+
+def _save(
+    rows: QuerySet[Generation],
+    job_id: uuid.UUID,
+    *,
+    verb: str,
+    by: Any,
+    until: datetime,
+    query: str,
+) -> BulkJob:
+    now = clock.now()
+    job = BulkJob(pk=job_id, verb=BulkJob.Verb(verb), requested_by=by, query=query, until=until)
+    job.created_at = job.due_at = now
+    job.save(force_insert=True)
+    for number, keys in enumerate(slices_of(eligible(rows, verb=verb, until=until))):
+        BulkSlice.objects.create(job=job, number=number, keys=pack(keys))
+        job.total += len(keys)
+    job.save(update_fields=["total"])
+    return job

@@ -1,0 +1,74 @@
+"""Which generations a job takes, who may have it done, and how their ids are kept.
+
+Reads only.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from creatify_textgen.models import BulkJob, BulkSlice, Generation
+from creatify_textgen.permissions import is_staff_with
+from creatify_textgen.states import TERMINAL, Status
+
+__all__ = ["SLICE", "eligible", "is_permitted", "pack", "read_keys", "slices_of"]
+
+SLICE = 1000
+KEY_BYTES = 16
+ENDED = sorted(TERMINAL)
+ELIGIBLE = {
+    BulkJob.Verb.RETRY: Q(status__in=[*ENDED, Status.EXPIRED], content_removed_at=None),
+    BulkJob.Verb.CANCEL: Q(status=Status.QUEUED),
+    BulkJob.Verb.DELETE: Q(status__in=ENDED),
+}
+PERMISSIONS = {
+    BulkJob.Verb.RETRY: "operate_generation",
+    BulkJob.Verb.CANCEL: "operate_generation",
+    BulkJob.Verb.DELETE: "delete_generation",
+}
+
+
+def eligible(
+    rows: QuerySet[Generation], *, verb: str, until: datetime | None = None
+) -> QuerySet[Generation]:
+    """Return the rows to which this may be done; none that came or ended after `until`."""
+    found = rows.filter(ELIGIBLE[BulkJob.Verb(verb)])
+    if until is None:
+        return found
+    had_ended = Q(finished_at=None) | Q(finished_at__lte=until)
+    return found.filter(had_ended, created_at__lte=until)
+
+
+def is_permitted(user: Any, *, verb: str) -> bool:
+    """Whether this user may have it done to any generation."""
+    needed = PERMISSIONS[BulkJob.Verb(verb)]
+    return is_staff_with(user, "view_generation") and is_staff_with(user, needed)
+
+
+def slices_of(rows: QuerySet[Generation]) -> Iterator[list[uuid.UUID]]:
+    """Yield the ids, the oldest first, each slice by a separate query that an index serves."""
+    ordered = rows.select_related(None).order_by("created_at", "pk").values_list("created_at", "pk")
+    found = list(ordered[:SLICE])
+    while found:
+        yield [key for _, key in found]
+        at, last = found[-1]
+        later = Q(created_at__gt=at) | Q(created_at=at, pk__gt=last)
+        # Said twice, because no database finds its place in the index by the OR alone.
+        found = list(ordered.filter(later, created_at__gte=at)[:SLICE])
+
+
+def pack(keys: list[uuid.UUID]) -> bytes:
+    return b"".join(key.bytes for key in keys)
+
+
+def read_keys(job: BulkJob, *, limit: int) -> list[uuid.UUID]:
+    """Return the next ids of a job, at most so many; none at its end."""
+    number, place = divmod(job.handled, SLICE)
+    kept = BulkSlice.objects.filter(job=job, number=number).values_list("keys", flat=True).first()
+    packed = bytes(kept or b"")[place * KEY_BYTES : (place + limit) * KEY_BYTES]
+    return [uuid.UUID(bytes=packed[at : at + KEY_BYTES]) for at in range(0, len(packed), KEY_BYTES)]

@@ -1,0 +1,45 @@
+"""What is built on the verbs: conversations, runs, declarations, schemas without `$ref`.
+
+Nothing below knows this room, and a site that uses none of it runs none of it; its tables are
+there all the same.
+"""
+
+from creatify_textgen.chat.conversations import Conversation
+from creatify_textgen.chat.declarations import declare
+from creatify_textgen.chat.running import (
+    approve,
+    arun,
+    asubmit_run,
+    go_on,
+    reject,
+    resume,
+    run,
+    stop_run,
+    submit_run,
+    sweep_runs,
+)
+from creatify_textgen.chat.runs import Run, Step, ToolCall
+from creatify_textgen.chat.schemas import inlined
+from creatify_textgen.chat.toolbox import tool
+from creatify_textgen.chat.turns import Turn
+
+__all__ = [
+    "Conversation",
+    "Run",
+    "Step",
+    "ToolCall",
+    "Turn",
+    "approve",
+    "arun",
+    "asubmit_run",
+    "declare",
+    "go_on",
+    "inlined",
+    "reject",
+    "resume",
+    "run",
+    "stop_run",
+    "submit_run",
+    "sweep_runs",
+    "tool",
+]

@@ -1,0 +1,286 @@
+"""The tool loop: request, calls, responses, next request, until there is an answer.
+
+What can happen, in which order, and why it is still right:
+
+1. A run is saved with its first generation, and each further step with its generation, in one
+   transaction. Two processes would save the same number, and the database refuses the second.
+2. A process claims a run for a time. If it dies, the sweep gives the run to another process. A
+   stream may take longer: while it shows signs of life, its run stays with the process.
+3. A call is a row before it is executed. `ready` becomes `running` in one UPDATE, and only the
+   process whose UPDATE did that calls the function. Its result is saved by another UPDATE.
+4. A process that takes a run over may find a call that is `running`: nobody knows whether the
+   function ran. If it is idempotent, it is called again; otherwise the model receives an error.
+5. A process that was only slow has lost its claim: its result is not saved and its next step is
+   refused.
+
+Invariant: a function that is not idempotent is called once at most for each call of the model.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError
+
+from creatify_textgen import clock
+from creatify_textgen.chat.runs import Run, Step, ToolCall
+from creatify_textgen.chat.steps import (
+    begin_step,
+    calls_of,
+    continue_conversation,
+    finish_step,
+    hand_to_worker,
+    is_pumped,
+    responses_of,
+)
+from creatify_textgen.chat.toolbox import Toolbox
+from creatify_textgen.conf import conf
+from creatify_textgen.exceptions import PolicyRefusal, TextgenError
+from creatify_textgen.logs import RUNS
+from creatify_textgen.models import Generation
+from creatify_textgen.services.submission import accept_request
+from creatify_textgen.signals import approval_needed, run_finished
+from creatify_textgen.states import Mode, Status
+
+__all__ = ["Claim", "claim_run", "forget_responses", "link_first_step", "step_seconds", "wake"]
+
+GRACE_SECONDS = 60.0
+"""How much longer than its work a claim lasts."""
+POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 300.0
+"""How soon a run goes on whose generation takes longer than a call waits."""
+UNKNOWN = "The process died during the call. Nobody knows whether the function ran."
+
+
+class _LostClaimError(Exception):
+    """Another process has taken the run over, or it was stopped."""
+
+
+def link_first_step(run: Run) -> Any:
+    """Return what saves the run with its first generation; see `save_intent`."""
+
+    def link(generation: Generation) -> None:
+        run.save(force_insert=True)
+        Step.objects.create(run=run, number=1, generation=generation)
+
+    return link
+
+
+def claim_run(run_id: uuid.UUID, *, toolbox: Toolbox | None = None) -> Claim | None:
+    """Take a run that goes on and that no process works on; None if there is none to take."""
+    now, claim = clock.now(), uuid.uuid4()
+    open_run = Run.objects.filter(pk=run_id, state=Run.State.RUNNING)
+    taken = {"claim": claim, "due_at": clock.after(now, step_seconds())}
+    if not open_run.filter(claim=None).update(**taken):
+        late = open_run.filter(due_at__lte=now)
+        if is_pumped(run_id, now=now) or not late.update(**taken):
+            return None
+    run = Run.objects.select_related("owner").get(pk=run_id)
+    return Claim(run, claim, toolbox or Toolbox.found(run.tools))
+
+
+def step_seconds() -> float:
+    """How long a claim lasts during a request: as long as the request may, and some grace."""
+    return conf.timeouts["sync"] + conf.timeouts["connect"] + conf.submit_lease + GRACE_SECONDS
+
+
+class Claim:
+    """A run in the hands of this process."""
+
+    def __init__(self, run: Run, claim: uuid.UUID, toolbox: Toolbox) -> None:
+        self.run = run
+        self._claim = claim
+        self._toolbox = toolbox
+
+    def go_on(self) -> None:
+        """Work until the run ends, waits for approval, or has to wait for something else."""
+        try:
+            while self._go_one_step():
+                pass
+        except _LostClaimError:
+            RUNS.info("Another process goes on with run %s.", self.run.pk)
+
+    def _go_one_step(self) -> bool:
+        """Finish the last request and answer its calls; whether there is another step to go."""
+        step = self._last_step()
+        if step is None:
+            self._finish(Run.State.FAILED, "content_removed")
+            return False
+        generation = finish_step(step.generation)
+        if generation.content_removed_at is not None:
+            self._finish(Run.State.FAILED, "content_removed")
+        elif generation.status == Status.EXPIRED or (
+            generation.is_final and generation.status != Status.DONE
+        ):
+            self._finish(Run.State.FAILED, generation.error_code or str(generation.status))
+        elif not generation.is_final:
+            self._postpone(_seconds_until(generation.due_at))
+        elif not generation.content.response_function_calls:
+            self._finish(Run.State.DONE)
+        elif code := self._reached(step):
+            self._finish(Run.State.FAILED, code)
+        elif self._answer_calls(step, generation):
+            return self._begin_step(step, generation)
+        return False
+
+    def _last_step(self) -> Step | None:
+        steps = Step.objects.filter(run=self.run).select_related("generation__content")
+        return steps.order_by("-number").first()
+
+    def _reached(self, step: Step) -> str:
+        """Return the code of the limit that forbids another step, or ""."""
+        if step.number >= self.run.limit:
+            return "limit_reached"
+        if self.run.max_credits is None:
+            return ""
+        used = self.run.credits_used
+        if used is None:
+            return "cost_unknown"
+        return "credits_reached" if used >= self.run.max_credits else ""
+
+    def _answer_calls(self, step: Step, generation: Generation) -> bool:
+        """Execute the calls; whether all have a response. Else the run waits for approval."""
+        self._save_calls(step, generation)
+        for call in calls_of(step):
+            if call.state == ToolCall.State.RUNNING:
+                self._recover(call)
+            if call.state == ToolCall.State.READY:
+                self._execute(call)
+        if not ToolCall.objects.filter(step=step, state=ToolCall.State.WAITING).exists():
+            return True
+        self._wait_for_approval(step)
+        return False
+
+    def _save_calls(self, step: Step, generation: Generation) -> None:
+        if ToolCall.objects.filter(step=step).exists():
+            return
+        calls = generation.content.response_function_calls
+        rows = [self._new_call(step, at, str(call["name"])) for at, call in enumerate(calls)]
+        ToolCall.objects.bulk_create(rows, ignore_conflicts=True)
+
+    def _new_call(self, step: Step, position: int, name: str) -> ToolCall:
+        call = ToolCall(step=step, position=position, name=name)
+        tool = self._toolbox.get(name)
+        if tool is None:
+            call.state, call.response = ToolCall.State.FAILED, {"error": "No such function."}
+        elif tool.needs_approval:
+            call.state = ToolCall.State.WAITING
+        return call
+
+    def _recover(self, call: ToolCall) -> None:
+        """Decide about a call that another process began, and did not end."""
+        tool = self._toolbox.get(call.name)
+        running = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.RUNNING)
+        if tool is not None and tool.idempotent:
+            running.update(state=ToolCall.State.READY)
+            call.state = ToolCall.State.READY
+        else:
+            response = {"error": UNKNOWN}
+            running.update(state=ToolCall.State.LOST, response=response, finished_at=clock.now())
+            call.state = ToolCall.State.LOST
+
+    def _execute(self, call: ToolCall) -> None:
+        tool = self._toolbox.get(call.name)
+        mine = ToolCall.objects.filter(pk=call.pk)
+        if tool is None:  # The site was changed since the call was saved.
+            response = {"error": "This function is gone."}
+            mine.update(state=ToolCall.State.FAILED, response=response, finished_at=clock.now())
+            return
+        arguments = call.args
+        now = self._renew(tool.timeout + GRACE_SECONDS)
+        ready = mine.filter(state=ToolCall.State.READY)
+        if not ready.update(state=ToolCall.State.RUNNING, started_at=now):
+            raise _LostClaimError
+        response, is_error = tool.call(arguments)
+        state = ToolCall.State.FAILED if is_error else ToolCall.State.DONE
+        running = mine.filter(state=ToolCall.State.RUNNING)
+        if not running.update(state=state, response=response, finished_at=clock.now()):
+            raise _LostClaimError
+
+    def _begin_step(self, step: Step, generation: Generation) -> bool:
+        """Save the next request; `_go_one_step` sends it. Whether the run goes on."""
+        content = generation.content
+        responses = responses_of(step, generation)
+        messages = [*content.messages, *content.answer_messages(), *responses]
+
+        def link(new: Generation) -> None:
+            self._renew(step_seconds())
+            Step.objects.create(run=self.run, number=step.number + 1, generation=new)
+            continue_conversation(step, new, messages_added=len(responses))
+            # From now on they are in the content of the new one.
+            ToolCall.objects.filter(step=step).update(response=None)
+
+        try:
+            intake = accept_request(
+                **{**content.request_fields(), "messages": messages},
+                model_name=generation.model_name,
+                owner=self.run.owner,
+                account=generation.account,
+                metadata=generation.metadata,
+            )
+            begin_step(intake, link=link, is_streamed=generation.mode == Mode.STREAM)
+        except IntegrityError as error:
+            if Step.objects.filter(run=self.run, number=step.number + 1).exists():
+                raise _LostClaimError from error
+            raise
+        except TextgenError as error:
+            self._refused(error)
+            return False
+        return True
+
+    def _refused(self, error: TextgenError) -> None:
+        """Try again later if the site allows the step then; otherwise the run has failed."""
+        wait = error.retry_after if isinstance(error, PolicyRefusal) else None
+        if wait is not None:
+            self._postpone(wait)
+        else:
+            self._finish(Run.State.FAILED, error.code)
+
+    def _wait_for_approval(self, step: Step) -> None:
+        self._write(state=Run.State.WAITING, due_at=None, claim=None)
+        # Decided since this process read the calls: then nobody else wakes the run.
+        states = set(ToolCall.objects.filter(step=step).values_list("state", flat=True))
+        if ToolCall.State.READY in states or ToolCall.State.WAITING not in states:
+            wake(self.run.pk)
+            hand_to_worker(self.run.pk)
+        else:
+            approval_needed.send_robust(sender=Run, run=self.run)
+
+    def _postpone(self, seconds: float) -> None:
+        self._write(due_at=clock.after(clock.now(), seconds), claim=None)
+        hand_to_worker(self.run.pk, delay_seconds=seconds)
+
+    def _finish(self, state: Run.State, code: str = "") -> None:
+        now = clock.now()
+        self._write(state=state, error_code=code, finished_at=now, due_at=None, claim=None)
+        forget_responses(self.run.pk)
+        run_finished.send_robust(sender=Run, run=self.run)
+
+    def _renew(self, seconds: float) -> datetime:
+        now = clock.now()
+        self._write(due_at=clock.after(now, seconds))
+        return now
+
+    def _write(self, **fields: Any) -> None:
+        mine = Run.objects.filter(pk=self.run.pk, claim=self._claim, state=Run.State.RUNNING)
+        if not mine.update(**fields):
+            raise _LostClaimError
+        for name, value in fields.items():
+            setattr(self.run, name, value)
+
+
+def wake(run_id: uuid.UUID) -> bool:
+    """Let a run that waits for approval go on; whether this call did that."""
+    waiting = Run.objects.filter(pk=run_id, state=Run.State.WAITING)
+    return bool(waiting.update(state=Run.State.RUNNING, claim=None, due_at=clock.now()))
+
+
+def forget_responses(run_id: uuid.UUID) -> None:
+    """Drop what the model will never receive, because its run has ended."""
+    ToolCall.objects.filter(step__in=Step.objects.filter(run=run_id)).update(response=None)
+
+
+def _seconds_until(due_at: datetime | None) -> float:
+    seconds = (due_at - clock.now()).total_seconds() if due_at else 0.0
+    return min(max(seconds, POLL_SECONDS), LONGEST_POLL_SECONDS)

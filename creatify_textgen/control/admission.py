@@ -1,0 +1,108 @@
+"""Asks everything that may refuse a request, in the order that costs least.
+
+Invariant: a request is counted in the transaction that saves it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError
+from django.db.models import Value
+
+from creatify_textgen.control.budgets import ExhaustedError, Reservations, refusal_of
+from creatify_textgen.control.limits import (
+    check_request,
+    check_uploads,
+    count_open,
+    count_refresh,
+    counting,
+)
+from creatify_textgen.control.pause import pauses_of, refuse_if_paused
+from creatify_textgen.control.policy import ask_policy
+from creatify_textgen.intake import Intake
+from creatify_textgen.intake.owners import refuse_deleted
+from creatify_textgen.intake.staging import StagedMedia
+from creatify_textgen.models import Budget, Generation
+from creatify_textgen.states import Mode
+
+__all__ = ["admit_refresh", "admit_uploads", "admitted"]
+
+PAUSE, BUDGET = "pause", "budget"
+DOORS = {Mode.ASYNC: "submit", Mode.SYNC: "generate", Mode.STREAM: "stream"}
+
+
+@contextmanager
+def admitted(
+    intakes: Sequence[Intake],
+    generations: Sequence[Generation],
+    *,
+    mode: Mode,
+    now: datetime,
+    is_retry: bool = False,
+) -> Iterator[None]:
+    """Ask whether all of these may be saved, and run the block in the transaction that counts them.
+
+    The block saves `generations`, one per intake.
+
+    Raises: PolicyRefusal, and then the block did not run; RequestError if an owner was deleted
+    meanwhile.
+    """
+    accounts = {intake.account for intake in intakes}
+    rules = _rules_in_force(accounts, now=now)
+    for account in accounts if PAUSE in rules else ():
+        refuse_if_paused(account, mode=mode, now=now)
+    for intake in intakes:
+        check_request(intake)
+        ask_policy(intake.owner, intake, door="retry" if is_retry else DOORS[mode])
+    wanted = Counter(intake.owner_id for intake in intakes if intake.owner_id is not None)
+    reservations = Reservations(now)
+    if BUDGET in rules:
+        reservations = Reservations.plan(intakes, generations, now=now)
+    try:
+        with counting(wanted):
+            for owner_id, count in wanted.items():
+                count_open(owner_id, mode=mode, count=count)
+            with reservations.reserved():
+                yield
+    except ExhaustedError as error:
+        # After the transaction, which would take back that it was reported.
+        raise refusal_of(error.period, now=now) from None
+    except IntegrityError:
+        refuse_deleted(wanted)
+        raise
+
+
+def _rules_in_force(accounts: Iterable[str], *, now: datetime) -> set[str]:
+    """Return whether there are pauses of these accounts, and any budgets. One statement.
+
+    Mostly there are none, and then no other statement asks for them.
+    """
+    pauses = pauses_of(accounts, now=now).order_by().annotate(rule=Value(PAUSE))
+    budgets = Budget.objects.annotate(rule=Value(BUDGET))
+    return {rule for (rule,) in pauses.values_list("rule").union(budgets.values_list("rule"))}
+
+
+def admit_uploads(owner: Any, staged: Sequence[StagedMedia], *, now: datetime) -> None:
+    """Ask whether this user may store these files, which were read and not stored yet.
+
+    Raises: PolicyRefusal.
+    """
+    for one in staged:
+        ask_policy(owner, one, door="upload")
+    if owner is not None:
+        check_uploads(owner.pk, sizes=[one.size for one in staged], now=now)
+
+
+def admit_refresh(user: Any, generation: Generation, *, now: datetime) -> None:
+    """Ask whether this user may have the remote asked about this generation now; counts it.
+
+    Raises: PolicyRefusal.
+    """
+    ask_policy(user, generation, door="refresh")
+    if user is not None:
+        count_refresh(user.pk, now=now)

@@ -1,0 +1,227 @@
+"""Whether there is room in every budget that a request counts for; keeps that room for it.
+
+A reservation is one conditional UPDATE in the transaction that saves the generation, so a process
+that is killed leaves neither a hold without a generation nor a generation without its hold.
+`lifecycle` settles the hold in the transaction that finishes the row. No price list exists: a
+reservation is what `estimates` learned of the model, and nothing while no cost of it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils.translation import gettext as _
+
+from creatify_textgen import clock, databases
+from creatify_textgen.control.estimates import estimate_of
+from creatify_textgen.exceptions import PolicyRefusal
+from creatify_textgen.intake import Intake
+from creatify_textgen.logs import CONTROL
+from creatify_textgen.models import (
+    Budget,
+    BudgetHold,
+    BudgetPeriod,
+    Generation,
+    UsageDay,
+    UsageTotal,
+)
+from creatify_textgen.signals import budget_reached
+from creatify_textgen.states import Status
+
+__all__ = ["BudgetState", "ExhaustedError", "Reservations", "read_states", "refusal_of"]
+
+BEGINNING = date(1970, 1, 1)
+"""The first day of a period without an end."""
+NEAR_END = 0.8
+"""The share of a limit from which staff should look at a budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """A budget in the period that runs now. The sums are in the unit of the budget."""
+
+    budget: Budget
+    starts_on: date
+    settled: Decimal
+    reserved: Decimal
+    unknown: Decimal
+
+    @property
+    def held(self) -> Decimal:
+        return self.settled + self.reserved + self.unknown
+
+    @property
+    def left(self) -> Decimal:
+        return max(self.budget.limit - self.held, Decimal())
+
+    @property
+    def share(self) -> float:
+        """The part of the limit that is held: 1 or more if nothing is left."""
+        return float(self.held / self.budget.limit) if self.budget.limit else 1.0
+
+    @property
+    def is_near_end(self) -> bool:
+        return self.share >= NEAR_END
+
+
+class ExhaustedError(Exception):
+    """A hard budget has no room; carries the period as it is."""
+
+    def __init__(self, period: BudgetPeriod) -> None:
+        super().__init__(period)
+        self.period = period
+
+
+@dataclass(slots=True)
+class Reservations:
+    """What some requests will hold, by period."""
+
+    now: datetime
+    amounts: dict[BudgetPeriod, dict[Generation, Decimal]] = field(default_factory=dict)
+
+    @classmethod
+    def plan(
+        cls, intakes: Sequence[Intake], generations: Sequence[Generation], *, now: datetime
+    ) -> Reservations:
+        """Find the budgets of each request. Makes their periods, and reserves nothing yet."""
+        plan = cls(now)
+        scopes: dict[tuple[str, object, str], list[tuple[BudgetPeriod, Decimal]]] = {}
+        for intake, generation in zip(intakes, generations, strict=True):
+            scope = (intake.account, intake.owner_id, intake.model_name)
+            if scope not in scopes:
+                scopes[scope] = [
+                    (_period(budget, now=now), _estimate(budget, intake.model_name))
+                    for budget in _budgets_of(intake)
+                ]
+            for period, amount in scopes[scope]:
+                plan.amounts.setdefault(period, {})[generation] = amount
+        return plan
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Reserve, run the block that saves the generations, and write their holds.
+
+        Raises: ExhaustedError, and then the block did not run.
+        """
+        # In the order of their keys, so two requests cannot deadlock over them.
+        for period in sorted(self.amounts, key=lambda period: period.pk):
+            self._reserve(period, sum(self.amounts[period].values(), Decimal()))
+        yield
+        BudgetHold.objects.bulk_create(
+            (
+                BudgetHold(period=period, generation=generation, amount=amount)
+                for period, amounts in self.amounts.items()
+                for generation, amount in amounts.items()
+            ),
+            batch_size=1000,
+        )
+
+    def _reserve(self, period: BudgetPeriod, amount: Decimal) -> None:
+        budget = period.budget
+        mine = BudgetPeriod.objects.filter(pk=period.pk)
+        held = mine.annotate(held=F("settled") + F("reserved") + F("unknown"))
+        room = held.filter(held__lt=budget.limit, held__lte=budget.limit - amount)
+        if room.update(reserved=F("reserved") + amount):
+            return
+        if budget.is_hard:
+            raise ExhaustedError(period)
+        mine.update(reserved=F("reserved") + amount)
+        report_reached(period, now=self.now)
+
+
+def read_states(budgets: Iterable[Budget], *, now: datetime) -> list[BudgetState]:
+    """Return each budget with its sums. One query, and one per budget without a period yet."""
+    starts = {budget: _first_day(budget, now=now) for budget in budgets}
+    periods = BudgetPeriod.objects.filter(budget__in=starts, starts_on__in=set(starts.values()))
+    found = {(period.budget_id, period.starts_on): period for period in periods}
+    return [
+        BudgetState(budget, day, period.settled, period.reserved, period.unknown)
+        if (period := found.get((budget.pk, day)))
+        else BudgetState(budget, day, _used(budget, day), Decimal(), Decimal())
+        for budget, day in starts.items()
+    ]
+
+
+def refusal_of(period: BudgetPeriod, *, now: datetime) -> PolicyRefusal:
+    """Report that a hard budget is reached, and return the refusal."""
+    report_reached(period, now=now)
+    # Its name and its sums are for staff, who may have named it after a customer.
+    return PolicyRefusal(
+        _("A budget is used up; nothing was saved or sent."), code="budget_reached", status=402
+    )
+
+
+def report_reached(period: BudgetPeriod, *, now: datetime) -> None:
+    """Log and send `budget_reached`, once per period."""
+    first = BudgetPeriod.objects.filter(pk=period.pk, reached_at=None)
+    if not first.update(reached_at=now):
+        return
+    CONTROL.warning(
+        "The budget %r is reached for the period from %s.", period.budget.name, period.starts_on
+    )
+    databases.after_commit(
+        lambda: budget_reached.send_robust(
+            sender=Budget, generation=None, budget=period.budget, period=period
+        )
+    )
+
+
+def _budgets_of(intake: Intake) -> QuerySet[Budget]:
+    # A host's own user model may know no groups.
+    groups = intake.owner.groups.all() if hasattr(intake.owner, "groups") else Group.objects.none()
+    return Budget.objects.filter(
+        Q(account="") | Q(account=intake.account),
+        Q(model_name="") | Q(model_name=intake.model_name),
+        Q(owner=None) | Q(owner_id=intake.owner_id),
+        Q(group=None) | Q(group__in=groups),
+    )
+
+
+def _period(budget: Budget, *, now: datetime) -> BudgetPeriod:
+    starts_on = _first_day(budget, now=now)
+    found = BudgetPeriod.objects.filter(budget=budget, starts_on=starts_on).first()
+    if found is None:
+        new = BudgetPeriod(budget=budget, starts_on=starts_on, settled=_used(budget, starts_on))
+        BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)
+        found = BudgetPeriod.objects.get(budget=budget, starts_on=starts_on)
+    found.budget = budget
+    return found
+
+
+def _first_day(budget: Budget, *, now: datetime) -> date:
+    today = clock.as_utc_range(now)[1].date()
+    if budget.period == Budget.Period.DAY:
+        return today
+    return today.replace(day=1) if budget.period == Budget.Period.MONTH else BEGINNING
+
+
+def _used(budget: Budget, since: date) -> Decimal:
+    """Return what was used in the period before the budget was made."""
+    is_shared = budget.owner_id is None and budget.group_id is None
+    table = UsageTotal if is_shared else UsageDay
+    usage: QuerySet[Any] = table._default_manager.filter(day__gte=since)
+    if budget.account:
+        usage = usage.filter(account=budget.account)
+    if budget.model_name:
+        usage = usage.filter(model_name=budget.model_name)
+    if budget.owner_id is not None:
+        usage = usage.filter(owner=budget.owner_id)
+    if budget.group_id is not None and hasattr(get_user_model(), "groups"):
+        usage = usage.filter(owner__groups=budget.group_id)
+    if budget.unit == Budget.Unit.CREDITS:
+        return usage.aggregate(used=Sum("credits_used"))["used"] or Decimal()
+    charged = usage.exclude(status=Status.CANCELLED)
+    return Decimal(charged.aggregate(used=Sum("generations"))["used"] or 0)
+
+
+def _estimate(budget: Budget, model_name: str) -> Decimal:
+    is_counted = budget.unit == Budget.Unit.GENERATIONS
+    return Decimal(1) if is_counted else estimate_of(model_name).reserved

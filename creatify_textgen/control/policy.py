@@ -1,0 +1,34 @@
+"""The host's own rule: moderation, plans and quotas that only the host knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from creatify_textgen.conf import conf
+from creatify_textgen.exceptions import PolicyRefusal
+from creatify_textgen.logs import CONTROL
+
+__all__ = ["ask_policy"]
+
+
+def ask_policy(user: Any, request: Any, *, door: str) -> None:
+    """Call the setting `POLICY`, if there is one.
+
+    Raises: PolicyRefusal as the rule raised it; with code `policy_failed` and status 503 if the
+    rule raised anything else, because a rule that is broken has allowed nothing.
+    """
+    try:
+        rule = conf.policy
+        if rule is not None:
+            rule(user, request, door=door)
+    except PolicyRefusal:
+        raise
+    except Exception as error:
+        CONTROL.exception("CREATIFY_TEXTGEN['POLICY'] failed at the door %r.", door)
+        raise PolicyRefusal(
+            _("This site cannot decide at the moment whether the request is allowed."),
+            code="policy_failed",
+            status=503,
+        ) from error

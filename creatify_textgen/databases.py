@@ -1,0 +1,127 @@
+"""Which database holds our rows. Knows no one but Django.
+
+A router may send the app to any alias, and reads to a replica that lags. Invariant: everything of
+ours that depends on a write, raw SQL and transactions included, uses the alias that is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.apps import apps
+from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+__all__ = [
+    "after_commit",
+    "alias",
+    "connection",
+    "is_outage",
+    "outside_transactions",
+    "refuse_transaction",
+    "short_transaction",
+    "sqlstate",
+]
+
+APP = "creatify_textgen"
+READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+READ_ONLY = "25006"
+"""The SQLSTATE of a write in a read-only transaction."""
+
+
+def alias() -> str:
+    """Return the alias that generations are written to."""
+    return router.db_for_write(apps.get_model(APP, "Generation"))
+
+
+def connection() -> BaseDatabaseWrapper:
+    """Return this thread's connection to the database that generations are written to."""
+    return connections[alias()]
+
+
+def after_commit(call: Callable[[], object]) -> None:
+    """Call this now, or after the host's transaction if one is open; never if it is rolled back.
+
+    For writes to rows that other requests write, too: a lock that the host's transaction keeps
+    would have them wait for it. What fails after the commit is logged.
+    """
+    current = connection()
+    if _is_in_transaction_of_host(current):
+        # Django's log wants a name, which a partial does not have.
+        transaction.on_commit(lambda: call(), using=current.alias, robust=True)
+    else:
+        call()
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database cannot be used now: it is unreachable, or takes no writes.
+
+    After a failover, PostgreSQL may be read-only for a while and calls that an internal error.
+    """
+    is_read_only = sqlstate(error) == READ_ONLY
+    return isinstance(error, OperationalError | InterfaceError) or is_read_only
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return PostgreSQL's code of a database error, such as `40P01`; None for other databases."""
+    # psycopg 3, then psycopg2.
+    names = ("sqlstate", "pgcode")
+    return next((code for name in names if (code := getattr(error.__cause__, name, None))), None)
+
+
+def outside_transactions(view: Any) -> Any:
+    """Return the view without the transaction of a host's ATOMIC_REQUESTS, whatever the alias.
+
+    A row must be committed before the remote is called, and before a pump can see it.
+    """
+    for name in connections:
+        view = transaction.non_atomic_requests(using=name)(view)
+    return view
+
+
+@contextmanager
+def short_transaction() -> Iterator[None]:
+    """Open a transaction in which each statement sees what others have committed by then.
+
+    The app's conditional UPDATEs are made for that. At a higher level that the host has set for all
+    of its site, PostgreSQL would refuse most requests that arrive in the same moment.
+    """
+    current = connection()
+    is_outermost = not current.in_atomic_block
+    with transaction.atomic(using=current.alias):
+        if is_outermost and _has_other_level(current):
+            with current.cursor() as cursor:
+                cursor.execute(READ_COMMITTED)
+        yield
+
+
+def _has_other_level(current: BaseDatabaseWrapper) -> bool:
+    options = current.settings_dict.get("OPTIONS") or {}
+    return current.vendor == "postgresql" and "isolation_level" in options
+
+
+def refuse_transaction(verb: str) -> None:
+    """Refuse to wait for the remote inside a transaction of the host.
+
+    The transactions in which Django's `TestCase` and pytest-django wrap a test are not the host's.
+
+    Raises: RuntimeError, which says what to do.
+    """
+    if _is_in_transaction_of_host(connection()):
+        raise RuntimeError(
+            f"{verb}() pays for an answer while it waits, and a rollback would lose it: call it "
+            "outside of atomic(), or use submit(), which may run in a transaction."
+        )
+
+
+def _is_in_transaction_of_host(current: BaseDatabaseWrapper) -> bool:
+    if not current.in_atomic_block:
+        return not current.get_autocommit()
+    try:
+        # Django refuses a durable block in any other one, but for those of a TestCase.
+        with transaction.atomic(using=current.alias, durable=True, savepoint=False):
+            return False
+    except RuntimeError:
+        return True

@@ -1,0 +1,47 @@
+"""Requests that have waited to be sent for longer than they should, and why. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Min
+
+from creatify_textgen import control
+from creatify_textgen.dispatch import circuit
+from creatify_textgen.models import Generation
+from creatify_textgen.states import Status
+
+__all__ = ["Queue", "waiting_queues"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Requests of one account that wait to be sent."""
+
+    account: str
+    length: int
+    oldest_at: datetime
+    reason: str
+    """Why nothing is sent, in words."""
+
+
+def waiting_queues(*, since: datetime, now: datetime) -> list[Queue]:
+    """Return what has waited since this time or longer.
+
+    Behind an outage or a pause nothing is due, so no sweep is late.
+    """
+    waiting = Generation.objects.filter(status=Status.QUEUED, created_at__lt=since)
+    groups = waiting.order_by("account").values_list("account")
+    return [
+        Queue(account, length, oldest_at, _reason(account, now=now))
+        for account, length, oldest_at in groups.annotate(Count("pk"), Min("created_at"))
+    ]
+
+
+def _reason(account: str, *, now: datetime) -> str:
+    if pause := control.find_pause(account, now=now):
+        return f"sending is paused ({pause.code})"
+    if circuit.open_until(account) is not None:
+        return "Creatify does not answer"
+    return "Creatify refuses them for now, or no worker sends them"

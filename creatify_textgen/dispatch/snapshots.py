@@ -1,0 +1,181 @@
+"""From the remote's report of a generation to a change of our row.
+
+Invariant: only the credits of a final report count; before that the remote writes 0 for unknown.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from creatify_textgen import lifecycle
+from creatify_textgen.conf import conf
+from creatify_textgen.exceptions import StreamError
+from creatify_textgen.lifecycle import NOTHING_NEW, Arrival, Outcome
+from creatify_textgen.models import Generation
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.states import FROM_REMOTE, TRANSITIONS, Cause, Mode, Status
+
+__all__ = [
+    "ANSWER_LOST",
+    "FOUND_LATE",
+    "MAY_HAVE_BEEN_CHARGED",
+    "NEVER_ACCEPTED",
+    "Snapshot",
+    "apply_snapshot",
+    "apply_snapshots",
+    "expects_webhook",
+    "next_poll_at",
+    "reschedule",
+]
+
+MAY_HAVE_BEEN_CHARGED = "may_have_been_charged"
+"""The `error_code` of an expired row whose remote id nobody knows."""
+NEVER_ACCEPTED, ANSWER_LOST = "never_accepted", "answer_lost"
+"""The `error_code` of rows that were closed without an answer, by a proof or by a person."""
+FOUND_LATE = "found_late"
+"""Of those for which the remote lists an answer after all."""
+GROWTH = 1.5
+WEBHOOK_PATIENCE = 5
+"""How much slower we poll if a webhook is expected."""
+WITHOUT_ANSWER = "The stream broke off, and the remote does not return the rest of its answer."
+EXPIRED_INTERVAL = timedelta(days=1)
+LONGEST_EXPIRED_INTERVAL = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The remote's object at one moment, and the row that it belongs to."""
+
+    generation: Generation
+    remote: RemoteGeneration
+
+    @property
+    def target(self) -> Status:
+        """The row's status for the remote's status; an unknown status is not final."""
+        known = FROM_REMOTE.get(self.remote.status.lower())
+        if known == Status.DONE and self._lacks_the_answer:
+            return Status.FAILED
+        if known is not None:
+            return known
+        current = Status(self.generation.status)
+        return current if current == Status.RUNNING else Status.PENDING
+
+    def outcome(self) -> Outcome:
+        """What the row learns from it."""
+        adopted = None if self.generation.remote_id else self.remote.id
+        if self.target not in (Status.DONE, Status.FAILED):
+            return Outcome(remote_id=adopted)
+        failed = self.target == Status.FAILED
+        if failed and self.generation.partial:
+            # What a stream has said stays: there is no whole to take its place.
+            return Outcome(
+                remote_id=adopted,
+                credits_used=self.remote.credits_used,
+                error_code=StreamError.code if self._lacks_the_answer else _error_code(self.remote),
+                failed_reason=self.remote.failed_reason or WITHOUT_ANSWER,
+            )
+        return Outcome(
+            remote_id=adopted,
+            credits_used=self.remote.credits_used,
+            error_code=_error_code(self.remote) if failed else "",
+            partial=False,
+            # Nothing at the remote never takes the place of what a stream has said.
+            response_text=self.remote.response_text or None,
+            response_function_calls=self.remote.response_function_calls or None,
+            failed_reason=self.remote.failed_reason,
+        )
+
+    @property
+    def _lacks_the_answer(self) -> bool:
+        """Whether a stream broke off, and the remote finished without returning its answer."""
+        remote = self.remote
+        is_done = FROM_REMOTE.get(remote.status.lower()) == Status.DONE
+        has_answer = remote.response_text or remote.response_function_calls
+        return self.generation.partial and is_done and not has_answer
+
+
+def apply_snapshot(snapshot: Snapshot, *, cause: Cause, now: datetime, detail: str = "") -> bool:
+    """Write the remote's report on the row. Return False if its status did not change.
+
+    Raises: TransitionError with code `remote_id_taken` if another row has the remote id.
+    """
+    return bool(apply_snapshots([snapshot], cause=cause, now=now, detail=detail))
+
+
+def apply_snapshots(
+    snapshots: list[Snapshot], *, cause: Cause, now: datetime, detail: str = ""
+) -> set[uuid.UUID]:
+    """The same for many rows, in a constant number of statements."""
+    waiting: dict[Generation, datetime] = {}
+    arrivals: dict[Status, dict[uuid.UUID, Arrival]] = {}
+    for snapshot in snapshots:
+        generation = snapshot.generation
+        again = next_poll_at(generation, now=now)
+        if snapshot.target in TRANSITIONS[Status(generation.status)]:
+            arrival = Arrival(snapshot.outcome(), again, detail)
+            arrivals.setdefault(snapshot.target, {})[generation.pk] = arrival
+        else:
+            waiting[generation] = again
+    if waiting:
+        reschedule(waiting, now=now)
+    return _mark_all(arrivals, cause=cause, now=now) if arrivals else set()
+
+
+def _mark_all(
+    arrivals: Mapping[Status, Mapping[uuid.UUID, Arrival]], *, cause: Cause, now: datetime
+) -> set[uuid.UUID]:
+    moved: set[uuid.UUID] = set()
+    for target, rows in arrivals.items():
+        moved |= lifecycle.mark_arrived(rows, to=target, cause=cause, now=now)
+    return moved
+
+
+def reschedule(again: Mapping[Generation, datetime], *, now: datetime) -> None:
+    """Poll these claimed rows again at their times; those waited for too long expire."""
+    overdue = {row.pk: _given_up(row, now=now) for row in again if _is_overdue(row, now=now)}
+    if len(overdue) < len(again):
+        lifecycle.reschedule({row: at for row, at in again.items() if row.pk not in overdue})
+    if overdue:
+        lifecycle.mark_arrived(overdue, to=Status.EXPIRED, cause=Cause.SWEEP, now=now)
+
+
+def next_poll_at(generation: Generation, *, now: datetime) -> datetime:
+    """Return when to look again: a growing interval with some jitter, up to the cap."""
+    if generation.status == Status.EXPIRED:
+        doubled: timedelta = EXPIRED_INTERVAL * 2 ** min(generation.polls, 5)
+        return now + min(doubled, LONGEST_EXPIRED_INTERVAL)
+    first = conf.poll_interval * (WEBHOOK_PATIENCE if expects_webhook(generation) else 1)
+    seconds = min(first * GROWTH ** min(generation.polls, 20), conf.poll_max_interval)
+    return now + timedelta(seconds=seconds * random.uniform(0.9, 1.1))  # noqa: S311
+
+
+def expects_webhook(generation: Generation) -> bool:
+    """Whether the request had a webhook URL, so that a delivery is expected."""
+    return generation.mode == Mode.ASYNC and conf.webhook_base_url is not None
+
+
+def _is_overdue(generation: Generation, *, now: datetime) -> bool:
+    if Status.EXPIRED not in TRANSITIONS[Status(generation.status)]:
+        return False
+    first = generation.first_submitted_at or generation.submitted_at or generation.created_at
+    return now - first > timedelta(seconds=conf.expire_after)
+
+
+def _given_up(generation: Generation, *, now: datetime) -> Arrival:
+    """Return what a row that expires says: without a remote id nobody knows what it cost."""
+    is_known = generation.remote_id is not None
+    outcome = NOTHING_NEW if is_known else Outcome(error_code=MAY_HAVE_BEEN_CHARGED)
+    return Arrival(outcome, due_at=now, detail="no result in time")
+
+
+def _error_code(remote: RemoteGeneration) -> str:
+    reason = remote.failed_reason.lower()
+    if "credit" in reason:
+        return "insufficient_credits"
+    if "thought_signature" in reason or "thought signature" in reason:
+        return "missing_thought_signature"
+    return "remote_failed"

@@ -1,0 +1,96 @@
+"""Schedules the next sweep.
+
+One row holds the time of the next sweep. A process that needs an earlier one updates the row, and
+only the process whose UPDATE changed it publishes a Celery message: at most one per sweep. Inside a
+host's transaction the row is updated after the commit, so that nobody waits for its lock.
+Invariant: if that message is lost, the next request after `LOST_AFTER` publishes another.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db.models import Case, F, Q, QuerySet, Subquery, Value, When
+
+from creatify_textgen import clock, databases, enqueue
+from creatify_textgen.conf import conf
+from creatify_textgen.models import Generation, SweepSchedule
+
+__all__ = ["clear", "next_due_at", "request_next_sweep", "request_sweep", "request_sweep_at"]
+
+SCHEDULE_ID = 1
+LOST_AFTER = timedelta(seconds=30)
+GATHER = timedelta(milliseconds=250)
+"""Requests within this window share one sweep. It is below what a user notices."""
+
+
+class _LastRequest:
+    """When this process last requested a sweep; saves one statement per delivery in a flood."""
+
+    until: datetime | None = None
+
+
+def request_sweep() -> None:
+    """Have a sweep run within a moment, however often this is called."""
+    databases.after_commit(_request_sweep)
+
+
+def _request_sweep() -> None:
+    now = clock.now()
+    if _LastRequest.until is None or not now < _LastRequest.until < now + 2 * GATHER:
+        _LastRequest.until = now + GATHER
+        request_sweep_at(_LastRequest.until, now=now)
+
+
+def request_sweep_at(at: datetime, *, now: datetime) -> None:
+    """Have a sweep run at this time, or at `POLL_MAX_INTERVAL` from now if that is sooner."""
+    at = _within_reach(at, now=now)
+    schedule = SweepSchedule.objects.filter(pk=SCHEDULE_ID)
+    later = Q(due_at=None) | Q(due_at__gt=at) | Q(due_at__lt=now - LOST_AFTER)
+    if schedule.filter(later).update(due_at=at) or _create(at):
+        enqueue.sweep(delay_seconds=(at - now).total_seconds())
+
+
+def clear(*, now: datetime) -> None:
+    """Note that a sweep has begun, the scheduled one or another."""
+    scheduled = When(due_at__lte=now, then=Value(None))
+    values = {"due_at": Case(scheduled, default=F("due_at")), "swept_at": now}
+    if not SweepSchedule.objects.filter(pk=SCHEDULE_ID).update(**values):
+        SweepSchedule.objects.get_or_create(pk=SCHEDULE_ID, defaults={"swept_at": now})
+
+
+def request_next_sweep(*, now: datetime) -> datetime | None:
+    """Have a sweep run when the next row is due; returns that time."""
+    schedule = SweepSchedule.objects.filter(pk=SCHEDULE_ID).values_list("due_at", Subquery(_due()))
+    # Mostly an early enough sweep is scheduled, and this is the only statement. Not inside a host's
+    # transaction: that sweep may run before the commit, and would not see the row.
+    scheduled, due_at = schedule.first() or (None, next_due_at())
+    if databases.connection().in_atomic_block:
+        scheduled = None
+    if due_at is not None and not _is_early(scheduled, _within_reach(due_at, now=now), now=now):
+        databases.after_commit(partial(request_sweep_at, due_at, now=now))
+    return due_at
+
+
+def next_due_at() -> datetime | None:
+    """Return when the next row is due, or None if nothing is in flight."""
+    return _due().first()
+
+
+def _due() -> QuerySet[Generation, datetime | None]:
+    due = Generation.objects.filter(due_at__isnull=False).order_by("due_at")
+    return due.values_list("due_at", flat=True)[:1]
+
+
+def _within_reach(at: datetime, *, now: datetime) -> datetime:
+    return min(max(at, now), now + timedelta(seconds=conf.poll_max_interval))
+
+
+def _is_early(scheduled: datetime | None, at: datetime, *, now: datetime) -> bool:
+    return scheduled is not None and now - LOST_AFTER <= scheduled <= at
+
+
+def _create(at: datetime) -> bool:
+    _, created = SweepSchedule.objects.get_or_create(pk=SCHEDULE_ID, defaults={"due_at": at})
+    return created

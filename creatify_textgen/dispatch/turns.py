@@ -1,0 +1,78 @@
+"""Whether a queued row may be sent now, and what it waits for if not.
+
+Invariant: a row waits unsent for `EXPIRE_AFTER` seconds at most, and fails then uncharged.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from creatify_textgen import clock, control, lifecycle
+from creatify_textgen.conf import conf
+from creatify_textgen.dispatch import circuit
+from creatify_textgen.dispatch.balance import pause_if_low
+from creatify_textgen.dispatch.sending import Send, fail_send, is_out_of_time, prepare_send
+from creatify_textgen.exceptions import RemoteUnavailableError
+from creatify_textgen.models import Generation
+from creatify_textgen.states import Cause, Mode
+
+__all__ = ["begin_send", "with_obstacles"]
+
+HELD = "is_held"
+
+PAUSED = "Sending was paused for as long as this site waits; nothing was sent."
+AWAY_CODE = RemoteUnavailableError.code
+AWAY = "Creatify was not reached for as long as this site waits; nothing was sent."
+
+
+def with_obstacles(rows: QuerySet[Generation], *, now: datetime) -> QuerySet[Generation]:
+    """Add to each row whether a pause or an open circuit may hold it.
+
+    `begin_send` then asks for neither if there is none: this saves two statements.
+    """
+    pauses = control.pauses_of([OuterRef("account")], now=now)
+    held = Exists(pauses.order_by()) | Exists(circuit.open_circuits(OuterRef("account")))
+    return rows.annotate(**{HELD: held})
+
+
+def begin_send(generation: Generation) -> Send | None:
+    """Take the lease of a queued row, unless its account is paused or its remote is down.
+
+    Returns None if nothing is to be sent now. The row is then due again, or final.
+    """
+    now = clock.now()
+    if generation.unverified_remote_id:
+        # A delivery named a row that waits to be sent: an earlier send may have been accepted.
+        lifecycle.mark_named(generation, now=now)
+        return None
+    if generation.mode == Mode.STREAM:
+        lifecycle.mark_cancelled(
+            generation.pk, cause=Cause.SWEEP, now=now, detail="no pump took it up in time"
+        )
+        return None
+    is_held = vars(generation).get(HELD, True)
+    pause = control.find_pause(generation.account, now=now) if is_held else None
+    if pause is None and pause_if_low(generation.account, now=now):
+        pause = control.find_pause(generation.account, now=now)
+    if pause is not None:
+        again = clock.after(now, conf.poll_max_interval)
+        until = min(again, pause.until or again)
+        _wait_unsent(generation, until=until, code=pause.code, reason=PAUSED, now=now)
+        return None
+    if is_held and circuit.calls_allowed(generation.account, now=now) == 0:
+        until = circuit.try_again_at(circuit.open_until(generation.account), now=now)
+        _wait_unsent(generation, until=until, code=AWAY_CODE, reason=AWAY, now=now)
+        return None
+    return prepare_send(generation)
+
+
+def _wait_unsent(
+    generation: Generation, *, until: datetime, code: str, reason: str, now: datetime
+) -> None:
+    """Leave a queued row for later, or fail it if it has waited for `EXPIRE_AFTER`."""
+    if not is_out_of_time(generation, now=now):
+        lifecycle.make_due(generation.pk, at=until)
+    elif lifecycle.mark_submitting(generation, now=now, lease_seconds=0):
+        fail_send(generation, code=code, reason=reason, now=now)

@@ -1,0 +1,1 @@
+"""What the API answers: generations, the list, streams, refusals and webhooks."""

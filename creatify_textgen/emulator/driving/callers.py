@@ -1,0 +1,50 @@
+"""Who may call: on loopback only this machine's own programs, not pages of other sites.
+
+A page in a browser can reach loopback under its own name (DNS rebinding) or by a form. Its
+requests show it in `Host`, `Origin` or the content type. Pure.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from creatify_textgen.emulator.http.exchange import Head
+
+__all__ = ["foreign_reason", "is_json"]
+
+
+def foreign_reason(head: Head, *, bound: str) -> str:
+    """Return why a request comes from elsewhere, or an empty string.
+
+    `bound` is the host that the emulator listens on. If it is not loopback, other machines may
+    call by any name.
+    """
+    host, origin = head.headers.get("host", ""), head.headers.get("origin", "")
+    if host and is_loopback(bound) and not is_loopback(_name_of(f"//{host}")):
+        return f"The emulator is not served as {host!r}; call it by its address on loopback."
+    if origin and _name_of(origin) != bound and not is_loopback(_name_of(origin)):
+        return f"Pages of {origin!r} may not call the emulator."
+    return ""
+
+
+def is_json(head: Head) -> bool:
+    """Return whether the request says that its body is JSON, which no HTML form can."""
+    kind = head.headers.get("content-type", "").partition(";")[0]
+    return kind.strip().lower() == "application/json"
+
+
+def is_loopback(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _name_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,1 @@
+"""What the emulated model answers. Pure: the same request has the same answer."""

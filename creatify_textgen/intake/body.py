@@ -1,0 +1,76 @@
+"""Reads a create request that came as one value: a JSON body, or a mapping of arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from creatify_textgen.intake.extras import may_pass
+from creatify_textgen.intake.reading import Reader
+from creatify_textgen.intake.text import kind_of
+
+__all__ = ["BODY_FIELDS", "check_arguments", "read_body"]
+
+BODY_FIELDS = frozenset(
+    {
+        "model_name",
+        "messages",
+        "system_instruction",
+        "config",
+        "tools",
+        "tool_config",
+        "metadata",
+        "account",
+        "extra",
+        "sync",
+    }
+)
+
+ARGUMENTS = BODY_FIELDS.difference({"sync"}).union({"owner", "schema", "store_content"})
+
+_HINTS = {
+    "webhook_url": "the site sets it; see WEBHOOK_BASE_URL.",
+    "prompt": "use messages, which may be a plain string in Python.",
+    "model": "did you mean model_name?",
+    "stream": "post to generations/stream/ instead.",
+}
+
+
+def read_body(body: Any, *, also: Collection[str] = ()) -> dict[str, Any]:
+    """Return the fields of the body; `accept` takes all of them except `sync`, a boolean.
+
+    `also` names further fields that the caller accepts. Only the outermost level is checked here;
+    `accept` checks the rest. Raises: RequestError if the body is not an object, has an unknown
+    field, or has no messages.
+    """
+    reader = Reader()
+    fields = reader.mapping(body, path="")
+    if fields is None:
+        reader.raise_if_refused()
+        return {}
+    reader.known_keys(fields, BODY_FIELDS.union(also), path="", hints=_HINTS)
+    if "messages" not in fields:
+        reader.refuse("messages", "Is required.")
+    if "extra" in fields and not may_pass():
+        reader.refuse("extra", 'Unknown field; this site does not set EXTRA_CONFIG to "pass".')
+    if not isinstance(fields.get("sync", False), bool):
+        reader.refuse("sync", f"Must be true or false, not {kind_of(fields['sync'])}.")
+    reader.raise_if_refused()
+    return dict(fields)
+
+
+def check_arguments(request: Any, **defaults: Any) -> dict[str, Any]:
+    """Return the keyword arguments of `accept` for one request of many, which is a mapping of them.
+
+    Raises: RequestError, which names an argument that is unknown or missing.
+    """
+    reader = Reader()
+    if isinstance(request, Mapping):
+        reader.known_keys(request, ARGUMENTS, path="", hints=_HINTS)
+        if "messages" not in request:
+            reader.refuse("messages", "Is required.")
+    else:
+        rule = 'Must be a mapping of the arguments of submit, such as {"messages": "Hello"}'
+        reader.refuse("", f"{rule}, not {kind_of(request)}.")
+    reader.raise_if_refused()
+    return {**defaults, **request}

@@ -1,0 +1,58 @@
+"""What is sent although this app does not know it: fields that the remote has added since. Pure.
+
+Invariant: an extra field never replaces one that this app checks or sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from creatify_textgen.conf import conf
+from creatify_textgen.intake.reading import Reader
+from creatify_textgen.remote.contract import CONFIG
+
+__all__ = ["known_config", "may_pass", "read_extra"]
+
+ARGUMENTS = ("model_name", "messages", "system_instruction", "tools", "tool_config", "sync")
+SET_HERE = "webhook_url"
+
+
+def may_pass() -> bool:
+    """Whether REST bodies and `config` may have fields that this app does not know."""
+    return conf.extra_config == "pass"
+
+
+def known_config(config: Any) -> Any:
+    """Return the config without the keys that `read_extra` takes."""
+    if not may_pass() or not isinstance(config, Mapping):
+        return config
+    return {key: value for key, value in config.items() if key in CONFIG}
+
+
+def read_extra(value: Any, *, config: Any, reader: Reader) -> dict[str, Any]:
+    """Return the checked extra fields, such as `{"config": {"thinking_config": {…}}}`.
+
+    With the setting `EXTRA_CONFIG` on "pass", unknown keys of `config` are among them. Problems are
+    noted in `reader`, by path.
+    """
+    extra = {} if value is None else reader.object_tree(value, path="extra")
+    for name in (*ARGUMENTS, SET_HERE):
+        if name in extra:
+            rule = "The site sets it." if name == SET_HERE else f"Pass it as the argument {name}."
+            reader.refuse(f"extra.{name}", rule)
+    given = extra.get("config", {})
+    if not isinstance(given, dict):
+        reader.refuse("extra.config", "Must be an object.")
+        return {}
+    for name in CONFIG.keys() & given.keys():
+        reader.refuse(f"extra.config.{name}", f"Pass it as config.{name}.")
+    unknown = _unknown_config(config, reader=reader) | given
+    return {**extra, "config": unknown} if unknown else extra
+
+
+def _unknown_config(config: Any, *, reader: Reader) -> dict[str, Any]:
+    if not may_pass() or not isinstance(config, Mapping):
+        return {}
+    unknown = {key: value for key, value in config.items() if key not in CONFIG}
+    return reader.object_tree(unknown, path="config") if unknown else {}

@@ -1,0 +1,37 @@
+"""Whose a request or a file is: a user of this site, or nobody's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from creatify_textgen.exceptions import RequestError
+from creatify_textgen.intake.reading import Reader
+
+__all__ = ["read_owner", "refuse_deleted"]
+
+
+def read_owner(value: Any, *, reader: Reader) -> Any:
+    """Return the owner's primary key, or None for the site itself.
+
+    Refuses everything else, which would silently be nobody's: a primary key, a user name, a visitor
+    who is not signed in, a user who is not saved.
+    """
+    if value is None:
+        return None
+    user_class = get_user_model()._meta.concrete_model or get_user_model()
+    if isinstance(value, user_class) and value.pk is not None:
+        return value.pk
+    rule = f"Must be a saved {user_class.__name__} object, such as request.user, or None, not "
+    reader.refuse("owner", f"{rule}{type(value).__name__}.")
+    return None
+
+
+def refuse_deleted(owner_ids: Collection[Any]) -> None:
+    """Raise: RequestError if one of these users was deleted since the request began."""
+    users = get_user_model()._base_manager.filter(pk__in=owner_ids)
+    if users.count() < len(owner_ids):
+        text = "This user was deleted in this moment."
+        raise RequestError(f"owner: {text}", errors={"owner": [text]})

@@ -1,0 +1,49 @@
+"""Replaces what a generation holds of its budgets by what it cost, in the rollup's transaction.
+
+Periods are updated in the order of their keys, so two sweeps cannot deadlock over them.
+Invariant: an unknown cost keeps its hold until it is known.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+
+from django.db.models import F
+
+from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
+from creatify_textgen.states import Status
+
+__all__ = ["settle_holds"]
+
+Sum = BudgetHold.Sum
+
+
+def settle_holds(generations: Iterable[Generation]) -> None:
+    """Count final generations with what they cost as far as it is known. May be called again."""
+    finished = {generation.pk: generation for generation in generations}
+    holds = BudgetHold.objects.filter(generation__in=finished).select_related("period__budget")
+    changes: defaultdict[int, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    changed = []
+    for hold in holds:
+        change = changes[hold.period_id]
+        change[hold.counts_as] -= hold.amount
+        hold.counts_as, hold.amount = _cost(hold, finished[hold.generation_id])
+        change[hold.counts_as] += hold.amount
+        changed.append(hold)
+    if not changed:
+        return
+    for period_id, change in sorted(changes.items()):
+        values = {name: F(name) + amount for name, amount in change.items() if amount}
+        if values:
+            BudgetPeriod.objects.filter(pk=period_id).update(**values)
+    BudgetHold.objects.bulk_update(changed, ["counts_as", "amount"], batch_size=500)
+
+
+def _cost(hold: BudgetHold, generation: Generation) -> tuple[str, Decimal]:
+    cost = generation.credits_used
+    if hold.period.budget.unit == Budget.Unit.GENERATIONS:
+        was_free = cost == 0 and generation.status != Status.DONE
+        return Sum.SETTLED, Decimal(0 if was_free else 1)
+    return (Sum.UNKNOWN, hold.amount) if cost is None else (Sum.SETTLED, cost)

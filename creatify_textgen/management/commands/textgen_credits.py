@@ -1,0 +1,83 @@
+"""`manage.py textgen_credits`: what is left and what was used, as on the admin's credits page."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from creatify_textgen import services
+from creatify_textgen.conf import conf
+from creatify_textgen.management.terminal import PlainCommand
+from creatify_textgen.services import CreditReport
+
+__all__ = ["Command"]
+
+BY = ("day", "model", "status", "owner")
+"""What the sums may be listed by."""
+COLUMNS = {"model": "model_name"}
+
+
+class Command(PlainCommand):
+    help = "Show the credits that are left, those used, and how long the balance lasts."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--account", help="a name from ACCOUNTS; without it, all together")
+        parser.add_argument("--since", type=date.fromisoformat, help="a day in UTC: 2026-11-01")
+        parser.add_argument("--until", type=date.fromisoformat, help="a day in UTC, included")
+        parser.add_argument("--by", choices=BY, default="model", help="what to list sums by")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        account = options["account"]
+        if account is not None and account not in conf.accounts:
+            known = ", ".join(sorted(map(str, conf.accounts)))
+            raise CommandError(f"ACCOUNTS has no account of this name. It has: {known}.")
+        report = services.credits(
+            account=account, since=options["since"], until=options["until"], by_owner=True
+        )
+        lines = (
+            _as_json(report, options["by"]) if options["json"] else _lines(report, options["by"])
+        )
+        for line in lines:
+            self.stdout.write(line)
+
+
+def _lines(report: CreditReport, by: str) -> Iterator[str]:
+    lasts = "" if report.lasts_days is None else f" (lasts {report.lasts_days:.0f} days)"
+    yield f"Remaining: {_text(report.remaining)}{lasts}"
+    yield f"Used: {_text(report.used)}; of {report.unknown} generations the cost is unknown"
+    month = report.forecast
+    yield f"This month: {_text(month.month_used)}, projected {month.month_projected:.4f}"
+    yield ""
+    yield f"{by:<40} {'credits':>20} {'generations':>12} {'unknown':>8}"
+    for row in _rows(report, by):
+        # A model's name comes from a caller, and a terminal acts on control characters.
+        name = str(row[COLUMNS.get(by, by)]).encode("unicode_escape").decode()
+        used, count = _text(row["credits_used"]), row["generations"]
+        yield f"{name:<40} {used:>20} {count:>12} {row['credits_unknown']:>8}"
+
+
+def _as_json(report: CreditReport, by: str) -> Iterator[str]:
+    names = ("remaining", "lasts_days", "used", "unknown")
+    figures = {name: getattr(report, name) for name in names}
+    month = {"used_this_month": report.forecast.month_used}
+    yield json.dumps({**figures, **month, f"by_{by}": _rows(report, by)}, default=_json_value)
+
+
+def _rows(report: CreditReport, by: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = getattr(report, f"by_{by}")
+    return rows if by == "day" else sorted(rows, key=lambda r: r["credits_used"], reverse=True)
+
+
+def _text(amount: Decimal | None) -> str:
+    return "unknown" if amount is None else f"{amount.normalize():f}"
+
+
+def _json_value(value: Any) -> str:
+    return _text(value) if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,68 @@
+"""`manage.py textgen_groups`: makes groups of users with the permissions that their work needs."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.core.management.base import CommandError
+
+from creatify_textgen.management.terminal import PlainCommand
+
+__all__ = ["GROUPS", "Command"]
+
+APP = "creatify_textgen"
+GROUPS = {
+    "reviewer": (
+        "view_generation",
+        "view_content",
+        "view_media",
+        "view_conversation",
+        "view_run",
+        "view_toolcall",
+    ),
+    "operator": (
+        "view_generation",
+        "operate_generation",
+        "view_credits",
+        "pause_sending",
+        "view_budget",
+    ),
+    "finance": (
+        "view_generation",
+        "view_usageday",
+        "view_credits",
+        "export_generation",
+        "manage_budgets",
+        "view_budget",
+    ),
+}
+"""Names of groups and the codenames of their permissions. Only reviewers read content."""
+
+
+class Command(PlainCommand):
+    help = "Create the groups reviewer, operator and finance. May be run again after an update."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--prefix", default="", help="put before each name, such as 'textgen '")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        groups = {f"{options['prefix']}{name}": codes for name, codes in GROUPS.items()}
+        for name in groups:
+            _refuse_a_group_of_the_site(name)
+        for name, codenames in groups.items():
+            group = Group.objects.get_or_create(name=name)[0]
+            group.permissions.add(
+                *Permission.objects.filter(content_type__app_label=APP, codename__in=codenames)
+            )
+            self.stdout.write(f"{name}: {', '.join(codenames)}")
+
+
+def _refuse_a_group_of_the_site(name: str) -> None:
+    group = Group.objects.filter(name=name).first()
+    # Its members never agreed to anything with this app, and nobody gave them these rights.
+    if group and not group.permissions.filter(content_type__app_label=APP).exists():
+        raise CommandError(
+            f"This site has a group {name!r} already. Choose other names: --prefix 'textgen '."
+        )

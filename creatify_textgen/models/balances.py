@@ -1,0 +1,41 @@
+"""Readings of a workspace's balance, each beside what our rows had cost by then."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from creatify_textgen.models.querysets import WrittenManager
+
+__all__ = ["BalanceReading"]
+
+
+class BalanceReading(models.Model):
+    """What the remote reported at one moment. Two of them show what no row explains."""
+
+    account = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    balance = models.DecimalField(max_digits=20, decimal_places=10)
+    used = models.DecimalField(
+        max_digits=20,
+        decimal_places=10,
+        help_text=_("The known costs of all generations of the account by then."),
+    )
+    unknown = models.PositiveIntegerField(
+        default=0, help_text=_("Generations whose cost was not known by then.")
+    )
+    in_flight = models.PositiveIntegerField(
+        default=0, help_text=_("Generations that were under way.")
+    )
+
+    objects = WrittenManager["BalanceReading"]()
+
+    class Meta:
+        base_manager_name = "objects"
+        default_permissions = ()
+        indexes = [models.Index(fields=["account", "at"], name="textgen_balance")]
+        verbose_name = _("reading of a balance")
+        verbose_name_plural = _("readings of balances")
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.at}"

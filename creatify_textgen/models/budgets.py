@@ -1,0 +1,128 @@
+"""Budgets: how much may be spent, what is spent, and what each generation holds of it.
+
+Written by `control` when a generation is saved, and by `lifecycle` when it finishes.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from creatify_textgen.models.amounts import CreditsField
+from creatify_textgen.models.querysets import WrittenManager
+
+__all__ = ["Budget", "BudgetHold", "BudgetPeriod"]
+
+
+class Budget(models.Model):
+    """How much may be used in a day, a month (both in UTC) or in all. An empty scope means all."""
+
+    class Unit(models.TextChoices):
+        CREDITS = "credits", _("credits")
+        GENERATIONS = "generations", _("generations")
+
+    class Period(models.TextChoices):
+        DAY = "day", _("day")
+        MONTH = "month", _("month")
+        TOTAL = "total", _("in all")
+
+    name = models.CharField(max_length=100, unique=True)
+    unit = models.CharField(max_length=12, choices=Unit.choices, default=Unit.CREDITS)
+    limit = CreditsField(max_digits=20, decimal_places=10, validators=[MinValueValidator(0)])
+    period = models.CharField(max_length=8, choices=Period.choices, default=Period.MONTH)
+    is_hard = models.BooleanField(
+        _("hard"), default=True, help_text=_("Refuse requests above it; otherwise only report it.")
+    )
+    account = models.CharField(max_length=64, blank=True, help_text=_("Empty for all accounts."))
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text=_("Empty for all users and the site itself."),
+    )
+    group = models.ForeignKey(
+        "auth.Group",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text=_("One budget that the members of a group share."),
+    )
+    model_name = models.CharField(max_length=255, blank=True, help_text=_("Empty for all models."))
+
+    objects = WrittenManager["Budget"]()
+
+    class Meta:
+        base_manager_name = "objects"
+        default_permissions = ("view",)
+        permissions = [("manage_budgets", _("Can create, change and delete budgets"))]
+        verbose_name = _("budget")
+        verbose_name_plural = _("budgets")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BudgetPeriod(models.Model):
+    """What was used of a budget in one of its periods. The three sums together are never above the
+    limit of a hard budget by more than what was in flight when it was made.
+    """
+
+    budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="periods")
+    starts_on = models.DateField()
+    settled = CreditsField(
+        max_digits=20, decimal_places=10, default=0, help_text=_("What finished generations cost.")
+    )
+    reserved = CreditsField(
+        max_digits=20, decimal_places=10, default=0, help_text=_("Held for those under way.")
+    )
+    unknown = CreditsField(
+        max_digits=20,
+        decimal_places=10,
+        default=0,
+        help_text=_("Held for those whose cost is not known."),
+    )
+    reached_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the signal budget_reached was sent.")
+    )
+
+    objects = WrittenManager["BudgetPeriod"]()
+
+    class Meta:
+        base_manager_name = "objects"
+        verbose_name = _("period of a budget")
+        verbose_name_plural = _("periods of budgets")
+        constraints = [
+            models.UniqueConstraint(fields=["budget", "starts_on"], name="textgen_budget_period"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget_id} {self.starts_on}"
+
+
+class BudgetHold(models.Model):
+    """What one generation counts in one period, and in which of its three sums."""
+
+    class Sum(models.TextChoices):
+        SETTLED = "settled", _("settled")
+        RESERVED = "reserved", _("reserved")
+        UNKNOWN = "unknown", _("unknown")
+
+    period = models.ForeignKey(BudgetPeriod, on_delete=models.CASCADE, related_name="holds")
+    generation = models.ForeignKey("Generation", on_delete=models.CASCADE, related_name="holds")
+    counts_as = models.CharField(max_length=8, choices=Sum.choices, default=Sum.RESERVED)
+    amount = CreditsField(max_digits=20, decimal_places=10)
+
+    objects = WrittenManager["BudgetHold"]()
+
+    class Meta:
+        base_manager_name = "objects"
+        verbose_name = _("hold on a budget")
+        verbose_name_plural = _("holds on budgets")
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.counts_as}"

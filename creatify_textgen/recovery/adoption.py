@@ -1,0 +1,282 @@
+"""Looks in the remote's list for the generations of rows whose remote id we never learned.
+
+A row takes what asks the same and was created when it was sent; two equal requests are
+interchangeable. What is the same in its texts alone is left to `resemblance`. If nothing is found,
+`evidence` judges: the row waits, or is sent once more; a stream never is. Invariant: no remote
+generation is adopted twice, and nothing is sent again without that proof.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+
+from creatify_textgen import clock, lifecycle
+from creatify_textgen.conf import conf
+from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
+from creatify_textgen.dispatch.snapshots import (
+    ANSWER_LOST,
+    FOUND_LATE,
+    NEVER_ACCEPTED,
+    Snapshot,
+    apply_snapshot,
+    next_poll_at,
+    reschedule,
+)
+from creatify_textgen.exceptions import StreamError, TransitionError
+from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.models import Generation
+from creatify_textgen.recovery.evidence import Finding, Reading, Skew, judge, skew_of
+from creatify_textgen.recovery.matching import (
+    NO_SKEW,
+    as_received,
+    distance,
+    earliest,
+    fingerprints_of,
+    fits,
+    may_become,
+    sent_at,
+)
+from creatify_textgen.recovery.reading import known_rows, next_list_at, sent_of
+from creatify_textgen.recovery.resemblance import pairs_alike
+from creatify_textgen.recovery.taken import taken_ids
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Mode, Status
+
+__all__ = ["adopt", "adopt_from", "may_adopt", "settle_lost"]
+
+POLLS_FOR_A_STREAM = 2
+LISTED_LATE = "It was closed without an answer, and found later: its answer and its cost are here."
+LISTED_WITHIN = timedelta(minutes=5)
+"""A stream may be listed only once it has ended, and the remote may go on writing after its reader
+was cut off. So no number of polls proves anything this soon after its last sign of life."""
+
+
+Adopt = Callable[[Generation, RemoteGeneration, datetime], bool]
+
+
+def settle_lost(lost: Sequence[Generation], reading: Reading, *, now: datetime) -> None:
+    """Adopt what was found for these claimed rows, and decide on what is absent."""
+    skew = skew_of(reading, now=clock.as_utc_range(now), monotonic=time.monotonic())
+    left = _adopt_listed(lost, reading, skew, now=now)
+    for generation, remote in pairs_alike(left, reading, skew=skew):
+        if adopt(generation, remote, now):
+            left.remove(generation)
+    streams = [row for row in left if row.mode == Mode.STREAM]
+    _settle_absent_streams(streams, reading, now=now)
+    _judge_all([row for row in left if row not in streams], reading, skew, now=now)
+
+
+def _adopt_listed(
+    lost: Sequence[Generation], reading: Reading, skew: Skew | None, *, now: datetime
+) -> list[Generation]:
+    return adopt_from(lost, reading.candidates, now=now, skew=skew or NO_SKEW)
+
+
+def adopt_from(
+    lost: Sequence[Generation],
+    candidates: Iterable[RemoteGeneration],
+    *,
+    now: datetime,
+    skew: Skew = NO_SKEW,
+    by: Adopt | None = None,
+) -> list[Generation]:
+    """Adopt for each row, the oldest first, what was created nearest to its send.
+
+    Equal requests are interchangeable, but a row that takes what is further off may leave its own
+    to rows that it does not fit. Rows that wait come before streams that were given up; what is
+    nearer to a stream under way is left to it. `by` is `adopt`, or `may_adopt` for a dry run.
+    Returns the rows left over.
+    """
+    free = _not_adopted(candidates)
+    under_way = _streams_under_way(lost, now=now) if free else []
+    left: list[Generation] = []
+    for generation in sorted(lost, key=_turn):
+        fitting = [
+            remote
+            for remote in free[generation.fingerprint]
+            if fits(generation, remote, skew)
+            and not _is_nearer_to(under_way, generation, remote, skew)
+        ]
+        fitting.sort(key=partial(distance, generation))
+        adopted = next((one for one in fitting if (by or adopt)(generation, one, now)), None)
+        if adopted is None:
+            left.append(generation)
+        else:
+            for key in fingerprints_of(adopted):
+                free[key].remove(adopted)
+    return left
+
+
+def _streams_under_way(lost: Sequence[Generation], *, now: datetime) -> list[Generation]:
+    """Return streams of equal requests whose pumps live: each gets its remote id at its end."""
+    alike = Generation.objects.filter(
+        account__in={row.account for row in lost},
+        fingerprint__in={row.fingerprint for row in lost},
+        mode=Mode.STREAM,
+        status__in=[Status.SUBMITTING, Status.RUNNING],
+        remote_id=None,
+    ).exclude(pk__in=[row.pk for row in lost])
+    return [row for row in alike.select_related("content") if row.is_pumped(now=now)]
+
+
+def _is_nearer_to(
+    others: Iterable[Generation], generation: Generation, remote: RemoteGeneration, skew: Skew
+) -> bool:
+    """Whether a generation in the list may be this row's, and is rather that of one of others."""
+    return any(
+        other.fingerprint == generation.fingerprint
+        and distance(other, remote) <= distance(generation, remote)
+        and fits(generation, remote, skew)
+        and fits(other, remote, skew)
+        for other in others
+    )
+
+
+def _not_adopted(candidates: Iterable[RemoteGeneration]) -> dict[str, list[RemoteGeneration]]:
+    by_id = {remote.id: remote for remote in candidates}
+    taken = taken_ids(by_id)
+    free: dict[str, list[RemoteGeneration]] = defaultdict(list)
+    for remote_id, remote in by_id.items():
+        if remote_id not in taken:
+            for key in fingerprints_of(remote):
+                free[key].append(remote)
+    return free
+
+
+def _turn(generation: Generation) -> tuple[bool, datetime]:
+    return generation.is_final, sent_at(generation)
+
+
+def _others_wait(generation: Generation, remote: RemoteGeneration) -> bool:
+    """Whether this may be what a row that was sent and is not final waits for."""
+    alike = Generation.objects.filter(
+        account=generation.account, fingerprint=generation.fingerprint, remote_id=None
+    )
+    sent = alike.exclude(status__in=[*TERMINAL, Status.QUEUED]).select_related("content")
+    return any(fits(other, remote) for other in sent)
+
+
+def adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> bool:
+    """Make this generation the row's; False if it cannot be, such as another process's by now."""
+    snapshot = Snapshot(generation, as_received(generation, remote))
+    try:
+        if generation.is_final:
+            return _complete(snapshot, now=now)
+        if snapshot.target not in TRANSITIONS[Status(generation.status)]:
+            # Expired here and still under way there: it is not absent, and ends by its id.
+            due_at = next_poll_at(generation, now=now)
+            return lifecycle.keep_remote_id(generation, remote.id, due_at=due_at)
+        return apply_snapshot(snapshot, cause=Cause.RECONCILE, now=now, detail="found in the list")
+    except TransitionError:
+        return False  # Another process adopted it a moment ago.
+
+
+def may_adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> bool:
+    """Whether `adopt` would; changes nothing."""
+    snapshot = Snapshot(generation, as_received(generation, remote))
+    return not generation.is_final or _may_complete(snapshot)
+
+
+def _may_complete(snapshot: Snapshot) -> bool:
+    ended = snapshot.target in TERMINAL
+    return ended and not _others_wait(snapshot.generation, snapshot.remote)
+
+
+def _complete(snapshot: Snapshot, *, now: datetime) -> bool:
+    if not _may_complete(snapshot):
+        return False
+    outcome = snapshot.outcome()
+    was_closed = snapshot.generation.error_code in (NEVER_ACCEPTED, ANSWER_LOST)
+    if was_closed:
+        outcome = replace(outcome, error_code=FOUND_LATE, failed_reason=LISTED_LATE)
+    return lifecycle.complete_failed(
+        snapshot.generation.pk,
+        outcome,
+        cause=Cause.RECONCILE,
+        now=now,
+        detail="found in the list after it was given up",
+        keeps_reason=not was_closed,
+    )
+
+
+def _judge_all(
+    lost: Sequence[Generation], reading: Reading, skew: Skew | None, *, now: datetime
+) -> None:
+    known = known_rows(lost, reading) if lost else {}
+    for generation in lost:
+        sent = sent_of(generation)
+        if sent is None or generation.polled_at is None:
+            _wait(generation, now=now)
+            continue
+        asked_at = earliest(generation.polled_at)
+        verdict = judge(sent, reading, known, skew=skew, asked_at=asked_at)
+        if verdict.finding == Finding.PROVED and _settle_absent(generation, now=now):
+            continue
+        if verdict.finding == Finding.FOUND:
+            lifecycle.note_absence(generation, at=None)
+        elif verdict.finding == Finding.ABSENT and generation.absent_since is None:
+            served_at = reading.served_at and clock.to_stored(reading.served_at)
+            lifecycle.note_absence(generation, at=now, served_at=served_at)
+        _wait(generation, now=now)
+
+
+def _settle_absent(generation: Generation, *, now: datetime) -> bool:
+    """Act on a proof; False if the row has to wait all the same."""
+    if generation.status == Status.EXPIRED:
+        words = generation.content.failed_reason.removeprefix(MAY_BE_CHARGED).strip()
+        outcome = Outcome(
+            error_code=NEVER_ACCEPTED,
+            failed_reason=f"The remote does not list it: nothing was created. {words}".strip(),
+            credits_used=Decimal(),
+        )
+        _fail(generation, outcome, now=now)
+        return True
+    if generation.resends or conf.resend_unconfirmed == "never":
+        return False
+    detail = "not in two lists: nothing was created"
+    lifecycle.mark_absent(generation, now=now, detail=detail)
+    return True
+
+
+def _wait(generation: Generation, *, now: datetime) -> None:
+    reschedule({generation: next_list_at(generation, now=now)}, now=now)
+
+
+def _settle_absent_streams(
+    streams: Sequence[Generation], reading: Reading, *, now: datetime
+) -> None:
+    under_way = _streams_under_way(streams, now=now) if streams else []
+    for generation in streams:
+        may_be_listed = not reading.is_whole or any(
+            may_become(generation, remote) or _is_nearer_to(under_way, generation, remote, NO_SKEW)
+            for remote in reading.candidates
+            if generation.fingerprint in fingerprints_of(remote)
+        )
+        if may_be_listed:
+            reschedule({generation: next_poll_at(generation, now=now)}, now=now)
+        else:
+            _settle_absent_stream(generation, now=now)
+
+
+def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
+    if generation.polls < POLLS_FOR_A_STREAM or now < generation.updated_at + LISTED_WITHIN:
+        lifecycle.reschedule({generation: next_poll_at(generation, now=now)})
+        return
+    outcome = Outcome(
+        error_code=StreamError.code,
+        failed_reason="The stream broke off and the remote does not list its generation.",
+    )
+    _fail(generation, outcome, now=now)
+
+
+def _fail(generation: Generation, outcome: Outcome, *, now: datetime) -> None:
+    """What was absent a moment ago may have been named by a delivery since: then it stays."""
+    lifecycle.mark_failed(
+        generation.pk, cause=Cause.RECONCILE, now=now, outcome=outcome, claim=generation.claim
+    )

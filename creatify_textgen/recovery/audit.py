@@ -1,0 +1,91 @@
+"""Compares how a balance moved with what our rows cost meanwhile.
+
+What no row explains is shown, not guessed at: somebody else may use the keys, the remote may charge
+what it does not list, or credits were bought. The remote updates the balance minutes after a
+charge, and what is under way may be charged already, so a small difference evens out later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Sum
+
+from creatify_textgen import gateway
+from creatify_textgen.exceptions import TextgenError
+from creatify_textgen.models import BalanceReading, Generation, UsageTotal
+from creatify_textgen.states import IN_FLIGHT, Status
+
+__all__ = ["BalanceAudit", "audit_balance", "latest_audit"]
+
+OPEN = sorted({*IN_FLIGHT, Status.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceAudit:
+    """Two readings of one account, in credits."""
+
+    before: BalanceReading
+    after: BalanceReading
+
+    @property
+    def moved(self) -> Decimal:
+        """By how much the balance fell; negative if it rose."""
+        return self.before.balance - self.after.balance
+
+    @property
+    def used(self) -> Decimal:
+        """What became known of the costs of our rows."""
+        return self.after.used - self.before.used
+
+    @property
+    def unexplained(self) -> Decimal:
+        """What the balance fell by and no row cost; negative if credits were bought."""
+        return self.moved - self.used
+
+    @property
+    def may_even_out(self) -> bool:
+        """Whether costs that are not known yet may explain the difference."""
+        readings = (self.before, self.after)
+        return any(reading.unknown or reading.in_flight for reading in readings)
+
+    def __str__(self) -> str:
+        moved, used, rest = map(_text, (self.moved, self.used, self.unexplained))
+        reason = " (costs that are not known yet may explain it)" if self.may_even_out else ""
+        return f"the balance fell by {moved}, the rows cost {used}; unexplained: {rest}{reason}"
+
+
+def audit_balance(account: str, *, now: datetime, save: bool) -> BalanceAudit | None:
+    """Read the balance and compare it with the latest reading; None if one of them is missing."""
+    try:
+        balance = gateway.client_for(account).remaining_credits()
+    except (TextgenError, ImproperlyConfigured, ValueError):
+        # Unknown is no finding; the doctor says why.
+        return None
+    usage = UsageTotal.objects.filter(account=account)
+    sums = usage.aggregate(used=Sum("credits_used"), unknown=Sum("credits_unknown"))
+    after = BalanceReading(
+        account=account,
+        at=now,
+        balance=balance,
+        used=sums["used"] or Decimal(),
+        unknown=sums["unknown"] or 0,
+        in_flight=Generation.objects.filter(account=account, status__in=OPEN).count(),
+    )
+    before = BalanceReading.objects.filter(account=account).order_by("-at").first()
+    if save:
+        after.save()
+    return None if before is None else BalanceAudit(before, after)
+
+
+def latest_audit(account: str) -> BalanceAudit | None:
+    """Return the comparison of the two latest readings, from the database alone."""
+    latest = list(BalanceReading.objects.filter(account=account).order_by("-at")[:2])
+    return BalanceAudit(latest[1], latest[0]) if len(latest) == 2 else None
+
+
+def _text(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"

@@ -1,0 +1,278 @@
+"""Whether the remote's list proves that a send created nothing. Pure: values in, a verdict out.
+
+The remote takes no idempotency key, so only its list can say that a send without an answer was
+not charged. The list has no documented order, length, delay or clock. On the left is each way in
+which it may lack what was created, on the right the condition that excludes it:
+
+    it is read in part, or an item is unreadable   it is whole, and nothing in it says that
+                                                   there is more, or that it is a stored copy
+    the keys lead elsewhere by now                 it is of the workspace that the row was sent to
+    the remote's clock is not ours                 its `Date` is known, and the window that wider
+    another clock than `Date` dates creations      our rows are dated when they were sent
+    its old end is cut off                         one of our rows from before the window is in it
+    its new end is cut off, or late                a row sent after the send had ended is in it,
+                                                   and so is every row sent in between
+    it writes requests in other words              those rows are listed as they were asked, and
+                                                   all that was created in the window is rows',
+                                                   and so is what asks the same later
+    the remote stores or lists minutes later       two lists say so, ten minutes apart by our clock
+                                                   and by the remote's, the second ten minutes
+                                                   after the send had ended
+
+Invariant: what is not known is never taken for absence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from creatify_textgen.remote import RemoteClock, RemoteGeneration
+
+__all__ = [
+    "ANY_SKEW",
+    "APART",
+    "EARLIER",
+    "LATER",
+    "MOST_SKEW",
+    "Finding",
+    "KnownRow",
+    "Listed",
+    "Reading",
+    "Sent",
+    "Skew",
+    "Verdict",
+    "judge",
+    "skew_of",
+]
+
+EARLIER, LATER = timedelta(minutes=2), timedelta(minutes=10)
+"""How far from our send the remote may date its creation: clocks jump, queues wait."""
+APART = timedelta(minutes=10)
+"""Between two lists, and between the end of the send and the second: longer than a gateway waits
+and a replica lags."""
+MOST_SKEW = timedelta(hours=6)
+"""A clock that is further off is broken, and proves nothing."""
+LISTED_WITHIN = timedelta(minutes=1)
+"""A row that was sent this short a time ago may still be missing from an honest list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """By how much the remote's clock is ahead of our clock, at least and at most."""
+
+    least: timedelta = timedelta()
+    most: timedelta = timedelta()
+
+    def widen(self, first: datetime, last: datetime) -> tuple[datetime, datetime]:
+        """Return a window of our time in the remote's time; it misses no moment of the window."""
+        nothing = timedelta()
+        return first + min(nothing, self.least), last + max(nothing, self.most)
+
+
+ANY_SKEW = Skew(-MOST_SKEW, MOST_SKEW)
+"""As wide as any clock that is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a row knows of its sends."""
+
+    first_at: datetime
+    """The first that may have been accepted."""
+    until: datetime
+    """When the last had surely ended, one way or the other."""
+    workspace: str
+    fingerprint: str = ""
+    """Of what it asks."""
+    absent_since: datetime | None = None
+    """When a list proved for the first time that nothing was created."""
+    absent_served_at: datetime | None = None
+    """The time of that list by the remote's own clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One generation in the list."""
+
+    remote_id: str
+    created_at: datetime | None
+    fingerprint: str
+    older_fingerprints: tuple[str, ...] = ()
+    """Under keys of this site that were rotated out."""
+
+    def asks(self, fingerprint: str) -> bool:
+        """Whether it is listed with the request of this fingerprint."""
+        return fingerprint in (self.fingerprint, *self.older_fingerprints)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of the list: what may be a lost row's, and what the rest of it shows."""
+
+    candidates: Sequence[RemoteGeneration] = ()
+    """Generations that asked what a lost row asked."""
+    listed: Sequence[Listed] = ()
+    """Every generation since the window began, and some older ones."""
+    is_whole: bool = True
+    clocks: Sequence[RemoteClock] = ()
+    pages: int = 1
+    workspace: str = ""
+
+    @property
+    def served_at(self) -> datetime | None:
+        """The time of the list by the remote's own clock, at the latest."""
+        return max((clock.served_at for clock in self.clocks), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRow:
+    """One of our rows, whose remote id is known."""
+
+    remote_id: str
+    fingerprint: str
+    workspace: str
+    sent_at: datetime | None
+    is_imported: bool = False
+    """Nobody here asked for it, so it may be what a lost row was given."""
+    may_be_unlisted: bool = False
+    """A stream's generation, which the remote may not list."""
+
+
+class Finding(Enum):
+    UNPROVED = "unproved"
+    """This list says nothing for sure."""
+    FOUND = "found"
+    """It holds what may be this row's; an earlier list's absence is void."""
+    ABSENT = "absent"
+    """It proves absence, for the first time or too soon after the first."""
+    PROVED = "proved"
+    """It is the second that does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    finding: Finding
+    reason: str
+
+
+def judge(
+    sent: Sent,
+    reading: Reading,
+    known: Mapping[str, KnownRow],
+    *,
+    skew: Skew | None,
+    asked_at: datetime,
+) -> Verdict:
+    """Return what one reading of the list says of a row that is not found in it.
+
+    `known` holds every row that a listed id names, and every row that was sent in the window.
+    `asked_at` is a moment of our clock before the list was asked for.
+    """
+    if not sent.workspace or reading.workspace != sent.workspace:
+        return _unproved("It is not the list of the workspace that it was sent to.")
+    if not reading.is_whole:
+        return _unproved("The list could not be read whole.")
+    if skew is None:
+        return _unproved("The remote's clock is not known.")
+    begins, ends = skew.widen(sent.first_at - EARLIER, sent.until + LATER)
+    for one in _strangers(reading.listed, known):
+        if one.created_at is None or begins <= one.created_at <= ends:
+            return Verdict(Finding.FOUND, f"{one.remote_id} was created in its time.")
+        # What waits in a queue for long is dated when it leaves it.
+        if one.created_at > ends and one.asks(sent.fingerprint):
+            return Verdict(Finding.FOUND, f"{one.remote_id} asks the same, and was created later.")
+    if fault := _unfaithful(sent, reading.listed, known, skew=skew, asked_at=asked_at):
+        return _unproved(fault)
+    return _by_time(
+        sent, asked_at, min((clock.served_at for clock in reading.clocks), default=None)
+    )
+
+
+def skew_of(reading: Reading, *, now: tuple[datetime, datetime], monotonic: float) -> Skew | None:
+    """Return the remote's skew in this reading; None unless every page showed a credible clock.
+
+    `now` is the earliest and the latest that our time may be.
+    """
+    if not reading.clocks or len(reading.clocks) < reading.pages:
+        return None
+    skews = [clock.skew(now=one, monotonic=monotonic) for clock in reading.clocks for one in now]
+    least, most = min(least for least, _ in skews), max(most for _, most in skews)
+    is_credible = least >= -MOST_SKEW and most <= MOST_SKEW
+    return Skew(least, most) if is_credible else None
+
+
+def _unproved(reason: str) -> Verdict:
+    return Verdict(Finding.UNPROVED, reason)
+
+
+def _strangers(listed: Iterable[Listed], known: Mapping[str, KnownRow]) -> Iterator[Listed]:
+    """Yield the generations that none of our rows requested."""
+    for one in listed:
+        row = known.get(one.remote_id)
+        if row is None or row.is_imported:
+            yield one
+
+
+def _unfaithful(
+    sent: Sent,
+    listed: Iterable[Listed],
+    known: Mapping[str, KnownRow],
+    *,
+    skew: Skew,
+    asked_at: datetime,
+) -> str:
+    """Return why the list may lack what the remote has; empty if it can be trusted."""
+    by_id = {one.remote_id: one for one in listed}
+    witnesses = [row for row in known.values() if _is_witness(row, sent)]
+    for row in witnesses:
+        one = by_id.get(row.remote_id)
+        if one is None:
+            if _must_be_listed(row, sent, asked_at):
+                return f"{row.remote_id}, which we know, is missing from the list."
+        elif not one.asks(row.fingerprint):
+            return f"{row.remote_id}, which we know, is listed with another request."
+    return _cut_off(sent, [(row, by_id.get(row.remote_id)) for row in witnesses], skew=skew)
+
+
+def _cut_off(sent: Sent, witnesses: Iterable[tuple[KnownRow, Listed | None]], *, skew: Skew) -> str:
+    """Return which end of the list may be missing, or that its dates are not those of its clock."""
+    begins = sent.first_at - EARLIER
+    reaches_back = reaches_on = False
+    for row, one in witnesses:
+        if one is None or row.sent_at is None or one.created_at is None:
+            continue
+        first, last = skew.widen(row.sent_at - EARLIER, row.sent_at + LATER)
+        if first <= one.created_at <= last:
+            reaches_back = reaches_back or one.created_at < skew.widen(begins, begins)[0]
+            reaches_on = reaches_on or row.sent_at >= sent.until
+        elif row.sent_at >= begins:
+            # `Date` is a gateway's, and another machine dates what it creates.
+            return f"{row.remote_id}, which we know, is dated at another time than it was sent."
+    if not reaches_back:
+        return "None of our generations from before its send is in the list."
+    return "" if reaches_on else "None of our generations from after its send is in the list."
+
+
+def _is_witness(row: KnownRow, sent: Sent) -> bool:
+    # A row whose content was erased no longer knows what it asked.
+    return bool(row.fingerprint) and not row.is_imported and row.workspace == sent.workspace
+
+
+def _must_be_listed(row: KnownRow, sent: Sent, asked_at: datetime) -> bool:
+    if row.may_be_unlisted or row.sent_at is None:
+        return False
+    return sent.first_at - EARLIER <= row.sent_at <= asked_at - LISTED_WITHIN
+
+
+def _by_time(sent: Sent, asked_at: datetime, served_at: datetime | None) -> Verdict:
+    if sent.absent_since is None or sent.absent_served_at is None:
+        return Verdict(Finding.ABSENT, "The list has none, for the first time.")
+    # A database that is moved to another machine, or is set right, may jump by minutes.
+    if served_at is None or served_at < sent.absent_served_at + APART:
+        return Verdict(Finding.ABSENT, "By the remote's clock the first list was a moment ago.")
+    if asked_at < sent.absent_since + APART or asked_at < sent.until + APART:
+        return Verdict(Finding.ABSENT, "The list has none; a later one must say so, too.")
+    return Verdict(Finding.PROVED, "Two lists have none: nothing was created.")

@@ -1,0 +1,109 @@
+"""Many calls of the remote at once, from pools of the process, with no database in their threads.
+
+Invariants: what a call returns or raises comes back to the thread that asked, never lost. A slow
+workspace fills its own pool and its own share of a lane only, so it never keeps another one's calls
+waiting, be they free or billed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from creatify_textgen.conf import conf
+from creatify_textgen.per_process import per_process
+from creatify_textgen.privacy import without_variables
+
+__all__ = ["SENDS_AT_ONCE", "Fanout", "Lane"]
+
+SENDS_AT_ONCE = 4
+"""For each workspace. The remote publishes no limit; few creates at once is the safe assumption
+(contract, 11.24)."""
+
+
+class Lane:
+    """The calls of one kind under way, up to so many for each workspace."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._under_way: Counter[str] = Counter()
+        self.may_have_more = True
+        """Whether there may be rows for which another call can begin."""
+
+    def __bool__(self) -> bool:
+        return self._under_way.total() > 0
+
+    @property
+    def full(self) -> list[str]:
+        """The workspaces that have to wait for one of their calls to end."""
+        return [account for account, count in self._under_way.items() if count >= self._size]
+
+    def begin(self, account: str) -> None:
+        self._under_way[account] += 1
+
+    def end(self, account: str) -> None:
+        self._under_way[account] -= 1
+        if self._under_way[account] == self._size - 1:
+            self.may_have_more = True
+
+
+class Fanout:
+    """A batch of calls under way; `finished()` yields each with what was asked about."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[Future[Any], Any] = {}
+        self._finished: SimpleQueue[Future[Any]] = SimpleQueue()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def subjects(self) -> list[Any]:
+        """Return what the calls under way are about."""
+        return list(self._under_way.values())
+
+    def get(self, account: str, subject: Any, call: Callable[[], Any]) -> None:
+        """Start a call that is free at the remote, or queue it behind others of its workspace."""
+        self._start(_pool("get", account, conf.polls_at_once), subject, call)
+
+    def send(self, account: str, subject: Any, call: Callable[[], Any]) -> None:
+        """Start a call that the remote bills."""
+        self._start(_pool("send", account, SENDS_AT_ONCE), subject, call)
+
+    def finished(self, *, timeout: float) -> Iterator[tuple[Any, Any]]:
+        """Wait up to `timeout` seconds for a call, then yield (subject, answer or exception) of
+        each that has ended."""
+        while self._under_way:
+            try:
+                future = self._finished.get(timeout=timeout)
+            except Empty:
+                return
+            timeout = 0
+            error = future.exception()
+            yield self._under_way.pop(future), future.result() if error is None else error
+
+    def call_off(self) -> list[Any]:
+        """Take back the calls that have not begun, and return what they were about."""
+        waiting = [future for future in self._under_way if future.cancel()]
+        return [self._under_way.pop(future) for future in waiting]
+
+    def _start(self, pool: ThreadPoolExecutor, subject: Any, call: Callable[[], Any]) -> None:
+        future = pool.submit(_call, call)
+        self._under_way[future] = subject
+        future.add_done_callback(self._note)
+
+    def _note(self, future: Future[Any]) -> None:
+        if not future.cancelled():
+            self._finished.put(future)
+
+
+@without_variables
+def _call(call: Callable[[], Any]) -> Any:
+    return call()
+
+
+@per_process
+def _pool(kind: str, account: str, size: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(size, thread_name_prefix=f"textgen-{kind}-{account}")

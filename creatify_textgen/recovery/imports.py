@@ -1,0 +1,89 @@
+"""Makes rows of what only the remote has: a second acceptance, or an answer that came too late.
+
+Invariant: what one of our rows may still be waiting for is not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from creatify_textgen import clock, gateway, lifecycle
+from creatify_textgen.conf import conf
+from creatify_textgen.dispatch.snapshots import Snapshot
+from creatify_textgen.intake import excerpt_of
+from creatify_textgen.models import Generation, GenerationContent
+from creatify_textgen.recovery.evidence import ANY_SKEW
+from creatify_textgen.recovery.matching import (
+    fingerprint_of,
+    fingerprints_of,
+    is_of_its_time,
+    shows_its_media,
+    texts_of,
+    texts_of_row,
+)
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.states import TERMINAL, Mode, Status
+
+__all__ = ["import_remote", "is_waited_for", "rows_without_id"]
+
+BEING_SENT = (Status.SUBMITTING, Status.RUNNING)
+MOST_WAITING = 10_000
+
+
+def rows_without_id(account: str) -> list[Generation]:
+    """Return the rows that were sent, are not final and have no remote id, with their contents."""
+    rows = Generation.objects.filter(account=account, remote_id=None, attempts__gt=0)
+    open_rows = rows.exclude(status__in=TERMINAL).select_related("content")
+    return list(open_rows.order_by("-created_at")[:MOST_WAITING])
+
+
+def is_waited_for(remote: RemoteGeneration, waiting: Sequence[Generation]) -> bool:
+    """Whether this may be what one of these rows was given; its answer may be on its way."""
+    texts = texts_of(remote)
+    return any(
+        row.unverified_remote_id == remote.id
+        or (row.status in BEING_SENT and is_of_its_time(row, remote))
+        or (texts_of_row(row) == texts and is_of_its_time(row, remote, ANY_SKEW))
+        for row in waiting
+    )
+
+
+def import_remote(remote: RemoteGeneration, *, account: str, now: datetime) -> bool:
+    """Save a row for this generation; False if another row has its id by now.
+
+    It belongs to the owner of the last row that asked the same, if there is one, and has no content
+    if that row keeps none.
+    """
+    known = _row_that_asked_it(remote, account)
+    keeps_content = known.keeps_content if known else conf.store_content
+    created_at = now if remote.created_at is None else clock.to_stored(remote.created_at)
+    generation = Generation(
+        account=account,
+        owner_id=known.owner_id if known else None,
+        mode=Mode.IMPORTED,
+        model_name=remote.model_name[:255],
+        excerpt=known.excerpt if known else excerpt_of(remote.messages or []),
+        keeps_content=keeps_content,
+        content_removed_at=None if keeps_content else now,
+        fingerprint=fingerprint_of(remote),
+        workspace=gateway.workspace_of(account),
+        due_at=now,
+        created_at=created_at,
+        updated_at=now,
+    )
+    content = GenerationContent(
+        messages=known.content.messages if known else remote.messages or [],
+        system_instruction=remote.system_instruction,
+        config=remote.config,
+    )
+    snapshot = Snapshot(generation, remote)
+    return lifecycle.import_generation(
+        generation, content, to=snapshot.target, outcome=snapshot.outcome()
+    )
+
+
+def _row_that_asked_it(remote: RemoteGeneration, account: str) -> Generation | None:
+    alike = Generation.objects.filter(account=account, fingerprint__in=fingerprints_of(remote))
+    asked = alike.exclude(mode=Mode.IMPORTED).select_related("content").order_by("-created_at")
+    return next((row for row in asked[:20] if shows_its_media(row, remote)), None)

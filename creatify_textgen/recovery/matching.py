@@ -1,0 +1,177 @@
+"""Whether a generation in the remote's list may be the one of a row. Pure but for lazy content.
+
+Requests are distinguished by fingerprint, media and time, and the streams of equal requests by the
+text that was received. Invariant: what may be another's answer never continues a text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from creatify_textgen import clock
+from creatify_textgen.dispatch.snapshots import Snapshot
+from creatify_textgen.intake import fingerprint, fingerprints, media_digests, texts_digest
+from creatify_textgen.models import Generation
+from creatify_textgen.recovery.evidence import EARLIER, LATER, Skew
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.states import TERMINAL, Mode, Status
+
+__all__ = [
+    "as_received",
+    "asks_the_same",
+    "distance",
+    "earliest",
+    "fingerprint_of",
+    "fingerprints_of",
+    "fits",
+    "goes_on_from",
+    "is_of_its_time",
+    "latest",
+    "may_become",
+    "sent_at",
+    "sent_window",
+    "shows_its_media",
+    "texts_of",
+    "texts_of_row",
+]
+
+NO_SKEW = Skew()
+
+
+def fingerprint_of(remote: RemoteGeneration) -> str:
+    """Return the fingerprint of what the remote says it was asked."""
+    return fingerprint(
+        remote.model_name, remote.messages or [], remote.system_instruction, remote.config
+    )
+
+
+def fingerprints_of(remote: RemoteGeneration) -> tuple[str, ...]:
+    """Return the same, then its fingerprints under keys that were rotated out."""
+    return fingerprints(
+        remote.model_name, remote.messages or [], remote.system_instruction, remote.config
+    )
+
+
+def texts_of(remote: RemoteGeneration) -> str:
+    """Return a hash of the texts alone, which survives defaults and renamed models."""
+    return texts_digest(remote.messages or [], remote.system_instruction)
+
+
+def texts_of_row(generation: Generation) -> str:
+    """Return the same for a row; reads its content."""
+    return texts_digest(generation.content.messages, generation.content.system_instruction)
+
+
+def asks_the_same(generation: Generation, remote: RemoteGeneration) -> bool:
+    """Whether a generation that is named to be this row's asks what the row asks.
+
+    An echo that is not there contradicts nothing.
+    """
+    return remote.messages is None or generation.fingerprint in fingerprints_of(remote)
+
+
+def fits(generation: Generation, remote: RemoteGeneration, skew: Skew = NO_SKEW) -> bool:
+    return _was_asked_as(generation, remote, skew) and goes_on_from(generation, remote)
+
+
+def may_become(generation: Generation, remote: RemoteGeneration, skew: Skew = NO_SKEW) -> bool:
+    """Whether this may be a cut stream's generation, whose text is not reported yet."""
+    return (
+        generation.mode == Mode.STREAM
+        and Snapshot(generation, remote).target not in TERMINAL
+        and generation.fingerprint in fingerprints_of(remote)
+        and _was_asked_as(generation, remote, skew)
+    )
+
+
+def distance(generation: Generation, remote: RemoteGeneration) -> timedelta:
+    if remote.created_at is None:
+        return timedelta.max
+    created_at = remote.created_at
+    sends = [generation.submitted_at or generation.created_at, generation.first_submitted_at]
+    return min(abs(created_at - earliest(sent)) for sent in sends if sent is not None)
+
+
+def as_received(generation: Generation, remote: RemoteGeneration) -> RemoteGeneration:
+    """Return the remote's object, its text beginning exactly as readers have received it."""
+    if generation.mode != Mode.STREAM:
+        return remote
+    received = generation.content.response_text
+    rest = _rest(received, remote.response_text)
+    return remote if rest is None else replace(remote, response_text=received + rest)
+
+
+def sent_at(generation: Generation) -> datetime:
+    return earliest(generation.submitted_at or generation.created_at)
+
+
+def sent_window(generation: Generation) -> tuple[datetime, datetime]:
+    """Return within which times, by our clock, the remote may have created what this row asked."""
+    last = generation.submitted_at or generation.created_at
+    first, until = generation.first_submitted_at or last, generation.sent_until or last
+    return earliest(first) - EARLIER, latest(until) + LATER
+
+
+def is_of_its_time(generation: Generation, remote: RemoteGeneration, skew: Skew = NO_SKEW) -> bool:
+    """Whether the remote may have created this for a send of the row; yes if nothing says when."""
+    if remote.created_at is None:
+        return True
+    begins, ends = skew.widen(*sent_window(generation))
+    return begins <= remote.created_at <= ends
+
+
+def earliest(moment: datetime) -> datetime:
+    """Return the first moment in UTC that a stored time may stand for."""
+    return clock.as_utc_range(moment)[0]
+
+
+def latest(moment: datetime) -> datetime:
+    """Return the last moment in UTC that a stored time may stand for."""
+    return clock.as_utc_range(moment)[1]
+
+
+def _was_asked_as(generation: Generation, remote: RemoteGeneration, skew: Skew) -> bool:
+    return shows_its_media(generation, remote) and is_of_its_time(generation, remote, skew)
+
+
+def shows_its_media(generation: Generation, remote: RemoteGeneration) -> bool:
+    """Whether the echoed images and videos are the row's, as far as the echo shows."""
+    listed = media_digests(remote.messages)
+    if not any(listed):
+        return True
+    ours = media_digests(generation.content.messages)
+    return len(ours) == len(listed) and all(
+        theirs in (None, digest) for digest, theirs in zip(ours, listed, strict=True)
+    )
+
+
+def goes_on_from(generation: Generation, remote: RemoteGeneration) -> bool:
+    """Whether an answer begins with what readers of the stream have received already.
+
+    The answers to two equal prompts differ. An end without a text fits: there is no better.
+    """
+    if generation.mode != Mode.STREAM or not generation.content.response_text:
+        return True
+    received, listed = generation.content.response_text, remote.response_text
+    target = Snapshot(generation, remote).target
+    if target == Status.FAILED and received.startswith(listed):
+        return True
+    return _rest(received, listed) is not None
+
+
+def _rest(received: str, whole: str) -> str | None:
+    """Return what follows the received text, or None if this does not begin with it.
+
+    White space does not count, which the remote may have trimmed.
+    """
+    if whole.startswith(received):
+        return whole[len(received) :]
+    at = 0
+    for character in "".join(received.split()):
+        while whole[at : at + 1].isspace():
+            at += 1
+        if whole[at : at + 1] != character:
+            return None
+        at += 1
+    return whole[at:].lstrip() if received[-1:].isspace() else whole[at:]

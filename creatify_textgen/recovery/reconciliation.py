@@ -1,0 +1,289 @@
+"""Compares the remote's list with our rows, and applies what is certain.
+
+Memory stays bounded whatever the list's length: the list is read in batches, and which ids it
+had is kept in a file. Invariant: a dry run decides by the same code, and promises no more than
+`fix` does.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from creatify_textgen import clock, gateway, lifecycle
+from creatify_textgen.dispatch.snapshots import (
+    ANSWER_LOST,
+    FOUND_LATE,
+    MAY_HAVE_BEEN_CHARGED,
+    NEVER_ACCEPTED,
+    Snapshot,
+    apply_snapshots,
+)
+from creatify_textgen.logs import SWEEP
+from creatify_textgen.models import Generation
+from creatify_textgen.recovery.adoption import adopt, adopt_from, may_adopt
+from creatify_textgen.recovery.audit import BalanceAudit, audit_balance
+from creatify_textgen.recovery.imports import import_remote, is_waited_for, rows_without_id
+from creatify_textgen.recovery.taken import taken_ids
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.states import TERMINAL, Cause, Mode, Status
+
+__all__ = ["ReconcileReport", "reconcile"]
+
+BATCH = 500
+EXAMPLES = 20
+"""Ids shown of each kind; the counts are whole."""
+SETTLED_AFTER = timedelta(minutes=5)
+"""A younger row may not be listed yet."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """How many, and the first few ids."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, example: object) -> None:
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(str(example))
+
+
+@dataclass(slots=True)
+class ReconcileReport:
+    """What the comparison of one account found; `fixed` counts rows that were changed."""
+
+    account: str
+    remote_total: int = 0
+    matched: int = 0
+    adopted: Findings = field(default_factory=Findings)
+    """Rows whose remote id was found by what they asked (`fix`), or could be (without it)."""
+    remote_only: Findings = field(default_factory=Findings)
+    """Remote ids that none of our rows has, nor had before it was deleted: a second acceptance, or
+    somebody else who has the keys. `fix` imports those that no row may still be waiting for."""
+    unreadable: int = 0
+    """Items of the list that cannot be read: any of them may be charged, too."""
+    ours_only: Findings = field(default_factory=Findings)
+    """Rows whose remote id the list does not have."""
+    different_credits: Findings = field(default_factory=Findings)
+    different_status: Findings = field(default_factory=Findings)
+    may_have_been_charged: Findings = field(default_factory=Findings)
+    """Rows that expired without a remote id: nobody knows what they cost, and a person decides."""
+    fixed: int = 0
+    balance: BalanceAudit | None = None
+    """How the balance moved since the latest reading, which `fix` saves; None without one."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing to look into."""
+        audit = self.balance
+        differs = audit is not None and audit.unexplained > 0 and not audit.may_even_out
+        found = any(findings.count for findings in self._differences().values())
+        return not (self.unreadable or differs or found)
+
+    def __str__(self) -> str:
+        """One line: what was compared, and what differs, with examples."""
+        differing = [
+            f"{name}: {findings.count} ({', '.join(findings.examples)})"
+            for name, findings in self._differences().items()
+            if findings.count
+        ]
+        compared = f"{self.account}: {self.remote_total} at the remote, {self.matched} matched"
+        if self.unreadable:
+            differing.insert(0, f"unreadable: {self.unreadable}")
+        if self.balance is not None and self.balance.unexplained:
+            differing.append(str(self.balance))
+        return "; ".join([compared, *differing, f"fixed: {self.fixed}"])
+
+    def _differences(self) -> dict[str, Findings]:
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in fields.items() if isinstance(value, Findings)}
+
+
+def reconcile(
+    *,
+    account: str = "default",
+    fix: bool = False,
+    since: datetime | None = None,
+) -> ReconcileReport:
+    """Compare the whole list of a workspace with its rows; free at the remote.
+
+    `fix` finishes rows that the remote has finished, corrects credits, adopts what was asked by
+    rows without a remote id and imports what no row has asked. `since` leaves out what the remote
+    dated before it.
+
+    Raises: RemoteError if the list could not be read whole; what was applied by then stays.
+    """
+    report = ReconcileReport(account)
+    begin = None if since is None else clock.as_utc_range(since)[0]
+    with tempfile.NamedTemporaryFile(suffix=".ids") as file, closing(_ids(file.name)) as listed:
+        _read_list(report, listed, fix=fix, since=begin)
+    _find_undecided(report, since=begin)
+    report.balance = audit_balance(account, now=clock.now(), save=fix)
+    return report
+
+
+def _read_list(
+    report: ReconcileReport, listed: sqlite3.Connection, *, fix: bool, since: datetime | None
+) -> None:
+    lost = _lost(report.account)
+    batch: list[RemoteGeneration] = []
+
+    def compare() -> None:
+        nonlocal lost
+        report.remote_total += len(batch)
+        listed.executemany("INSERT OR IGNORE INTO ids VALUES (?)", [(r.id,) for r in batch])
+        unknown = _compare(batch, report, fix=fix)
+        lost = _adopt(lost, unknown, report, fix=fix)
+        batch.clear()
+
+    def take(remote: RemoteGeneration) -> bool:
+        if since is None or remote.created_at is None or remote.created_at >= since:
+            batch.append(remote)
+        if len(batch) >= BATCH:
+            compare()
+        return False
+
+    listing = gateway.client_for(report.account).list(take)
+    compare()
+    report.unreadable = listing.unreadable
+    if listing.failure is not None:
+        raise listing.failure
+    if listing.is_whole:
+        _find_ours_only(report.account, listed, report, since=since)
+
+
+def _ids(path: str) -> sqlite3.Connection:
+    listed = sqlite3.connect(path, isolation_level=None)
+    listed.execute("PRAGMA journal_mode = OFF")
+    listed.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
+    return listed
+
+
+def _lost(account: str) -> list[Generation]:
+    """Return the rows without a remote id that were sent; among them those that were given up."""
+    rows = Generation.objects.filter(account=account, remote_id=None)
+    waiting = ~Q(status__in=[*TERMINAL, Status.QUEUED, Status.SUBMITTING])
+    given_up = Q(status=Status.FAILED) & (
+        Q(mode=Mode.STREAM, credits_used=None) | Q(error_code__in=[NEVER_ACCEPTED, ANSWER_LOST])
+    )
+    now = clock.now()
+    lost = rows.filter(waiting | given_up).order_by("-created_at")[: BATCH * 20]
+    return [row for row in lost if not row.is_pumped(now=now)]
+
+
+def _compare(
+    batch: Sequence[RemoteGeneration], report: ReconcileReport, *, fix: bool
+) -> list[RemoteGeneration]:
+    """Compare a batch with the rows that have these ids; returns what has no row."""
+    ids = [remote.id for remote in batch]
+    rows = Generation.objects.filter(account=report.account, remote_id__in=ids)
+    by_id = {row.remote_id: row for row in rows}
+    known = [Snapshot(by_id[remote.id], remote) for remote in batch if remote.id in by_id]
+    report.matched += len(known)
+    _compare_status([s for s in known if not s.generation.is_final], report, fix=fix)
+    for snapshot in known:
+        if snapshot.generation.is_final:
+            _compare_credits(snapshot, report, fix=fix)
+    return [remote for remote in batch if remote.id not in by_id]
+
+
+def _compare_status(open_rows: list[Snapshot], report: ReconcileReport, *, fix: bool) -> None:
+    ended = [snapshot for snapshot in open_rows if snapshot.target in TERMINAL]
+    for snapshot in ended:
+        report.different_status.add(snapshot.generation.pk)
+    if fix:
+        moved = apply_snapshots(ended, cause=Cause.RECONCILE, now=clock.now())
+        report.fixed += len(moved)
+
+
+def _compare_credits(snapshot: Snapshot, report: ReconcileReport, *, fix: bool) -> None:
+    row, charged = snapshot.generation, snapshot.remote.credits_used
+    # A stream that failed did so for what we received; the remote may report it as done. So it
+    # may report what was closed here before it was found.
+    is_ours = row.mode == Mode.STREAM or row.error_code == FOUND_LATE
+    may_differ = is_ours and row.status == Status.FAILED
+    if snapshot.target in TERMINAL and snapshot.target != row.status and not may_differ:
+        report.different_status.add(row.pk)
+    if snapshot.target not in TERMINAL or charged is None or charged == row.credits_used:
+        return
+    report.different_credits.add(row.pk)
+    if fix:
+        report.fixed += lifecycle.correct_credits(row, charged)
+
+
+def _adopt(
+    lost: list[Generation],
+    unknown: Sequence[RemoteGeneration],
+    report: ReconcileReport,
+    *,
+    fix: bool,
+) -> list[Generation]:
+    """Match what has no row with rows that have no remote id; returns those still without."""
+    found: dict[str, Generation] = {}
+
+    def take(generation: Generation, remote: RemoteGeneration, now: datetime) -> bool:
+        is_taken = (adopt if fix else may_adopt)(generation, remote, now)
+        if is_taken:
+            found[remote.id] = generation
+        return is_taken
+
+    left = adopt_from(lost, unknown, now=clock.now(), by=take) if lost else []
+    report.fixed += len(found) if fix else 0
+    for row in found.values():
+        report.adopted.add(row.pk)
+    _import([remote for remote in unknown if remote.id not in found], report, fix=fix)
+    return left
+
+
+def _import(unknown: Iterable[RemoteGeneration], report: ReconcileReport, *, fix: bool) -> None:
+    by_id = {remote.id: remote for remote in unknown}
+    for remote_id in taken_ids(by_id):
+        del by_id[remote_id]
+    waiting = rows_without_id(report.account) if by_id and fix else []
+    for remote in by_id.values():
+        report.remote_only.add(remote.id)
+        if fix and not is_waited_for(remote, waiting):
+            report.fixed += _import_one(remote, report)
+
+
+def _import_one(remote: RemoteGeneration, report: ReconcileReport) -> bool:
+    try:
+        return import_remote(remote, account=report.account, now=clock.now())
+    except lifecycle.REFUSALS as error:
+        if not lifecycle.is_refusal(error):
+            raise
+        SWEEP.exception("The database refuses to import %s.", remote.id)
+        return False
+
+
+def _find_undecided(report: ReconcileReport, *, since: datetime | None) -> None:
+    rows = Generation.objects.filter(
+        account=report.account, status=Status.EXPIRED, error_code=MAY_HAVE_BEEN_CHARGED
+    )
+    if since is not None:
+        rows = rows.filter(created_at__gte=clock.to_stored(since))
+    for pk in rows.values_list("pk", flat=True).iterator(chunk_size=BATCH):
+        report.may_have_been_charged.add(pk)
+
+
+def _find_ours_only(
+    account: str, listed: sqlite3.Connection, report: ReconcileReport, *, since: datetime | None
+) -> None:
+    rows = Generation.objects.filter(
+        account=account,
+        remote_id__isnull=False,
+        created_at__lt=clock.now() - SETTLED_AFTER,
+    )
+    if since is not None:
+        rows = rows.filter(created_at__gte=clock.to_stored(since))
+    for pk, remote_id in rows.values_list("pk", "remote_id").iterator(chunk_size=BATCH):
+        if not listed.execute("SELECT 1 FROM ids WHERE id = ?", (remote_id,)).fetchone():
+            report.ours_only.add(pk)

@@ -1,0 +1,59 @@
+"""Adopts a generation whose echo differs from the request in all but its texts.
+
+The remote may write its defaults into `config`, name the model that it chose, or encode media
+again. Invariant: what might be another's is adopted by nobody: the texts must be equal, the time
+right, and neither a second generation nor a second row may fit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from creatify_textgen.models import Generation
+from creatify_textgen.recovery.evidence import Reading, Skew
+from creatify_textgen.recovery.matching import is_of_its_time, texts_of, texts_of_row
+from creatify_textgen.recovery.taken import taken_ids
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.states import TERMINAL, Mode, Status
+
+__all__ = ["is_alone", "pairs_alike"]
+
+MOST_OTHERS = 500
+"""With more rows waiting beside it, it is not worth the search: the row waits."""
+
+Pair = tuple[Generation, RemoteGeneration]
+
+
+def pairs_alike(lost: Iterable[Generation], reading: Reading, *, skew: Skew | None) -> list[Pair]:
+    """Return the rows and generations that can only be each other's."""
+    rows = [row for row in lost if row.mode != Mode.STREAM and row.status in _SURELY_SENT]
+    if not rows or not reading.is_whole or skew is None:
+        return []
+    by_texts: dict[str, list[RemoteGeneration]] = defaultdict(list)
+    for remote in _unadopted(reading.candidates):
+        by_texts[texts_of(remote)].append(remote)
+    pairs: list[Pair] = []
+    for row in rows:
+        fitting = [one for one in by_texts[texts_of_row(row)] if is_of_its_time(row, one, skew)]
+        if len(fitting) == 1 and is_alone(row):
+            pairs.append((row, fitting[0]))
+    return pairs
+
+
+def is_alone(generation: Generation) -> bool:
+    """Whether no other row without a remote id has asked with the same texts."""
+    others = Generation.objects.filter(account=generation.account, remote_id=None)
+    waiting = others.exclude(status__in=TERMINAL).exclude(pk=generation.pk)
+    rows = list(waiting.filter(attempts__gt=0).select_related("content")[: MOST_OTHERS + 1])
+    texts = texts_of_row(generation)
+    return len(rows) <= MOST_OTHERS and all(texts_of_row(row) != texts for row in rows)
+
+
+_SURELY_SENT = (Status.UNCONFIRMED, Status.EXPIRED)
+
+
+def _unadopted(remotes: Iterable[RemoteGeneration]) -> list[RemoteGeneration]:
+    by_id = {remote.id: remote for remote in remotes}
+    taken = taken_ids(by_id)
+    return [remote for remote_id, remote in by_id.items() if remote_id not in taken]

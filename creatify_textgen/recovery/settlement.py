@@ -1,0 +1,222 @@
+"""A person decides about a generation of which nobody knows whether it was charged.
+
+Creatify's dashboard or its support may know more than the API. Invariant: whatever the app has
+learned of the row since it was read wins over the decision, and an unknown cost is never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from creatify_textgen import clock, gateway, lifecycle
+from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
+from creatify_textgen.dispatch.snapshots import (
+    ANSWER_LOST,
+    NEVER_ACCEPTED,
+    Snapshot,
+    apply_snapshot,
+    next_poll_at,
+)
+from creatify_textgen.exceptions import RemoteRejectedError, RequestError, TransitionError
+from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.models import Generation
+from creatify_textgen.recovery.evidence import ANY_SKEW
+from creatify_textgen.recovery.matching import (
+    as_received,
+    asks_the_same,
+    goes_on_from,
+    is_of_its_time,
+    latest,
+    shows_its_media,
+    texts_of,
+    texts_of_row,
+)
+from creatify_textgen.recovery.taken import deleted_ids
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.remote.wire import charge
+from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Decision, Status
+
+__all__ = ["settle"]
+
+HOLD = timedelta(seconds=120)
+WORDS = {
+    Decision.NEVER_ACCEPTED: "It was never accepted: nothing was created or charged.",
+    Decision.CHARGED: "It was charged, and its answer is lost.",
+}
+CODES = {Decision.NEVER_ACCEPTED: NEVER_ACCEPTED, Decision.CHARGED: ANSWER_LOST}
+
+
+def settle(
+    generation: Generation,
+    *,
+    decision: str,
+    credits_used: Decimal | int | str | None = None,
+    remote_id: str = "",
+    by: Any = None,
+) -> Generation:
+    """Write what a person has found out about a generation that may have been charged.
+
+    `decision` is one of `never_accepted` (nothing was created: 0 credits), `charged` (its answer
+    is lost; `credits_used` is what it cost, None if that is unknown) and `found` (it is
+    `remote_id` at the remote, which is asked for it and compared with the request). `by` is the
+    user who decides; the timeline shows the name. Sends nothing, and spends no credits.
+
+    Raises: RequestError for a decision that contradicts the row or the remote; TransitionError
+    with code `not_undecided` if there is nothing to decide (any more), or `remote_id_taken` if
+    another generation has the remote id; RemoteError if the remote does not answer.
+    """
+    chosen = _chosen(decision, credits_used=credits_used, remote_id=remote_id)
+    cost = _cost(credits_used)
+    row = _undecided(generation.reloaded())
+    detail = f"settled as {chosen.label}"
+    if by is not None:
+        detail += f", by {by.get_username()}"
+    if chosen == Decision.FOUND:
+        _adopt(row, _fetch(row, remote_id.strip()), detail=detail)
+    else:
+        _close(row, chosen, cost=cost, detail=detail)
+    sweep_schedule.request_next_sweep(now=clock.now())
+    return generation.reloaded()
+
+
+def _chosen(decision: str, *, credits_used: Any, remote_id: str) -> Decision:
+    errors: dict[str, list[str]] = {}
+    if decision not in Decision:
+        errors["decision"] = [f"Must be one of {', '.join(Decision)}."]
+    elif credits_used is not None and decision != Decision.CHARGED:
+        errors["credits_used"] = [f"Belongs to the decision {Decision.CHARGED} only."]
+    elif bool(remote_id.strip()) != (decision == Decision.FOUND):
+        errors["remote_id"] = [f"Belongs to the decision {Decision.FOUND}, which needs it."]
+    _refuse(errors)
+    return Decision(decision)
+
+
+def _cost(credits_used: Any) -> Decimal | None:
+    if credits_used is None:
+        return None
+    cost = charge(credits_used)
+    if cost is None:
+        _refuse({"credits_used": ["Must be a number of credits, such as 0.0005."]})
+    return cost
+
+
+def _undecided(row: Generation) -> Generation:
+    if row.can_settle:
+        return row
+    raise TransitionError(
+        f"Generation {row.pk} is {row.status}: a person decides only about one that may have been "
+        "charged, if neither its id at the remote nor its cost is known.",
+        code="not_undecided",
+    )
+
+
+def _give_way(row: Generation) -> NoReturn:
+    """Raise because the row has learned something since it was read."""
+    _undecided(row.reloaded())
+    message = f"Generation {row.pk} has changed in this moment: look at it again."
+    raise TransitionError(message, code="not_undecided")
+
+
+def _close(row: Generation, decision: Decision, *, cost: Decimal | None, detail: str) -> None:
+    """Write the end of a row that will have no answer."""
+    if decision == Decision.NEVER_ACCEPTED:
+        cost = Decimal()
+        if row.partial:
+            _refuse({"decision": ["A part of its answer has arrived, so it was accepted."]})
+    if row.sent_until is not None and latest(row.sent_until) > clock.utc_now():
+        _refuse({"decision": [f"It may still be on its way until {row.sent_until:%H:%M:%S}."]})
+    if row.is_final:
+        if cost is None:
+            _refuse({"credits_used": ["It has failed already, and only its cost is missing."]})
+        _complete(row, Outcome(credits_used=cost), detail=detail)
+        return
+    remote_words = row.content.failed_reason.removeprefix(MAY_BE_CHARGED).strip()
+    unknown = "What it cost is unknown." if cost is None else ""
+    outcome = Outcome(
+        error_code=CODES[decision],
+        failed_reason=" ".join(filter(None, (WORDS[decision], unknown, remote_words))),
+        credits_used=cost,
+    )
+    now = clock.now()
+    claimed = _claim(row, now=now)
+    won = lifecycle.mark_failed(
+        row.pk, cause=Cause.OPERATOR, now=now, outcome=outcome, detail=detail, claim=claimed.claim
+    )
+    if not won:
+        _give_way(row)
+
+
+def _claim(row: Generation, *, now: datetime) -> Generation:
+    """Take the row from any sweep. What was learned before this moment ends the decision."""
+    claimed = lifecycle.claim_one(row.pk, now=now, hold_until=now + HOLD)
+    return _undecided(claimed or row.reloaded())
+
+
+def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
+    """Return what the remote has under this id, if it can be this row's."""
+    try:
+        remote = gateway.client_for(row.account).get(remote_id)
+    except RemoteRejectedError as error:
+        if error.code not in ("not_found", "invalid_request"):
+            raise
+        _refuse({"remote_id": ["Creatify has no generation of this id in this workspace."]})
+    if contradiction := _contradiction(row, remote):
+        _refuse({"remote_id": [contradiction]})
+    holder = Generation.objects.filter(remote_id=remote.id).exclude(pk=row.pk).first()
+    if holder is not None:
+        raise TransitionError(
+            f"Generation {holder.pk} has this remote id, and its cost, already.",
+            code="remote_id_taken",
+        )
+    if deleted_ids([remote.id]):
+        message = "A generation that was deleted had this remote id, and its cost was counted."
+        raise TransitionError(message, code="remote_id_taken")
+    return remote
+
+
+def _contradiction(row: Generation, remote: RemoteGeneration) -> str:
+    """Return why this cannot be what the row asked for; empty if nothing contradicts it."""
+    # The echo may be changed in all but its texts (contract, 11.26a); the person vouches for it.
+    is_same = asks_the_same(row, remote) or texts_of(remote) == texts_of_row(row)
+    if not is_same or not shows_its_media(row, remote):
+        return "What it was asked is not what this generation asks."
+    if not is_of_its_time(row, remote, ANY_SKEW):
+        return "It was not created when this generation was sent."
+    if not goes_on_from(row, remote):
+        return "Its answer does not begin with the text that this generation has received."
+    return ""
+
+
+def _adopt(row: Generation, remote: RemoteGeneration, *, detail: str) -> None:
+    snapshot = Snapshot(row, as_received(row, remote))
+    if row.is_final:
+        if snapshot.target not in TERMINAL:
+            _refuse({"remote_id": ["It has not ended at Creatify yet: try again later."]})
+        _complete(row, snapshot.outcome(), detail=detail)
+        return
+    now = clock.now()
+    claimed = _claim(row, now=now)
+    snapshot = replace(snapshot, generation=claimed)
+    if snapshot.target in TRANSITIONS[Status(claimed.status)]:
+        is_its = apply_snapshot(snapshot, cause=Cause.OPERATOR, now=now, detail=detail)
+    else:  # Expired here and still under way there: it ends by its id.
+        due_at = next_poll_at(claimed, now=now)
+        is_its = lifecycle.keep_remote_id(claimed, remote.id, due_at=due_at, decided=detail)
+    if not is_its:
+        _give_way(row)
+
+
+def _complete(row: Generation, outcome: Outcome, *, detail: str) -> None:
+    now = clock.now()
+    if not lifecycle.complete_failed(row.pk, outcome, cause=Cause.OPERATOR, now=now, detail=detail):
+        _give_way(row)
+
+
+def _refuse(errors: dict[str, list[str]]) -> None:
+    """Raise for what is wrong, if anything is."""
+    for name, rules in errors.items():
+        raise RequestError(f"{name}: {rules[0]}", errors=errors)

@@ -1,0 +1,259 @@
+"""One pass over everything that is due. A sweep is enough by itself, whatever was lost before it.
+
+What can happen, in which order, and why it is still right:
+
+1. Rows are claimed: `due_at` is moved `HOLD` ahead, so no other sweep takes them. If this process
+   dies, the claim runs out and another sweep takes the rows.
+2. Calls run side by side in threads of the process. Each answer is written down within
+   `SETTLE_SECONDS`, however slow the other calls are. A claim is renewed while its call runs, so
+   that the answer of a slow call still counts.
+3. While calls run, this sweep looks for rows that are due since, and requests the next sweep for
+   those that are due later. So a slow call delays nothing, even if one worker does everything.
+4. After the time limit nothing more is sent. The sweep waits for its sends, because an answer to
+   a send must not be lost with the process; each send has a deadline. It takes back the polls
+   that have not begun and hands those that run to a thread, which writes down their answers.
+   If that thread dies with the process, the claims run out: a poll is free and is repeated.
+
+Inside a transaction of the caller no other thread would see the rows, so nothing is handed over.
+Invariants: two sweeps at once do no work twice; what one row, answer or workspace raises keeps no
+other waiting. The database is used by one thread at a time, in a constant number of statements
+for 500 rows.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import Error as DatabaseFault
+from django.db import connections
+
+from creatify_textgen import clock, databases, lifecycle
+from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.dispatch.sending import Send, settle_send
+from creatify_textgen.dispatch.turns import begin_send
+from creatify_textgen.logs import SWEEP, warn_of
+from creatify_textgen.models import Generation
+from creatify_textgen.recovery.confinement import Confinement
+from creatify_textgen.recovery.fanout import SENDS_AT_ONCE, Fanout, Lane
+from creatify_textgen.recovery.polling import Poll, settle_polls, start_polls
+from creatify_textgen.states import TERMINAL, Status
+
+__all__ = ["SweepReport", "sweep"]
+
+WAITING = frozenset(Status) - TERMINAL - {Status.QUEUED}
+BATCH = 500
+SETTLE_SECONDS = 0.5
+"""What came back is written at least this often while other calls are slow."""
+LINGER_SECONDS = 1.0
+"""After the time limit, what is nearly there is waited for so long."""
+HOLD_SECONDS = 120.0
+"""How long a claimed row is this sweep's; a sweep that died is followed by another then."""
+LATE_SECONDS = 60.0
+"""A row that is due for so long has waited for a sweep: even beat alone requests one a minute."""
+RENEW_SECONDS = 30.0
+"""Well below `HOLD`, so that a thread that is late still keeps its rows."""
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What a sweep did, in rows."""
+
+    claimed: int = 0
+    sent: int = 0
+    polled: int = 0
+    announced: int = 0
+    by_status: Counter[str] = field(default_factory=Counter)
+    """The rows claimed, by the status they were found in."""
+    next_due_at: datetime | None = None
+
+
+def sweep(*, time_limit: float = 10.0) -> SweepReport:
+    """Process everything that is due: sends, polls, lost answers, expiry, late signals.
+
+    Ends about `time_limit` seconds after it began, or with its last send. The next sweep is
+    requested before this one ends. May run any number of times at once.
+
+    Raises: what is a bug or the database's, once all was done that could be.
+    """
+    report = SweepReport()
+    now = clock.now()
+    sweep_schedule.clear(now=now)
+    _warn_if_late(now=now)
+    report.announced = lifecycle.announce_overdue(now=now, limit=BATCH)
+    sweeping = _Sweep(report, until=time.monotonic() + time_limit)
+    try:
+        sweeping.run()
+    finally:
+        report.next_due_at = sweep_schedule.request_next_sweep(now=clock.now())
+    if sweeping.confinement.bug is not None:
+        raise sweeping.confinement.bug
+    return report
+
+
+def _warn_if_late(*, now: datetime) -> None:
+    due_at = sweep_schedule.next_due_at()
+    if due_at is not None and (seconds := (now - due_at).total_seconds()) > LATE_SECONDS:
+        warn_of("late", SWEEP, "The sweep is %d seconds late: are there enough workers?", seconds)
+
+
+class _Sweep:
+    """The pipeline: claim, call, settle, each as soon as there is room for it."""
+
+    def __init__(self, report: SweepReport, *, until: float) -> None:
+        self.report = report
+        self.until = until
+        self.calls = Fanout()
+        self.polling, self.sending = Lane(BATCH), Lane(SENDS_AT_ONCE)
+        self.confinement = Confinement()
+        self.answered: list[Poll] = []
+        """Answered, and not written down yet."""
+        self.settled = self.renewed = time.monotonic()
+
+    def run(self) -> None:
+        # What is due is claimed even if there is no time at all: else nothing would ever be done.
+        self._claim_polls()
+        self._claim_send()
+        while self.calls or self._has_more:
+            if self._may_begin(self.polling):
+                self._claim_polls()
+            if self._may_begin(self.sending):
+                self._claim_send()
+            self._settle(timeout=0 if self._has_more else SETTLE_SECONDS)
+            if self._is_over():
+                self._hand_over()
+                return
+
+    def finish(self) -> None:
+        """Write down what is still to come, in the thread that it was handed to."""
+        self.until = -math.inf
+        while self.calls:
+            self._settle(timeout=SETTLE_SECONDS)
+
+    def _claim_polls(self) -> None:
+        now = clock.now()
+        due = self._claim(WAITING, self.polling, limit=BATCH, now=now)
+        for poll in start_polls(due, now=now):
+            self.report.polled += len(poll.generations)
+            self.polling.begin(poll.account)
+            self.calls.get(poll.account, poll, poll.call)
+
+    def _claim_send(self) -> None:
+        # One at a time, for a thread that is free: a storage may be slow, and a lease is taken only
+        # for what is sent at once.
+        for generation in self._claim([Status.QUEUED], self.sending, limit=1, now=clock.now()):
+            with self.confinement.around(generation):
+                self._begin_send(generation)
+
+    def _begin_send(self, generation: Generation) -> None:
+        send = begin_send(generation)
+        if send is not None:
+            self.report.sent += 1
+            self.sending.begin(generation.account)
+            self.calls.send(generation.account, send, send.call)
+
+    def _claim(
+        self, statuses: Collection[Status], lane: Lane, *, limit: int, now: datetime
+    ) -> list[Generation]:
+        due = lifecycle.claim_due(
+            statuses,
+            now=now,
+            hold_until=clock.after(now, HOLD_SECONDS),
+            limit=limit,
+            without=lane.full,
+        )
+        lane.may_have_more = len(due) == limit
+        self.report.claimed += len(due)
+        self.report.by_status.update(generation.status for generation in due)
+        return due
+
+    def _settle(self, *, timeout: float) -> None:
+        for subject, answer in self.calls.finished(timeout=timeout):
+            if isinstance(subject, Send):
+                self.sending.end(subject.generation.account)
+                with self.confinement.around(subject.generation):
+                    settle_send(subject, answer)
+            else:
+                self.polling.end(subject.account)
+                self.answered.append(subject.answered(answer))
+        is_time = time.monotonic() > self.settled + SETTLE_SECONDS
+        if is_time or len(self.answered) >= BATCH or not self.calls:
+            self._settle_polls()
+        if is_time and self.calls:
+            self._renew_claims()
+            self._notice_due_rows()
+
+    def _settle_polls(self) -> None:
+        polls, self.answered = self.answered, []
+        with self.confinement.around(f"A batch of {len(polls)} polls"):
+            settle_polls(polls, now=clock.now())
+        self.settled = time.monotonic()
+        if any(not poll.remote_id for poll in polls):
+            # What the list proved absent is queued again, and need not wait for another sweep.
+            self.sending.may_have_more = True
+
+    def _renew_claims(self) -> None:
+        if time.monotonic() < self.renewed + RENEW_SECONDS:
+            return
+        self.renewed = time.monotonic()
+        polls = [subject for subject in self.calls.subjects() if isinstance(subject, Poll)]
+        hold_until = clock.after(clock.now(), HOLD_SECONDS)
+        lifecycle.reschedule({row: hold_until for poll in polls for row in poll.generations})
+
+    def _notice_due_rows(self) -> None:
+        """See whether anything is due by now, and request a sweep for what will be."""
+        if self._has_more:
+            return
+        now = clock.now()
+        due_at = sweep_schedule.next_due_at()
+        if due_at is None:
+            return
+        if due_at > now or not self._may_poll():
+            sweep_schedule.request_sweep_at(due_at, now=now)
+        else:
+            self.polling.may_have_more = self.sending.may_have_more = True
+
+    def _has_time(self) -> bool:
+        return time.monotonic() < self.until
+
+    @property
+    def _has_more(self) -> bool:
+        return self._may_begin(self.polling) or self._may_begin(self.sending)
+
+    def _may_begin(self, lane: Lane) -> bool:
+        return lane.may_have_more and (
+            self._may_poll() if lane is self.polling else self._has_time()
+        )
+
+    def _may_poll(self) -> bool:
+        # Who waits for a send may as well poll: the next sweep may need this very worker.
+        return self._has_time() or bool(self.sending)
+
+    def _is_over(self) -> bool:
+        if self.sending or not self.calls:
+            return False
+        is_late = time.monotonic() > self.until + LINGER_SECONDS
+        return is_late and not databases.connection().in_atomic_block
+
+    def _hand_over(self) -> None:
+        called_off = [row for poll in self.calls.call_off() for row in poll.generations]
+        lifecycle.reschedule(dict.fromkeys(called_off, clock.now()))
+        if self.calls:
+            threading.Thread(
+                target=_finish, args=(self,), name="textgen-sweep-rest", daemon=True
+            ).start()
+
+
+def _finish(sweeping: _Sweep) -> None:
+    try:
+        sweeping.finish()
+        sweep_schedule.request_next_sweep(now=clock.now())
+    except DatabaseFault:
+        SWEEP.exception("Slow answers were not written; their rows are polled again.")
+    finally:
+        connections.close_all()

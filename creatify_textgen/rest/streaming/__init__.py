@@ -1,0 +1,1 @@
+"""Streams for browsers: the views, and the iterators that send frames over HTTP."""

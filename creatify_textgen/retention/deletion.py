@@ -1,0 +1,67 @@
+"""Follows the deletion of a user, a generation or a medium, whoever deletes it.
+
+Rows and files are given up in the transaction that deletes, and files are deleted after its commit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.db.models.signals import post_delete, pre_delete
+
+from creatify_textgen import clock, databases, lifecycle
+from creatify_textgen.models import DeletedGeneration, Generation, Media
+from creatify_textgen.retention.erasure import erase_owner
+from creatify_textgen.retention.pruning import delete_all_discarded
+
+__all__ = ["connect_deletions"]
+
+MEDIA = "_textgen_media"
+
+
+def connect_deletions() -> None:
+    """Listen to deletions. For users of a site only: a listener for all models slows them down."""
+    user_class = get_user_model()._meta.concrete_model or get_user_model()
+    for model in apps.get_models():
+        if issubclass(model, user_class):
+            pre_delete.connect(_erase_owner, sender=model)
+    pre_delete.connect(_note_media, sender=Generation)
+    post_delete.connect(_give_up, sender=Generation)
+    post_delete.connect(_delete_file, sender=Media)
+
+
+def _erase_owner(instance: Any, **_: Any) -> None:
+    erase_owner(instance.pk, detail="content erased: its owner was deleted")
+
+
+def _note_media(instance: Generation, **_: Any) -> None:
+    # Once the row is deleted, its links are, too.
+    setattr(instance, MEDIA, list(instance.media.values_list("pk", flat=True)))
+
+
+def _give_up(instance: Generation, **_: Any) -> None:
+    now = clock.now()
+    if instance.remote_id:
+        DeletedGeneration.objects.get_or_create(
+            account=instance.account, remote_id=instance.remote_id, defaults={"deleted_at": now}
+        )
+    media = getattr(instance, MEDIA, [])
+    if media and lifecycle.discard_media(media, now=now):
+        databases.after_commit(delete_all_discarded)
+
+
+def _delete_file(instance: Media, **_: Any) -> None:
+    others = Media.objects.filter(sha256=instance.sha256, path=instance.path)
+    if instance.discarded_at is None and not others.exists():
+        # A row without an owner keeps the file's name until the file is gone.
+        Media.objects.create(
+            kind=instance.kind,
+            mime_type=instance.mime_type,
+            size=instance.size,
+            sha256=instance.sha256,
+            path=instance.path,
+            discarded_at=clock.now(),
+        )
+        databases.after_commit(delete_all_discarded)

@@ -1,0 +1,141 @@
+"""Hands out everything that the app knows of one person: a ZIP with `data.json` and the media.
+
+Written piece by piece, so that memory stays bounded however much a person has.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import IO, Any
+
+from django.apps import apps
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import QuerySet
+
+from creatify_textgen import clock
+from creatify_textgen.exceptions import TextgenError
+from creatify_textgen.intake.media import open_media
+from creatify_textgen.intake.owners import read_owner
+from creatify_textgen.intake.reading import Reader
+from creatify_textgen.models import Generation, GenerationContent, Media
+from creatify_textgen.retention.reads import record_reads
+
+__all__ = ["ExportReport", "export"]
+
+SLICE = 200
+BLOCK_BYTES = 256 * 1024
+LEFT_OUT = {
+    Generation: {"owner", "claim", "fingerprint", "idempotency_key", "idempotency_hash"},
+    GenerationContent: {"generation"},
+}
+"""Columns that say nothing of the person."""
+
+
+@dataclass(slots=True)
+class ExportReport:
+    """What was written."""
+
+    generations: int = 0
+    media: int = 0
+    missing_media: list[str] = field(default_factory=list)
+    """The ids of images and videos whose files could not be read."""
+
+
+def export(owner: Any, file: IO[bytes], *, by: Any = None) -> ExportReport:
+    """Write everything that is known of a user into a ZIP archive, and return what that was.
+
+    `file` is a binary file, open for writing. `data.json` has the keys `username`, `exported_at`,
+    `generations` (each with its request, answer, cost and `events`), `media`, and one key for each
+    other table that names an owner. The files are in `media/`. With `by`, the user who exports,
+    the setting `RECORD_READS` applies.
+
+    Raises: RequestError if `owner` is not a saved user.
+    """
+    reader = Reader()
+    owner_id = read_owner(owner, reader=reader)
+    if owner is None:
+        reader.refuse("owner", "Must be a user.")
+    reader.raise_if_refused()
+    report = ExportReport()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("data.json", "w", force_zip64=True) as data:
+            for piece in _pieces(owner, owner_id, report, by=by):
+                data.write(piece.encode())
+        for media in _batches(Media.objects.filter(owner_id=owner_id)):
+            _add_file(archive, media, report)
+    return report
+
+
+def _pieces(owner: Any, owner_id: Any, report: ExportReport, *, by: Any) -> Iterator[str]:
+    head = {"username": owner.get_username(), "exported_at": clock.now()}
+    yield _json(head)[:-1]
+    rows = Generation.objects.filter(owner_id=owner_id).select_related("content")
+    generations = map(partial(_generation, report=report, by=by), _batches(rows))
+    yield from _list("generations", generations)
+    media = Media.objects.filter(owner_id=owner_id)
+    yield from _list("media", ({**_row(one), "file": _name(one)} for one in _batches(media)))
+    for model in apps.get_app_config("creatify_textgen").get_models():
+        names = {field.name for field in model._meta.concrete_fields}
+        if "owner" in names and model not in (Generation, Media):
+            others = model._base_manager.filter(owner_id=owner_id)
+            yield from _list(model._meta.model_name or "", map(_row, _batches(others)))
+    yield "}"
+
+
+def _list(name: str, items: Iterator[dict[str, Any]]) -> Iterator[str]:
+    yield f", {json.dumps(name)}: ["
+    for number, item in enumerate(items):
+        yield f"{',' if number else ''}\n{_json(item)}"
+    yield "]"
+
+
+def _batches(rows: QuerySet[Any]) -> Iterator[Any]:
+    """Yield rows a few at a time. The keys are read first: nothing else is left out or repeated."""
+    keys = list(rows.order_by("pk").values_list("pk", flat=True))
+    for at in range(0, len(keys), SLICE):
+        yield from rows.filter(pk__in=keys[at : at + SLICE]).order_by("pk")
+
+
+def _generation(row: Generation, *, report: ExportReport, by: Any) -> dict[str, Any]:
+    report.generations += 1
+    if by is not None:
+        record_reads([row], by=by, where="an export")
+    is_erased = row.content_removed_at is not None and not row.is_final
+    content = GenerationContent() if is_erased else row.content
+    events = row.events.values("at", "status", "cause", "detail")
+    media = [str(key) for key in row.media.values_list("pk", flat=True)]
+    return {**_row(row), **_row(content), "media": media, "events": list(events)}
+
+
+def _row(row: Any) -> dict[str, Any]:
+    left_out = LEFT_OUT.get(type(row), {"owner"})
+    names = [field.name for field in row._meta.concrete_fields if field.name not in left_out]
+    return {name: row.serializable_value(name) for name in names}
+
+
+def _add_file(archive: zipfile.ZipFile, media: Media, report: ExportReport) -> None:
+    try:
+        with open_media(media) as stored:
+            _copy(archive, _name(media), stored)
+        report.media += 1
+    except (TextgenError, OSError):
+        report.missing_media.append(str(media.pk))
+
+
+def _copy(archive: zipfile.ZipFile, name: str, stored: Any) -> None:
+    target: IO[bytes]
+    with archive.open(name, "w", force_zip64=True) as target:
+        shutil.copyfileobj(stored, target, BLOCK_BYTES)
+
+
+def _name(media: Media) -> str:
+    return f"media/{media.pk}.{media.path.rpartition('.')[2]}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)

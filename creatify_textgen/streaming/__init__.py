@@ -1,1 +1,0 @@
-"""Streams for browsers: views and the iterators they serve, over services and hub."""

@@ -1,0 +1,35 @@
+"""Streams: begin one, pump it, follow it from any process, and resume at the next frame.
+
+A pump reads the remote's stream and knows no reader. Readers receive frames from the hub, and
+from the row if the hub no longer has them. Invariant: a reader that leaves stops no generation.
+"""
+
+from creatify_textgen.remote import Chunk
+from creatify_textgen.streams.checkpoints import stop_here
+from creatify_textgen.streams.pump import pump_stream
+from creatify_textgen.streams.sessions import (
+    AsyncGenerationStream,
+    GenerationStream,
+    aattach,
+    astream,
+    attach,
+    begin_stream,
+    get_or_begin_stream,
+    stream,
+)
+from creatify_textgen.streams.transcript import chunk_of
+
+__all__ = [
+    "AsyncGenerationStream",
+    "Chunk",
+    "GenerationStream",
+    "aattach",
+    "astream",
+    "attach",
+    "get_or_begin_stream",
+    "begin_stream",
+    "chunk_of",
+    "pump_stream",
+    "stop_here",
+    "stream",
+]

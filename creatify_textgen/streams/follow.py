@@ -1,0 +1,156 @@
+"""Carries out the steps of a `Reading`: once with threads, once with coroutines.
+
+It decides nothing: `reader_plan` does. Invariant: both forms differ only in how they wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from functools import partial
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+
+from creatify_textgen import clock, lifecycle
+from creatify_textgen.logs import STREAMS
+from creatify_textgen.models import Generation
+from creatify_textgen.states import Cause
+from creatify_textgen.streams import database
+from creatify_textgen.streams.hub import START, Position, get_hub
+from creatify_textgen.streams.own_frames import no_database
+from creatify_textgen.streams.reader_plan import (
+    HEARTBEAT_SECONDS,
+    Batch,
+    CallOff,
+    Pause,
+    Reading,
+    Step,
+    Wait,
+)
+
+__all__ = ["follow", "follow_async"]
+
+OUTAGES = (OperationalError, InterfaceError)
+ROW_PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries to read a row. The first try after an error opens a new connection."""
+
+
+def follow(
+    generation_id: uuid.UUID,
+    *,
+    after: Position = START,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    row: Generation | None = None,
+) -> Generator[Batch, None, None]:
+    """Yield the frames behind this position as they come, up to the end frame.
+
+    An empty batch is a heartbeat; `row` is as for `Reading`. If the database does not answer, the
+    last batch is an error frame without an end: a reader may reconnect with its last id.
+
+    Raises: Generation.DoesNotExist.
+    """
+    reading = Reading(generation_id, after=after, heartbeat_seconds=heartbeat_seconds, row=row)
+    steps = reading.steps()
+    answer: Any = None
+    while (step := _next(steps, answer)) is not None:
+        if isinstance(step, list):
+            yield step
+            answer = None
+        elif isinstance(step, Wait):
+            answer = get_hub().read(str(generation_id), after=step.after, seconds=step.seconds)
+        elif isinstance(step, Pause):
+            time.sleep(step.seconds)
+            answer = None
+        else:
+            answer = _read_row(_row_work(step, generation_id))
+            if answer is None:
+                yield [no_database(reading.position)]
+                return
+
+
+async def follow_async(
+    generation_id: uuid.UUID,
+    *,
+    after: Position = START,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+) -> AsyncGenerator[Batch, None]:
+    """As `follow`, for a coroutine."""
+    reading = Reading(generation_id, after=after, heartbeat_seconds=heartbeat_seconds)
+    steps = reading.steps()
+    answer: Any = None
+    stream, hub = str(generation_id), get_hub()
+    while (step := _next(steps, answer)) is not None:
+        if isinstance(step, list):
+            yield step
+            answer = None
+        elif isinstance(step, Wait):
+            answer = await hub.read_async(stream, after=step.after, seconds=step.seconds)
+            if not answer:
+                hub = get_hub()  # The old one may have been closed, for example by a reload.
+        elif isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            answer = None
+        else:
+            answer = await _read_row_async(_row_work(step, generation_id))
+            if answer is None:
+                yield [no_database(reading.position)]
+                return
+
+
+def _read_row(work: Callable[[], Generation]) -> Generation | None:
+    """Return the row, or None if the database still does not answer after the last pause."""
+    pauses = iter(ROW_PAUSES)
+    while True:
+        try:
+            return database.run(work)
+        except OUTAGES as error:
+            pause = _pause_after(error, pauses)
+        if pause is None:
+            return None
+        time.sleep(pause)
+
+
+async def _read_row_async(work: Callable[[], Generation]) -> Generation | None:
+    """As `_read_row`, for a coroutine."""
+    pauses = iter(ROW_PAUSES)
+    while True:
+        try:
+            return await database.run_async(work)
+        except OUTAGES as error:
+            pause = _pause_after(error, pauses)
+        if pause is None:
+            return None
+        await asyncio.sleep(pause)
+
+
+def _pause_after(error: Exception, pauses: Iterator[float]) -> float | None:
+    """Return the seconds until the next try, or None after the last one."""
+    pause = next(pauses, None)
+    level = logging.ERROR if pause is None else logging.WARNING
+    STREAMS.log(level, "A reader could not read its row (%s).", type(error).__name__)
+    return pause
+
+
+def _next(steps: Generator[Step | Batch, Any, None], answer: Any) -> Step | Batch | None:
+    try:
+        return steps.send(answer)
+    except StopIteration:
+        return None
+
+
+def _row_work(step: Step, generation_id: uuid.UUID) -> Callable[[], Generation]:
+    return partial(_call_off if isinstance(step, CallOff) else database.load, generation_id)
+
+
+def _call_off(generation_id: uuid.UUID) -> Generation:
+    lifecycle.mark_cancelled(
+        generation_id,
+        cause=Cause.SWEEP,
+        now=clock.now(),
+        detail="no pump took it up in time",
+    )
+    return database.load(generation_id)

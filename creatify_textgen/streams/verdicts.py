@@ -1,0 +1,124 @@
+"""What a stream's end means for its row. Pure; the remote's words are tables here.
+
+Invariant: only a receipt and a clean finish make a generation done, and nothing that was received
+is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from creatify_textgen.exceptions import ContractError, StreamError
+from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.remote import ChunkFailure
+from creatify_textgen.states import Status
+from creatify_textgen.streams.own_frames import STOPPED
+from creatify_textgen.streams.transcript import Transcript
+
+__all__ = ["INTERRUPTED", "Verdict", "judge"]
+
+INTERRUPTED = StreamError.code
+UNREADABLE = ContractError.code
+LIMIT = "stream_limit"
+TRUNCATED = "truncated"
+
+# An open set (contract, 6.4): a word that is in none of these tables fails the generation.
+_CLEAN = {"", "STOP", "FINISH_REASON_UNSPECIFIED"}
+_BLOCKED = {
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+    "MODEL_ARMOR",
+    "JAILBREAK",
+}
+_OWN_CODES = {
+    "MALFORMED_FUNCTION_CALL": "malformed_function_call",
+    "MISSING_THOUGHT_SIGNATURE": "missing_thought_signature",
+}
+# Gemini's words for errors inside a stream (contract, 6.6).
+_ERROR_CODES = {
+    "RESOURCE_EXHAUSTED": "rate_limited",
+    "UNAUTHENTICATED": "authentication",
+    "PERMISSION_DENIED": "authentication",
+    "INVALID_ARGUMENT": "invalid_request",
+    "FAILED_PRECONDITION": "invalid_request",
+    "NOT_FOUND": "not_found",
+    "UNAVAILABLE": "remote_unavailable",
+    "DEADLINE_EXCEEDED": "remote_unavailable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a stream ended."""
+
+    status: Status | None
+    """`done` or `failed`. None if it is not known yet: a sweep finds it in the remote's list."""
+    outcome: Outcome
+    code: str = ""
+    """For the reader's error frame; empty if there was no error."""
+    message: str = ""
+
+
+def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
+    """Return the result of a stream that has ended, with this error or without one."""
+    if transcript.is_stopped and transcript.receipt is not None:
+        return Verdict(Status.DONE, transcript.outcome(error_code=STOPPED, partial=True))
+    if transcript.failure is not None:
+        return _failed(transcript, *_read_failure(transcript.failure))
+    if transcript.block_reason:
+        reason = f"The prompt was blocked ({transcript.block_reason})."
+        return _failed(transcript, "blocked", reason)
+    if transcript.finish_reason in _BLOCKED:
+        reason = f"The answer was blocked ({transcript.finish_reason})."
+        return _failed(transcript, "blocked", reason)
+    if error is not None and error.code == LIMIT:
+        return _judge_limit(transcript, error)
+    if error is not None and error.code == UNREADABLE:
+        return _to_be_polled(transcript, UNREADABLE, "A piece of the answer cannot be read")
+    if error is not None and transcript.receipt is None:
+        return _to_be_polled(transcript, INTERRUPTED, "The stream broke off")
+    return _judge_finish(transcript)
+
+
+def _to_be_polled(transcript: Transcript, code: str, what: str) -> Verdict:
+    """Keep what was received, also the receipt. The remote's list may have the whole answer."""
+    outcome = transcript.outcome(error_code="", partial=transcript.has_answer)
+    return Verdict(None, outcome, code, f"{what}; this site is asking the remote for its result.")
+
+
+def _judge_limit(transcript: Transcript, error: StreamError) -> Verdict:
+    """End a stream that we closed because it was too long. The text so far is kept."""
+    if transcript.receipt is None:
+        return _to_be_polled(transcript, LIMIT, str(error).removesuffix("."))
+    return _failed(transcript, LIMIT, str(error))
+
+
+def _judge_finish(transcript: Transcript) -> Verdict:
+    reason = transcript.finish_reason
+    if reason in _CLEAN or reason == "MAX_TOKENS":
+        code = TRUNCATED if reason == "MAX_TOKENS" else ""
+        return Verdict(Status.DONE, transcript.outcome(error_code=code, partial=False))
+    code = _OWN_CODES.get(reason, "remote_failed")
+    return _failed(transcript, code, f"The answer ended early ({reason}).")
+
+
+def _failed(transcript: Transcript, code: str, reason: str) -> Verdict:
+    if transcript.message and transcript.message not in reason:
+        reason = f"{reason} {transcript.message}"
+    outcome = transcript.outcome(
+        error_code=code, failed_reason=reason, partial=transcript.has_answer
+    )
+    return Verdict(Status.FAILED, outcome, code, reason)
+
+
+def _read_failure(failure: ChunkFailure) -> tuple[str, str]:
+    reason = failure.message or f"The remote reported {failure.code} inside the stream."
+    if "credit" in failure.message.lower():
+        return "insufficient_credits", reason
+    return _ERROR_CODES.get(failure.code.upper(), "remote_failed"), reason

@@ -1,0 +1,103 @@
+"""The scripts of the how-to pages in real Chromium, as printed. No site behind them: the answers
+are scripted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import creatify_textgen
+from tests.architecture.source import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Route
+
+pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+ORIGIN = "http://site.test"
+MODULE = Path(creatify_textgen.__file__).parent / "static/creatify_textgen/stream.js"
+TOKEN = '<input type="hidden" name="csrfmiddlewaretoken" value="t1">'
+FRAMES = """id: 1-3
+data: {"candidates":[{"content":{"parts":[{"text":"Red"}]}}]}
+
+event: end
+id: end
+data: {"status":"done","credits_used":"0.1"}
+
+"""
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs/how-to" / f"{page}.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def rendered(template: str) -> str:
+    """Return a template as Django would, as far as these pages use tags."""
+    for tag, text in (
+        (r"{% load static %}", ""),
+        (r"{% csrf_token %}", TOKEN),
+        (r"{% static '(.+?)' %}", r"/\1"),
+        (r"{% url .+? %}", "/generation/"),
+    ):
+        template = re.sub(tag, text, template)
+    return template
+
+
+@pytest.fixture
+def show(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Return a way to open a how-to's page, whose other requests get these answers in turn."""
+    context = browser.new_context(base_url=ORIGIN)
+
+    def open_page(name: str, *answers: dict[str, Any]) -> Page:
+        page, turns = context.new_page(), iter(answers)
+        files = {
+            "/": (rendered(blocks(name, "html")[0]), "text/html"),
+            "/static/creatify_textgen/stream.js": (MODULE.read_text(), "text/javascript"),
+        }
+        script = re.findall(r"static '(\w+\.js)'", blocks(name, "html")[0])[0]
+        files[f"/{script}"] = (blocks(name, "js")[0], "text/javascript")
+
+        def answer(route: Route) -> None:
+            path = route.request.url.removeprefix(ORIGIN)
+            if path in files:
+                route.fulfill(body=files[path][0], content_type=files[path][1])
+            else:
+                route.fulfill(**next(turns))
+
+        page.route("**/*", answer)
+        page.goto("/")
+        return page
+
+    yield open_page
+    context.close()
+
+
+class TestAsk:
+    def test_shows_the_state_and_then_the_text(self, show: Callable[..., Page]) -> None:
+        queued, done = (
+            {"body": json.dumps({"status": status, "response_text": text})}
+            for status, text in (("queued", ""), ("done", "A tagline."))
+        )
+        # Asked once a second: a slow machine sees the first state, too.
+        page = show("ask", *[queued] * 4, done)
+        expect(page.locator("#answer")).to_have_text("Waiting to be sent")
+        expect(page.locator("#answer")).to_have_text("A tagline.")
+
+
+class TestStreamIntoAPage:
+    def test_shows_the_text(self, show: Callable[..., Page]) -> None:
+        page = show("stream-into-a-page", {"body": FRAMES, "content_type": "text/event-stream"})
+        page.fill("[name=prompt]", "Which roses?")
+        page.click("text=Ask")
+        expect(page.locator("#answer")).to_have_text("Red")
+        expect(page.locator("#stop")).to_be_hidden()

@@ -1,0 +1,158 @@
+"""Limits and budgets while many requests arrive at once, and while processes are killed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from creatify_textgen import databases, lifecycle, services
+from creatify_textgen.control.limits import count_refresh
+from creatify_textgen.exceptions import PolicyRefusal
+from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
+from creatify_textgen.states import Cause
+from tests.faults.crowd import all_at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CALLERS = 16
+CROWD, EACH, SEATS = 20, 10, 50
+"""Two hundred requests; a database allows fewer connections than that."""
+ROOM = 5
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.create_user("owner")
+
+
+def limit(settings: Any, **limits: Any) -> None:
+    settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "LIMITS": limits}
+
+
+def is_allowed(ask: Any) -> bool:
+    try:
+        ask()
+    except PolicyRefusal:
+        return False
+    return True
+
+
+class TestLimit:
+    def test_lets_as_many_in_as_there_is_room_for(self, settings: Any, user: User) -> None:
+        limit(settings, in_flight=ROOM)
+        submit = partial(services.submit, "Hello", owner=user)
+        allowed = all_at_once(*[partial(is_allowed, submit)] * CALLERS)
+        assert (sum(allowed), Generation.objects.count()) == (ROOM, ROOM)
+
+    def test_keeps_no_other_user_out(self, settings: Any, user: User) -> None:
+        limit(settings, in_flight=ROOM)
+        other = User.objects.create_user("other")
+        asks = [partial(services.submit, "Hello", owner=one) for one in (user, other)]
+        allowed = all_at_once(*[partial(is_allowed, ask) for ask in asks * (CALLERS // 2)])
+        assert sum(allowed) == 2 * ROOM
+        assert Generation.objects.filter(owner=other).count() == ROOM
+
+    def test_of_one_gives_every_caller_of_one_key_the_same(self, settings: Any, user: User) -> None:
+        limit(settings, in_flight=1)
+        submit = partial(services.submit, "Hello", owner=user, idempotency_key="a")
+        rows = all_at_once(*[submit] * CALLERS)
+        assert {row.pk for row in rows} == {Generation.objects.get().pk}
+
+    def test_counts_each_refresh_once(self, settings: Any, user: User) -> None:
+        limit(settings, refreshes_per_minute=ROOM)
+        refresh = partial(count_refresh, user.pk, now=timezone.now())
+        allowed = all_at_once(*[partial(is_allowed, refresh)] * CALLERS)
+        assert sum(allowed) == ROOM
+
+
+class TestBudget:
+    def test_lets_as_many_in_as_there_is_room_for(self) -> None:
+        Budget.objects.create(name="Team", unit="generations", limit=ROOM)
+        submit = partial(services.submit, "Hello")
+        allowed = all_at_once(*[partial(is_allowed, submit)] * CALLERS)
+        assert (sum(allowed), Generation.objects.count()) == (ROOM, ROOM)
+        period = BudgetPeriod.objects.get()
+        assert (period.reserved, BudgetHold.objects.count()) == (ROOM, ROOM)
+
+    def test_lets_exactly_fifty_of_two_hundred_in(self) -> None:
+        budget = Budget.objects.create(name="Team", unit="generations", limit=SEATS)
+        submit = partial(services.submit, "Hello")
+
+        def ask() -> int:
+            return sum(is_allowed(submit) for _ in range(EACH))
+
+        allowed = all_at_once(*[ask] * CROWD)
+        assert (sum(allowed), Generation.objects.count()) == (SEATS, SEATS)
+        [state] = services.budget_states([budget])
+        assert (state.reserved, state.left, BudgetHold.objects.count()) == (SEATS, 0, SEATS)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed_at(number: int, act: Any) -> bool:
+    """Do this, and die before the statement of this number; return whether it came so far."""
+    left = [number]
+
+    def wrapper(execute: Any, *arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return execute(*arguments)
+
+    try:
+        with databases.connection().execute_wrapper(wrapper):
+            act()
+    except Killed:
+        return True
+    return False
+
+
+def check_sums(budget: Budget) -> None:
+    """Check that each open row has its hold, and that the sums are those of the holds."""
+    held = dict.fromkeys(("settled", "reserved", "unknown"), 0)
+    for hold in BudgetHold.objects.select_related("generation"):
+        held[hold.counts_as] += int(hold.amount)
+        assert (hold.counts_as == "reserved") == (not hold.generation.is_final)
+    [state] = services.budget_states([budget])
+    assert {name: getattr(state, name) for name in held} == held
+    assert Generation.objects.count() == BudgetHold.objects.count()
+
+
+class TestKill:
+    @pytest.fixture
+    def budget(self) -> Budget:
+        return Budget.objects.create(name="Team", unit="generations", limit=1000)
+
+    def test_of_a_submit_leaves_no_hold_alone_and_no_row_without_one(self, budget: Budget) -> None:
+        services.submit("Hello")  # makes the period
+        number = 1
+        while killed_at(number, partial(services.submit, "Hello")):
+            check_sums(budget)
+            number += 1
+        check_sums(budget)
+        assert number > 5
+
+    @pytest.mark.parametrize("cost", [Decimal(1), None], ids=["known", "unknown"])
+    def test_of_a_settlement_frees_nothing_early(
+        self, budget: Budget, cost: Decimal | None
+    ) -> None:
+        row = services.submit("Hello")
+        now = timezone.now()
+        lifecycle.mark_submitting(row, now=now, lease_seconds=1)
+        outcome = Outcome(credits_used=cost)
+        finish = partial(lifecycle.mark_done, row.pk, cause=Cause.POLL, now=now, outcome=outcome)
+        number = 1
+        while killed_at(number, finish):
+            check_sums(budget)
+            number += 1
+        check_sums(budget)
+        row.refresh_from_db()
+        assert (row.status, number > 5) == ("done", True)

@@ -1,0 +1,1 @@
+"""Users with `is_staff` and nothing else of Django's permissions."""

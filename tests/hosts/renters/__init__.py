@@ -1,0 +1,1 @@
+"""The tenants of a host project with django-tenants."""

@@ -1,0 +1,238 @@
+"""What is reserved, settled and unknown in a budget, from the intent to the last correction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from creatify_textgen import lifecycle, services
+from creatify_textgen.dispatch.intents import save_intent
+from creatify_textgen.exceptions import PolicyRefusal
+from creatify_textgen.intake import accept
+from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
+from creatify_textgen.signals import budget_reached
+from creatify_textgen.states import Cause, Mode
+from tests.factories import NOW, save_usage
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("still_clock")]
+
+MODEL = "gemini-2.5-flash"
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.create_user("owner")
+
+
+@pytest.fixture
+def reached() -> Iterator[list[Budget]]:
+    """Return the budgets that the signal was sent for."""
+    budgets: list[Budget] = []
+
+    def receive(budget: Budget, **_: Any) -> None:
+        budgets.append(budget)
+
+    budget_reached.connect(receive)
+    yield budgets
+    budget_reached.disconnect(receive)
+
+
+def make_budget(limit: Any = 1, **fields: Any) -> Budget:
+    fields = {"name": "Team", "unit": "generations", "period": "day", **fields}
+    return Budget.objects.create(limit=limit, **fields)
+
+
+def save(owner: User | None = None, *, model_name: str = MODEL, now: Any = NOW) -> Generation:
+    intake = accept("Hello", owner=owner, model_name=model_name)
+    return save_intent(intake, mode=Mode.ASYNC, now=now, due_at=now)[0]
+
+
+def finish(row: Generation, *, credits_used: Any) -> None:
+    lifecycle.mark_submitting(row, now=NOW, lease_seconds=1)
+    outcome = Outcome(credits_used=credits_used)
+    assert lifecycle.mark_done(row.pk, cause=Cause.POLL, now=NOW, outcome=outcome)
+    row.refresh_from_db()
+
+
+def sums() -> tuple[Decimal, Decimal, Decimal]:
+    """Return what is settled, reserved and unknown."""
+    period = BudgetPeriod.objects.get()
+    return period.settled, period.reserved, period.unknown
+
+
+def remember_cost(cost: str, *, unknown: int = 0, **fields: Any) -> None:
+    """Let two generations of the model have cost this together, on an earlier day."""
+    row = {"day": NOW.date() - timedelta(days=1), "model_name": MODEL, "status": "done", **fields}
+    save_usage(
+        generations=2 + unknown,
+        credits_used=cost,
+        credits_unknown=unknown,
+        **row,
+    )
+
+
+class TestHardBudget:
+    def test_refuses_what_has_no_room(self) -> None:
+        make_budget(2)
+        save()
+        save()
+        with pytest.raises(PolicyRefusal) as caught:
+            save()
+        assert (caught.value.code, caught.value.status) == ("budget_reached", 402)
+        assert "Team" not in str(caught.value)
+        assert (Generation.objects.count(), sums()) == (2, (0, 2, 0))
+
+    def test_refuses_a_batch_as_a_whole(self) -> None:
+        make_budget(2)
+        with pytest.raises(PolicyRefusal):
+            services.submit_many([{"messages": "Hello"}] * 3)
+        assert (Generation.objects.count(), sums()) == (0, (0, 0, 0))
+        services.submit_many([{"messages": "Hello"}] * 2)
+        assert (BudgetHold.objects.count(), sums()) == (2, (0, 2, 0))
+
+    def test_reports_once_that_it_is_reached(
+        self, reached: list[Budget], django_capture_on_commit_callbacks: Any
+    ) -> None:
+        budget = make_budget(0)
+        with django_capture_on_commit_callbacks(execute=True):
+            for _ in range(2):
+                with pytest.raises(PolicyRefusal):
+                    save()
+        assert reached == [budget]
+
+    def test_returns_what_a_key_stands_for(self) -> None:
+        make_budget(1)
+        first = services.submit("Hello", idempotency_key="a")
+        assert services.submit("Hello", idempotency_key="a") == first
+
+    def test_begins_again_with_its_period(self) -> None:
+        make_budget(1)
+        save()
+        save(now=NOW + timedelta(days=1))
+        starts = BudgetPeriod.objects.order_by("starts_on").values_list("starts_on", flat=True)
+        assert list(starts) == [date(2020, 11, 22), date(2020, 11, 23)]
+
+    @pytest.mark.parametrize(
+        ("period", "starts_on"), [("month", date(2020, 11, 1)), ("total", date(1970, 1, 1))]
+    )
+    def test_has_longer_periods(self, period: str, starts_on: date) -> None:
+        make_budget(1, period=period)
+        save()
+        assert BudgetPeriod.objects.get().starts_on == starts_on
+
+
+class TestSoftBudget:
+    def test_reports_and_refuses_nothing(
+        self, reached: list[Budget], django_capture_on_commit_callbacks: Any
+    ) -> None:
+        budget = make_budget(1, is_hard=False)
+        with django_capture_on_commit_callbacks(execute=True):
+            for _ in range(3):
+                save()
+        assert (reached, sums()) == ([budget], (0, 3, 0))
+
+
+class TestScope:
+    @pytest.mark.parametrize("field", ["account", "model_name", "owner", "group"])
+    def test_leaves_others_alone(self, user: User, field: str) -> None:
+        team = Group.objects.create(name="team")
+        user.groups.add(team)
+        scope = {"account": "default", "model_name": MODEL, "owner": user, "group": team}
+        make_budget(0, **{field: scope[field]})
+        with pytest.raises(PolicyRefusal):
+            save(user)
+        elsewhere = {"account": "other", "model_name": "x", "owner": None, "group": None}
+        Budget.objects.all().delete()
+        other = {**scope, field: elsewhere[field]}
+        if field in ("account", "model_name"):
+            make_budget(0, **{field: other[field]})
+            assert save(user).pk
+        else:
+            make_budget(0, **{field: scope[field]})
+            assert save().pk
+            assert save(User.objects.create_user("other")).pk
+
+    def test_of_a_group_is_shared(self, user: User) -> None:
+        team, other = Group.objects.create(name="team"), User.objects.create_user("other")
+        team.user_set.set([user, other])
+        make_budget(1, group=team)
+        save(user)
+        with pytest.raises(PolicyRefusal):
+            save(other)
+
+    def test_counts_what_was_used_before(self, user: User) -> None:
+        remember_cost("3", owner=user, account="default")
+        remember_cost("4", account="other", status="failed")
+        make_budget(10, unit="credits", period="month", owner=user)
+        save(user)
+        assert BudgetPeriod.objects.get().settled == 3
+
+
+class TestCredits:
+    def test_reserve_the_mean_of_what_is_known(self) -> None:
+        remember_cost("3", unknown=5)
+        make_budget(2, unit="credits", period="day")
+        save()
+        assert sums() == (0, Decimal("1.5"), 0)
+        with pytest.raises(PolicyRefusal):
+            save()
+
+    def test_reserve_nothing_where_nothing_is_known(self) -> None:
+        make_budget(1, unit="credits")
+        save()
+        assert sums() == (0, 0, 0)
+
+    def test_are_settled_with_what_it_cost(self) -> None:
+        remember_cost("3")
+        make_budget(5, unit="credits")
+        finish(save(), credits_used=Decimal("0.25"))
+        assert sums() == (Decimal("0.25"), 0, 0)
+
+    def test_keep_their_hold_until_the_cost_is_known(self) -> None:
+        remember_cost("3")
+        make_budget(5, unit="credits")
+        row = save()
+        finish(row, credits_used=None)
+        assert sums() == (0, 0, Decimal("1.5"))
+        lifecycle.correct_credits(row, Decimal(2))
+        assert sums() == (2, 0, 0)
+        lifecycle.correct_credits(row, Decimal(1))
+        assert sums() == (1, 0, 0)
+
+    def test_are_released_by_a_cancel(self) -> None:
+        remember_cost("3")
+        make_budget(5, unit="credits")
+        services.cancel(save())
+        assert sums() == (0, 0, 0)
+
+
+class TestGenerations:
+    def test_are_counted_when_they_are_done(self) -> None:
+        make_budget(5)
+        finish(save(), credits_used=None)
+        assert sums() == (1, 0, 0)
+
+    def test_are_released_by_a_cancel(self) -> None:
+        make_budget(5)
+        services.cancel(save())
+        assert sums() == (0, 0, 0)
+
+
+class TestBatch:
+    def test_costs_the_same_for_many(self) -> None:
+        make_budget(1000)
+        services.submit_many([{"messages": "Hello"}])  # makes the period, and schedules a sweep
+        queries = []
+        for count in (2, 20):
+            with CaptureQueriesContext(connection) as captured:
+                services.submit_many([{"messages": "Hello"}] * count)
+            queries.append(len(captured))
+        assert queries[0] == queries[1]

@@ -1,0 +1,50 @@
+"""`manage.py textgen_credits`."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from tests.factories import save_usage
+
+pytestmark = pytest.mark.django_db
+
+
+def use(used: Any, **fields: Any) -> None:
+    row = {"day": date(2020, 11, 22), "account": "default", "status": "done", "generations": 1}
+    save_usage(credits_used=used, **{**row, **fields})
+
+
+class TestCredits:
+    def test_are_listed_by_model(self, capsys: Any) -> None:
+        use(Decimal("0.5"), model_name="small")
+        use(Decimal(2), model_name="large\x1b[31m", credits_unknown=1)
+        call_command("textgen_credits", account="default")
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("Remaining: ")
+        assert lines[1] == "Used: 2.5; of 1 generations the cost is unknown"
+        assert [line.split() for line in lines[-2:]] == [
+            ["large\\x1b[31m", "2", "1", "1"],
+            ["small", "0.5", "1", "0"],
+        ]
+
+    @pytest.mark.parametrize("by", ["day", "model", "status", "owner"])
+    def test_are_json(self, capsys: Any, by: str) -> None:
+        use(Decimal("0.50"), model_name="small")
+        call_command("textgen_credits", by=by, json=True, since=date(2020, 11, 1))
+        found = json.loads(capsys.readouterr().out)
+        assert (found["used"], found["unknown"], found[f"by_{by}"][0]["credits_used"]) == (
+            "0.5",
+            0,
+            "0.5",
+        )
+
+    def test_of_an_unknown_account_are_refused(self) -> None:
+        with pytest.raises(CommandError, match="It has: default"):
+            call_command("textgen_credits", account="x")

@@ -1,0 +1,361 @@
+"""How long a call may take, what may have left the machine, and connections that were idle."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
+from creatify_textgen.remote import (
+    Credentials,
+    GenerationRequest,
+    PreparedSend,
+    RemoteClient,
+    Timeouts,
+    transport,
+)
+from tests.integration.remote.conftest import API_ID, API_KEY, Serve
+from tests.integration.remote.server import Connection, Script
+
+ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
+PENDING = json.dumps({"id": ID, "status": "pending", "credits_used": 0})
+QUICK = Timeouts(connect=0.3, read=0.4, sync=0.4, stream_idle=0.4)
+
+
+def a_request(prompt: str = "Hello") -> GenerationRequest:
+    return GenerationRequest("m", [{"role": "user", "content": prompt}])
+
+
+def answer(status: int, body: str = "", **headers: str) -> Script:
+    return lambda connection: connection.answer(status, body, **headers)
+
+
+def drip_headers(connection: Connection) -> None:
+    connection.send("HTTP/1.1 200 OK\r\n")
+    connection.drip("X-Slow: yes\r\n", 0.05)
+
+
+def drip_body(connection: Connection) -> None:
+    connection.send("HTTP/1.1 200 OK\r\n\r\n[" + PENDING)
+    connection.drip(" ", 0.05)
+
+
+def drip_refusal(connection: Connection) -> None:
+    connection.send("HTTP/1.1 502 Bad Gateway\r\n\r\n<html>")
+    connection.drip(" ", 0.05)
+
+
+@contextmanager
+def ending_within(seconds: float) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < seconds
+
+
+CALLS: dict[str, Callable[[RemoteClient], object]] = {
+    "create": lambda client: client.create(a_request()),
+    "stream": lambda client: client.stream(a_request()),
+    "get": lambda client: client.get(ID),
+    "list": lambda client: client.list(),
+    "credits": lambda client: client.remaining_credits(),
+}
+
+
+class TestDeadline:
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_ends_headers_that_drip(
+        self, serve: Serve, call: Callable[[RemoteClient], object]
+    ) -> None:
+        client, _server = serve(drip_headers, timeouts=QUICK)
+
+        with ending_within(2), pytest.raises(RemoteUnavailableError, match="in time"):
+            call(client)
+
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_ends_a_refusal_that_drips(
+        self, serve: Serve, call: Callable[[RemoteClient], object]
+    ) -> None:
+        client, _server = serve(drip_refusal, timeouts=QUICK)
+
+        with ending_within(2), pytest.raises(RemoteUnavailableError) as caught:
+            call(client)
+
+        assert caught.value.status == 502
+
+    def test_is_one_for_the_whole_list(self, serve: Serve) -> None:
+        pages = iter(range(10_000))
+
+        def page(connection: Connection) -> None:
+            number = next(pages)
+            time.sleep(0.1)
+            body = {"results": [{"id": f"r{number}"}], "next": f"?page={number}"}
+            connection.answer(200, json.dumps(body))
+
+        client, _server = serve(page, timeouts=QUICK)
+
+        with ending_within(2):
+            listing = client.list(seconds=0.7)
+
+        assert [remote.id for remote in listing.generations[:2]] == ["r0", "r1"]
+        assert not listing.is_complete
+
+    def test_of_the_list_ends_a_page_that_drips(self, serve: Serve) -> None:
+        client, _server = serve(drip_body, timeouts=QUICK)
+
+        with ending_within(2):
+            listing = client.list(seconds=0.5)
+
+        assert [remote.id for remote in listing.generations] == [ID]
+        assert not listing.is_complete
+
+    def test_lets_a_page_take_longer_than_a_get(self, serve: Serve) -> None:
+        def slow(connection: Connection) -> None:
+            connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[" + PENDING)
+            for _ in range(20):
+                time.sleep(0.05)
+                connection.send(" ")
+            connection.send("]")
+            connection.end()
+
+        client, _server = serve(slow, timeouts=QUICK)
+
+        assert client.list().is_whole
+
+    @pytest.mark.usefixtures("trusted")
+    def test_ends_what_drips_by_tls(self, serve: Serve, encryption: object) -> None:
+        client, _server = serve(drip_headers, encryption=encryption, timeouts=QUICK)
+
+        with ending_within(2), pytest.raises(RemoteUnavailableError, match="in time"):
+            client.get(ID)
+
+
+@contextmanager
+def slow_reader(*, bytes_per_second: int) -> Iterator[str]:
+    """Accept one request, read it no faster than this, and answer it."""
+
+    def read_slowly(listener: socket.socket) -> None:
+        peer, _address = listener.accept()
+        with peer:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += peer.recv(1)
+            length = int(head.lower().partition(b"content-length:")[2].split()[0])
+            while length > 0:
+                received = len(peer.recv(bytes_per_second // 20))
+                if not received:
+                    return
+                length -= received
+                time.sleep(0.05)
+            body = PENDING.encode()
+            peer.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Little room on the way, so that the sender notices at once.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
+        reader = threading.Thread(target=read_slowly, args=(listener,))
+        reader.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        reader.join(10)
+
+
+class TestUpload:
+    def test_of_much_text_has_a_timeout_for_each_block(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transport, "SEND_TIMEOUT_SECONDS", 0.5)
+        with slow_reader(bytes_per_second=6 * 1024 * 1024) as url:
+            client = RemoteClient(Credentials(API_ID, API_KEY, url))
+
+            started = time.monotonic()
+            created = client.create(a_request("x" * 12 * 1024 * 1024))
+
+        assert created.id == ID
+        assert time.monotonic() - started > 1
+
+    def test_that_nobody_reads_ends_by_its_deadline(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            client = RemoteClient(Credentials(API_ID, API_KEY, url), timeouts=QUICK)
+            send = client.prepare(a_request("x" * 12 * 1024 * 1024))
+            hurried = PreparedSend(send.body, seconds=0.5, wait=send.wait)
+
+            with ending_within(3), pytest.raises(RemoteUnavailableError, match="in time") as caught:
+                client.create(hurried)
+
+        assert caught.value.request_sent
+
+
+class TestPreparedSend:
+    def test_knows_its_length_and_its_time(self, serve: Serve) -> None:
+        client, server = serve(answer(201, PENDING), timeouts=Timeouts(connect=5, read=30))
+
+        send = client.prepare(a_request("x" * 1024 * 1024))
+        created = client.create(send)
+
+        assert created.id == ID
+        assert server.requests[0].headers["content-length"] == str(len(send.body))
+        assert send.seconds == pytest.approx(5 + 30 + len(send.body) / (128 * 1024))
+
+    @pytest.mark.parametrize(("stream", "wait"), [(False, 120), (True, 60)])
+    def test_waits_as_its_kind_of_answer_needs(self, *, stream: bool, wait: float) -> None:
+        client = RemoteClient(Credentials(API_ID, API_KEY, "http://127.0.0.1:9"))
+        request = GenerationRequest("m", [], sync=True)
+
+        assert client.prepare(request, stream=stream).wait == wait
+
+    def test_may_be_a_stream(self, serve: Serve) -> None:
+        receipt = f'data: {{"creatify":{{"id":"{ID}","credits_used":1}}}}\n\n'
+        client, server = serve(answer(200, receipt))
+        send = client.prepare(a_request(), stream=True)
+
+        with closing(client.stream(send)) as stream:
+            assert len(list(stream)) == 1
+
+        assert server.requests[0].line.startswith("POST /sse/text_generator/stream/")
+
+
+class TestNothingSent:
+    """What surely never left may be sent again; each of these is found before a byte leaves."""
+
+    def refused(self, url: str = "https://127.0.0.1:9") -> RemoteError:
+        client = RemoteClient(Credentials(API_ID, API_KEY, url), timeouts=QUICK)
+        with pytest.raises(RemoteUnavailableError, match="nothing was sent") as caught:
+            client.create(a_request())
+        return caught.value
+
+    def test_for_certificates_that_are_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authority.pem")
+
+        assert not self.refused().request_sent
+
+    def test_for_certificates_that_cannot_be_read(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, serve: Serve, encryption: object
+    ) -> None:
+        (tmp_path / "authority.pem").write_text("no certificate")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+        _client, server = serve(answer(201, PENDING), encryption=encryption)
+
+        assert not self.refused(server.url).request_sent
+        assert server.requests == []
+
+    def test_to_a_remote_that_is_not_trusted(self, serve: Serve, encryption: object) -> None:
+        _client, server = serve(answer(201, PENDING), encryption=encryption)
+
+        assert not self.refused(server.url).request_sent
+        assert server.requests == []
+
+    @pytest.mark.parametrize("url", ["http://a..b", "http://" + "a" * 70, "http://127.0.0.1:9"])
+    def test_to_a_host_that_cannot_be(self, url: str) -> None:
+        assert not self.refused(url).request_sent
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    @pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "http://a..b:1", "http://"])
+    def test_by_a_proxy_that_is_not_there(
+        self, monkeypatch: pytest.MonkeyPatch, proxy: str, scheme: str
+    ) -> None:
+        self.use_proxy(monkeypatch, proxy)
+
+        assert not self.refused(f"{scheme}://remote.example").request_sent
+
+    @pytest.mark.parametrize(
+        "script",
+        [answer(407), answer(502), drip_headers, lambda connection: connection.hang()],
+        ids=["407", "502", "dripping", "silent"],
+    )
+    def test_by_a_proxy_that_does_not_let_us_through(
+        self, monkeypatch: pytest.MonkeyPatch, serve: Serve, script: Script
+    ) -> None:
+        _client, proxy = serve(script)
+        self.use_proxy(monkeypatch, proxy.url)
+
+        with ending_within(3):
+            assert not self.refused("https://remote.example").request_sent
+        (request,) = proxy.requests
+        assert request.line.startswith("CONNECT remote.example:443 HTTP/1.")
+        assert API_KEY not in str(request)
+
+    def test_is_not_said_of_a_request_that_a_proxy_has(
+        self, monkeypatch: pytest.MonkeyPatch, serve: Serve
+    ) -> None:
+        _client, proxy = serve(lambda connection: connection.reset())
+        self.use_proxy(monkeypatch, proxy.url)
+        client = RemoteClient(Credentials(API_ID, API_KEY, "http://remote.example"))
+
+        with pytest.raises(RemoteUnavailableError) as caught:
+            client.create(a_request())
+
+        assert caught.value.request_sent
+
+    def use_proxy(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, url)
+            monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("NO_PROXY", "")
+
+
+class TestIdleConnection:
+    @pytest.mark.parametrize(
+        "call", [CALLS["get"], CALLS["list"], CALLS["credits"]], ids=["get", "list", "credits"]
+    )
+    @pytest.mark.parametrize("end", ["reset", "end"])
+    def test_that_broke_is_replaced_by_another(
+        self, serve: Serve, call: Callable[[RemoteClient], object], end: str
+    ) -> None:
+        reply = answer(200, f'{{"results": [{PENDING}], "remaining_credits": 1, "id": "{ID}"}}')
+        client, server = serve(
+            reply, lambda connection: getattr(connection, end)(), reply, timeouts=QUICK
+        )
+
+        client.get(ID)
+        call(client)
+
+        assert (len(server.requests), server.connections) == (3, 2)
+
+    def test_is_not_replaced_by_one_that_broke_with_it(self, serve: Serve) -> None:
+        """All idle connections may have broken, as behind a balancer that was restarted."""
+        together = threading.Barrier(3)
+
+        def wait(connection: Connection) -> None:
+            together.wait(5)
+            connection.answer(200, PENDING)
+
+        def reset(connection: Connection) -> None:
+            connection.reset()
+
+        scripts = [wait, wait, wait, reset, answer(200, PENDING)]
+        client, server = serve(*scripts, timeouts=Timeouts(connect=2, read=5))
+        threads = [threading.Thread(target=client.get, args=(ID,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert client.get(ID).id == ID
+        assert (len(server.requests), server.connections) == (5, 4)
+
+    def test_that_only_falls_silent_is_not(self, serve: Serve) -> None:
+        client, server = serve(
+            answer(200, PENDING), lambda connection: connection.hang(), timeouts=QUICK
+        )
+        client.get(ID)
+
+        with pytest.raises(RemoteUnavailableError):
+            client.get(ID)
+
+        assert len(server.requests) == 2
+
+    def test_is_never_used_for_a_create(self, serve: Serve) -> None:
+        client, server = serve(answer(201, PENDING))
+
+        client.get(ID)
+        client.create(a_request())
+
+        assert server.connections == 2

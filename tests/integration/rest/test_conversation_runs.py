@@ -1,0 +1,141 @@
+"""`ConversationRunView`: a site's own path at which a message is answered with functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import override_settings
+from django.urls import include, path
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from rest_framework.test import APIClient
+
+from creatify_textgen import chat
+from creatify_textgen.chat import Conversation, Run
+from creatify_textgen.rest import openapi as _registered  # noqa: F401
+from creatify_textgen.rest.runs import ConversationRunView
+from creatify_textgen.testing import Answer, Stub
+
+
+def get_weather(city: str) -> str:
+    """Return the weather of a city."""
+    return f"Clear in {city}"
+
+
+@chat.tool(needs_approval=True)
+def send_mail(to: str) -> str:
+    """Send a mail."""
+    return f"Sent to {to}"
+
+
+urlpatterns = [
+    path(
+        "say/<uuid:conversation_id>/",
+        ConversationRunView.as_view(tools=[get_weather, send_mail], limit=3),
+    ),
+    path("textgen/", include("creatify_textgen.urls")),
+]
+ROME = Answer(function_calls=[{"name": "get_weather", "args": {"city": "Rome"}}])
+MAIL = Answer(function_calls=[{"name": "send_mail", "args": {"to": "Ann"}}])
+
+
+@pytest.fixture(autouse=True)
+def _paths() -> Any:
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
+
+
+@pytest.fixture
+def conversation(owner: User) -> Conversation:
+    return Conversation.start(owner=owner)
+
+
+def say(api: APIClient, conversation: Conversation, body: Any, **headers: str) -> Any:
+    return api.post(f"/say/{conversation.pk}/", body, format="json", headers=headers)
+
+
+def turns(api: APIClient, conversation: Conversation) -> list[dict[str, Any]]:
+    response = api.get(f"/textgen/conversations/{conversation.pk}/messages/")
+    found: list[dict[str, Any]] = response.json()["results"]
+    return found
+
+
+class TestPost:
+    def test_answers_202_with_the_run(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer([ROME, "Clear."])
+        response = say(api, conversation, {"content": "Weather in Rome?"})
+        run = api.get(f"/textgen/runs/{response.json()['id']}/").json()
+        assert (response.status_code, run["state"], run["text"]) == (202, "done", "Clear.")
+        assert (run["limit"], [call["name"] for call in run["calls"]]) == (3, ["get_weather"])
+        assert [asked.is_stream for asked in creatify_stub.asked] == [True, True]
+
+    def test_makes_turns_that_name_their_run(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer([ROME, "Clear.", "No run."])
+        run = say(api, conversation, {"content": "Weather in Rome?"}).json()
+        conversation.ask("And without tools?")
+        found = turns(api, conversation)
+        assert [turn["run"] for turn in found] == [run["id"], run["id"], None]
+        assert [turn["generation"] for turn in found[:2]] == list(
+            map(str, Run.objects.get().steps.values_list("generation_id", flat=True))
+        )
+
+    def test_lets_the_owner_decide(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer([MAIL, "Sent."])
+        run = say(api, conversation, {"content": "Mail Ann."}).json()
+        run = api.get(f"/textgen/runs/{run['id']}/").json()
+        busy = say(api, conversation, {"content": "Hello?"})
+        assert (run["state"], busy.json()["code"]) == ("waiting", "conversation_busy")
+        api.post(f"/textgen/runs/{run['id']}/calls/{run['calls'][0]['id']}/approve/")
+        assert turns(api, conversation)[-1]["response_text"] == "Sent."
+
+    def test_repeats_nothing_for_a_key(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        ids = {
+            say(api, conversation, {"content": "Hello"}, **{"Idempotency-Key": "k"}).json()["id"]
+            for _ in range(2)
+        }
+        assert len(ids) == 1
+        creatify_stub.assert_asked(times=1)
+
+
+class TestDocument:
+    def test_draws_no_complaint(self, settings: Any) -> None:
+        settings.REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+        GENERATOR_STATS.reset()
+        document = SchemaGenerator().get_schema(request=None, public=True)
+        validate_schema(document)
+        assert not GENERATOR_STATS
+        assert "202" in document["paths"]["/say/{conversation_id}/"]["post"]["responses"]
+
+
+class TestRefusal:
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [({}, "content"), ([], ""), ({"content": 3}, "content"), ({"content": "x", "a": 1}, "a")],
+    )
+    def test_names_what_is_wrong(
+        self, api: APIClient, conversation: Conversation, body: Any, field: str
+    ) -> None:
+        response = say(api, conversation, body)
+        assert (response.status_code, list(response.json()["errors"])) == (400, [field])
+        assert not Run.objects.exists()
+
+    def test_of_others(self, api: APIClient) -> None:
+        other = Conversation.start(owner=User.objects.create_user("other"))
+        assert say(api, other, {"content": "Hello"}).status_code == 404
+
+    def test_of_those_who_may_not_spend(
+        self, api: APIClient, conversation: Conversation, settings: Any
+    ) -> None:
+        settings.CREATIFY_TEXTGEN = {"CREATE_PERMISSION": "creatify_textgen.add_generation"}
+        assert say(api, conversation, {"content": "Hello"}).status_code == 403

@@ -1,0 +1,116 @@
+"""What the verbs do inside a transaction of the host: nothing that a rollback would lose, and no
+lock that others wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery.signals import before_task_publish
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from creatify_textgen import databases, enqueue, services
+from creatify_textgen.dispatch import circuit, sweep_schedule
+from creatify_textgen.emulator import Emulator
+from creatify_textgen.models import Circuit, Generation, SweepSchedule
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names of the tasks that went to the broker."""
+    names: list[str] = []
+
+    def note(sender: str, **_: Any) -> None:
+        names.append(sender)
+
+    monkeypatch.setattr(sweep_schedule._LastRequest, "until", None)
+    before_task_publish.connect(note, weak=False)
+    yield names
+    before_task_publish.disconnect(note)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestGenerate:
+    def test_refuses_a_transaction_and_says_what_to_do(self, remote: Emulator) -> None:
+        with transaction.atomic(), pytest.raises(RuntimeError, match=r"outside of atomic\(\)"):
+            services.generate("Hello")
+        assert remote.counters["creates"] == 0
+
+    def test_is_paid_for_once_however_often_a_host_rolls_back(self, remote: Emulator) -> None:
+        for _ in range(2):
+            with pytest.raises(RuntimeError), transaction.atomic():
+                services.generate("Hello", idempotency_key="k")
+        assert services.generate("Hello", idempotency_key="k").status == "done"
+        assert remote.counters["creates"] == 1
+
+    def test_refuses_a_transaction_without_atomic(self, remote: Emulator) -> None:
+        transaction.set_autocommit(False)
+        try:
+            with pytest.raises(RuntimeError, match="rollback"):
+                services.generate("Hello")
+        finally:
+            transaction.rollback()
+            transaction.set_autocommit(True)
+
+    @pytest.mark.django_db(transaction=False)
+    def test_works_in_the_transaction_of_a_test_case(self, remote: Emulator) -> None:
+        assert connection.in_atomic_block
+        assert services.generate("Hello").status == "done"
+        with transaction.atomic(), pytest.raises(RuntimeError, match="outside of atomic"):
+            services.generate("Hello")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSchedule:
+    def test_is_not_touched_before_the_hosts_commit(self, published: list[str]) -> None:
+        with transaction.atomic(), CaptureQueriesContext(connection) as asked:
+            services.submit_many([{"messages": "Hello"}])
+        within = [query["sql"] for query in asked if SweepSchedule._meta.db_table in query["sql"]]
+        assert not within
+        assert SweepSchedule.objects.get().due_at is not None
+        assert published == [enqueue.SWEEP]
+
+    def test_of_what_was_rolled_back_swallows_no_other(self, published: list[str]) -> None:
+        with transaction.atomic():
+            services.submit_many([{"messages": "Hello"}])
+            transaction.set_rollback(True)
+        assert published == []
+        services.submit_many([{"messages": "Hello"}])
+        assert published == [enqueue.SWEEP]
+        assert Generation.objects.count() == 1
+
+    def test_is_set_after_the_commit_of_one_that_refreshes(
+        self, remote: Emulator, published: list[str]
+    ) -> None:
+        generation = services.submit("Hello")
+        services.send_generation(generation.pk)
+        SweepSchedule.objects.update(due_at=None)
+        with transaction.atomic():
+            services.refresh(generation)
+            assert SweepSchedule.objects.get().due_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCircuit:
+    def test_counts_after_the_hosts_commit(self) -> None:
+        with transaction.atomic():
+            circuit.report_failure("default", now=services.submit("Hello").created_at)
+            assert not Circuit.objects.exists()
+        assert Circuit.objects.get().failures == 1
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAfterCommit:
+    def test_of_what_fails_leaves_the_hosts_commit_alone(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail() -> None:
+            raise DatabaseError("gone")
+
+        with transaction.atomic():
+            services.submit("Hello")
+            databases.after_commit(fail)
+        assert Generation.objects.count() == 1
+        assert "gone" in caplog.text

@@ -1,0 +1,124 @@
+// usage: node chat.mjs SCENARIO SITE COOKIE CONVERSATION
+// Talks with a site through the package `ai`, which is beside this file, and the module of the
+// how-to page; prints what a page would show.
+import {
+  AbstractChat,
+  DefaultChatTransport,
+  lastAssistantMessageIsCompleteWithToolCalls,
+} from 'ai';
+import { csrf, loadMessages, stopAnswer, transport, upload } from './textgen.mjs';
+
+const [scenario, site, cookie, conversation] = process.argv.slice(2);
+
+// What a browser has and Node lacks.
+globalThis.document = { cookie };
+const fetchAnywhere = globalThis.fetch;
+globalThis.fetch = (url, { headers, ...options } = {}) =>
+  fetchAnywhere(new URL(url, site), {
+    ...options,
+    headers: { ...Object.fromEntries(new Headers(headers)), cookie, origin: site },
+  });
+
+class State {
+  status = 'ready';
+  error = undefined;
+
+  constructor(messages) {
+    this.messages = messages;
+  }
+
+  pushMessage = (message) => {
+    this.messages = [...this.messages, message];
+  };
+  popMessage = () => {
+    this.messages = this.messages.slice(0, -1);
+  };
+  replaceMessage = (index, message) => {
+    this.messages = this.messages.with(index, structuredClone(message));
+  };
+  snapshot = (value) => structuredClone(value);
+}
+
+class Chat extends AbstractChat {
+  constructor({ messages = [], ...options } = {}) {
+    super({ id: conversation, transport: transport(), ...options, state: new State(messages) });
+  }
+
+  get shown() {
+    const { messages, status, error } = this;
+    return { messages, status, error: error?.message ?? null };
+  }
+}
+
+async function until(isTrue) {
+  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+function isAnswering({ lastMessage }) {
+  return lastMessage?.role === 'assistant' && lastMessage.parts.some((part) => part.text);
+}
+
+const scenarios = {
+  async talk() {
+    const chat = new Chat();
+    await chat.sendMessage({ text: 'Hello' });
+    await chat.sendMessage({ text: 'And then?' });
+    return [chat.shown, await loadMessages(conversation)];
+  },
+
+  async attach() {
+    const chat = new Chat();
+    const png = Buffer.from(process.env.PNG, 'base64');
+    await chat.sendMessage({ text: 'Who?', files: [await upload(new File([png], 'a.png'))] });
+    return [chat.shown, await loadMessages(conversation)];
+  },
+
+  async tools() {
+    const chat = new Chat({
+      sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
+      onToolCall: ({ toolCall: { toolName: tool, toolCallId } }) => {
+        chat.addToolOutput({ tool, toolCallId, output: { sky: 'clear' } });
+      },
+    });
+    await chat.sendMessage({ text: 'What is the weather in Rome?' });
+    await until(() => chat.error || (chat.status === 'ready' && chat.lastMessage.parts.at(-1).text));
+    return [chat.shown, await loadMessages(conversation)];
+  },
+
+  async resume() {
+    const chat = new Chat();
+    const sent = chat.sendMessage({ text: 'Hello' });
+    await until(() => isAnswering(chat));
+    const other = new Chat({ messages: chat.messages.slice(0, 1) });
+    await other.resumeStream();
+    await sent;
+    const late = new Chat();
+    await late.resumeStream();
+    return [chat.shown, other.shown, late.shown];
+  },
+
+  async stop() {
+    const chat = new Chat();
+    const sent = chat.sendMessage({ text: 'Hello' });
+    await until(() => isAnswering(chat));
+    const response = await stopAnswer(chat.lastMessage);
+    await sent;
+    return [chat.shown, response.status];
+  },
+
+  async fail() {
+    const chat = new Chat();
+    await chat.sendMessage({ text: 'Hello' });
+    return [chat.shown];
+  },
+
+  async alone() {
+    const api = '/textgen/generations/stream/?format=ui-message-stream';
+    const chat = new Chat({ transport: new DefaultChatTransport({ api, headers: csrf }) });
+    await chat.sendMessage({ text: 'Hello' });
+    await chat.sendMessage({ text: 'And then?' });
+    return [chat.shown];
+  },
+};
+
+console.log(JSON.stringify(await scenarios[scenario]()));
