@@ -192,7 +192,7 @@ def _citation(value: Any) -> Citation:
 
 
 def _web_address(uri: str) -> str:
-    """Return the address with its host in ASCII, or "" for one that is no plain web address.
+    """Return the address with its host in ASCII, or "" if it is not a plain web address.
 
     A host in other letters may look like another one's, and so may a user name before the host.
     """

@@ -52,7 +52,7 @@ TEXT_LIMIT = 200_000
 PAGE_LIMIT = 1_000_000
 """Characters shown on one page."""
 SMALLEST_COST = 500
-"""What a text costs at least: its markup is no smaller, and there may be very many."""
+"""The least that a text costs: its markup is at least as large, and there may be very many."""
 DEEPEST_LAYOUT = 40
 
 _CONTROLS = (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0))

@@ -72,7 +72,7 @@ class Toolbox:
 
     @classmethod
     def of(cls, functions: Sequence[Any]) -> Toolbox:
-        """Return the tools of these functions. Raises: RequestError for what is none."""
+        """Return the tools of these functions. Raises: RequestError if one is not a tool."""
         if not isinstance(functions, list | tuple) or not all(map(callable, functions)):
             rule = "Must be a list of functions."
             raise RequestError(f"tools: {rule}", errors={"tools": [rule]})

@@ -118,7 +118,7 @@ def _is_stream_backend(value: Any) -> bool:
         parts.port  # noqa: B018  # raises if the port is not a number
     except ValueError:
         return False
-    # redis-py reads a database that is no number as database 0.
+    # redis-py takes a database that is not a number for database 0.
     has_database = parts.scheme in ("redis", "rediss")
     is_database = re.fullmatch(r"/?[0-9]*", parts.path)
     return parts.scheme in STREAM_SCHEMES and (not has_database or bool(is_database))

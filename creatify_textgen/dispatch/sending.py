@@ -95,7 +95,7 @@ def call_quietly(send: Send) -> Any:
     """Return the answer to a send, or the exception that it raised."""
     try:
         return send.call()
-    except Exception as error:  # noqa: BLE001  settle_send decides, and raises what is no answer
+    except Exception as error:  # noqa: BLE001  settle_send decides, and raises what is not an answer
         return error
 
 

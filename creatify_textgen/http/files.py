@@ -72,7 +72,7 @@ def _headers(media: Media, *, length: int) -> dict[str, str]:
 def _wanted_range(header: str, *, size: int) -> tuple[int, int] | None:
     """Return start and end of a single range (RFC 9110, 14.1.2); None for one outside the file.
 
-    Several ranges, and what is no range, are answered with the whole file.
+    Several ranges, and an invalid range, are answered with the whole file.
     """
     found = RANGE.fullmatch(header)
     if found is None or found.groups() == ("", ""):

@@ -1,6 +1,6 @@
 """Hashes that recognize a request: in the remote's list, and if a client sends it again.
 
-What is saved is keyed with `SECRET_KEY`, so that it confirms a guess to nobody without the key. A
+What is saved is keyed with `SECRET_KEY`, so that without the key nobody can confirm a guess. A
 hash under a key that is lost matches nothing: nothing is adopted by it, and no absence is proved.
 Never raises for any JSON, because entries of the remote's list are hashed here too.
 Invariant: our messages and the remote's echo of them have the same fingerprint.

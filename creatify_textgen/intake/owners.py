@@ -1,4 +1,4 @@
-"""Whose a request or a file is: a user of this site, or nobody's."""
+"""Whose a request or a file is: a user of this site, or no user."""
 
 from __future__ import annotations
 

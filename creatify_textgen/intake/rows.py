@@ -12,7 +12,7 @@ __all__ = ["expect_generation"]
 
 
 def expect_generation(value: Any) -> None:
-    """Refuse what is no row, such as an id. Raises: RequestError, which says what to pass."""
+    """Refuse what is not a row, such as an id. Raises: RequestError, which says what to pass."""
     if not isinstance(value, Generation):
         rule = f"Must be a Generation, such as Generation.objects.get(pk=id), not {kind_of(value)}."
         raise RequestError(f"generation: {rule}", errors={"generation": [rule]})

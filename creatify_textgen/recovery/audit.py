@@ -63,7 +63,7 @@ def audit_balance(account: str, *, now: datetime, save: bool) -> BalanceAudit | 
     try:
         balance = gateway.client_for(account).remaining_credits()
     except (TextgenError, ImproperlyConfigured, ValueError):
-        # Unknown is no finding; the doctor says why.
+        # An unknown balance is not a finding; the doctor says why.
         return None
     usage = UsageTotal.objects.filter(account=account)
     sums = usage.aggregate(used=Sum("credits_used"), unknown=Sum("credits_unknown"))

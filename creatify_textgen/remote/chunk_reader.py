@@ -22,7 +22,7 @@ __all__ = ["ChunkReader", "read_chunks"]
 # the limit is read and dropped up to the receipt, because it was paid for.
 MAX_CHARACTERS = 1024 * 1024
 MAX_JSON_CHARACTERS = 64 * 1024 * 1024
-"""Of all events together: also for what is no answer, such as fields that nobody knows."""
+"""Of all events together: also for what is not an answer, such as unknown fields."""
 MAX_EVENTS = 500_000
 LIMIT = "stream_limit"
 

@@ -60,7 +60,7 @@ class SplitSecrets:
     def rest(self) -> str:
         """Return what was held back, because nothing follows."""
         rest, self._held = self._held, ""
-        # So much of a secret is no word that happens to begin like one.
+        # So much of a secret is not a word that happens to begin like one.
         return REDACTED if len(rest) >= SHORTEST_IN_ANSWERS else rest
 
     def _beginning(self, text: str) -> int:

@@ -114,12 +114,12 @@ class PartialAnswer:
     """Reads an answer as it grows: gives a value of the type whenever what there is fits it."""
 
     def __init__(self, shape: Any) -> None:
-        """Raises: RequestError for what is no type; ImproperlyConfigured without pydantic."""
+        """Raises: RequestError if it is not a type; ImproperlyConfigured without pydantic."""
         self._read = _types().partial_reader(shape)
         self._last: Any = _NOTHING
 
     def read(self, text: str) -> list[Any]:
-        """Return the value of this beginning; nothing if it is none, or has not changed."""
+        """Return the value of this beginning; nothing if it has none, or has not changed."""
         fenced = _FENCE_OPENED.search(text)
         try:
             return self.changed(self._read(fenced[1] if fenced else text.lstrip()))

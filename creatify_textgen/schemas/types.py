@@ -100,7 +100,7 @@ def validate(text: str, shape: Any) -> tuple[Any, dict[str, list[str]]]:
 def partial_reader(shape: Any) -> Callable[[str], Any]:
     """Return what reads the beginning of a JSON text, and raises ValueError while it does not fit.
 
-    Raises: RequestError at `schema` for what is no type.
+    Raises: RequestError at `schema` if it is not a type.
     """
     adapter = _adapter(shape)
     return lambda text: adapter.validate_json(text, experimental_allow_partial="trailing-strings")

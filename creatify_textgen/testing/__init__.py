@@ -1,6 +1,6 @@
 """For tests of a host's code: a remote in this process that answers what a test has set.
 
-Known to nobody: what is sent goes the way of the app, and only the wire and the worker are
+No other room imports it: what is sent goes the way of the app, and only the wire and the worker are
 replaced, for the time of a `with` block.
 """
 

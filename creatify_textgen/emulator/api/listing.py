@@ -24,7 +24,7 @@ LISTED_AT_ONCE = 100
 NO_GENERATIONS = (b"null", b'"generation"', b'{"id":7,"status":"done"}', b"[]")
 
 Item = RemoteGeneration | bytes
-"""A generation, or JSON that is none."""
+"""A generation, or JSON that is not one."""
 
 
 def list_answer(generations: Sequence[RemoteGeneration], *, call: Call, now: datetime) -> AnyAnswer:

@@ -129,7 +129,7 @@ def _without_padding(head: bytes) -> tuple[bytes, bool]:
 
 
 def _atom_size(head: bytes) -> int | None:
-    """Return the size of the first atom, 0 for one to the end; None for what can be no size.
+    """Return the size of the first atom, 0 for one to the end; None for an impossible size.
 
     Without this "Get free …" in a text would be a film.
     """
