@@ -17,6 +17,7 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 from celery.signals import task_postrun
 from django.core.cache import cache
+from django.core.management.commands import flush
 from django.db import connection, connections
 from hypothesis import HealthCheck, settings
 
@@ -26,6 +27,7 @@ from creatify_textgen.rest.streaming.limits import reader_slots
 from tests.celery_app import app
 from tests.databases import database_from_url, url_of_database
 from tests.deployment import Deployment
+from tests.emptying import empty
 from tests.faults.processes import OwnRedis
 
 # The first two are found without this line if the app was installed after they became entry points.
@@ -107,6 +109,14 @@ def django_db_setup(
             for state, since, query, _ in cursor.fetchall():
                 with capture.global_and_fixture_disabled():
                     sys.stderr.write(f"\nLeft open, {state} since {since}: {query[:500]}\n")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> Iterator[None]:
+    """Empty the database quickly after each test that commits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush.Command, "handle", empty)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -114,7 +114,7 @@ def follow_begun(generation: Generation) -> GenerationStream:
 def attach(generation: Generation, *, after: Position | str | None = None) -> GenerationStream:
     """Follow a generation, or read its answer again, beginning after a session's position.
 
-    Without `after` it begins with the first chunk. Raises: RequestError if `after` is not a position.
+    Without `after` it begins with the first chunk. Raises: RequestError for a wrong `after`.
     """
     expect_generation(generation)
     return GenerationStream(generation, after=_position(after))
