@@ -108,8 +108,9 @@ services: install ## Test with PostgreSQL, MariaDB, Redis and RabbitMQ on this m
 faults: install ## Run the tests that kill, race and replay
 	@$(PYTHON) -m pytest $(PARALLEL) tests/faults $(ARGS)
 
-properties: install ## Try every property with all of its examples, and the state machines
-	@MACHINE_SEQUENCES=500 LYING_SEQUENCES=30 $(PYTHON) -m pytest $(PARALLEL) -m hypothesis --hypothesis-profile=thorough $(ARGS)
+properties: install ## Try every property with all of its examples, the state machines, and all abuse
+	@MACHINE_SEQUENCES=500 LYING_SEQUENCES=30 ABUSE_SHARE=1 $(PYTHON) -m pytest $(PARALLEL) \
+	  -m 'hypothesis or abuse' --hypothesis-profile=thorough $(ARGS)
 
 machine: install ## Run 20,000 random sequences against the state machine
 	@MACHINE_SEQUENCES=20000 LYING_SEQUENCES=2000 $(PYTHON) -m pytest -m machine $(ARGS)

@@ -27,6 +27,8 @@ def empty(command: Command, *, database: str, **options: Any) -> None:
 def _tables_with_rows(connection: BaseDatabaseWrapper) -> list[str]:
     tables = set(connection.introspection.django_table_names(include_views=False)) - KEPT
     existing = sorted(tables & set(connection.introspection.table_names()))
+    if not existing:  # a router keeps them all elsewhere
+        return []
     quote = connection.ops.quote_name
     columns = ", ".join(f"EXISTS(SELECT 1 FROM {quote(table)})" for table in existing)
     with connection.cursor() as cursor:

@@ -34,7 +34,11 @@ from tests.faults.corpus import (
     queries_for,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.abuse,
+    pytest.mark.django_db(transaction=True),
+]
 
 ANSWERED: Counter[str] = Counter()
 """What was answered in this module, in hundreds: 4xx."""

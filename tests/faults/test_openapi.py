@@ -5,6 +5,8 @@ Schemathesis makes requests from the document, right ones and wrong ones, and ch
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache as cached
 from typing import Any
 
 import pytest
@@ -92,12 +94,16 @@ def owner(db: None) -> User:
     return User.objects.create_user("owner", password="secret")
 
 
+@cached
+def _generated() -> Any:
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
 @pytest.fixture
 def document(settings: Any) -> Any:
     """Return the document as a host's drf-spectacular makes it, with the API behind it."""
     settings.REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
-    generated = SchemaGenerator().get_schema(request=None, public=True)
-    loaded = schemathesis.openapi.from_dict(generated)
+    loaded = schemathesis.openapi.from_dict(deepcopy(_generated()))
     loaded.app = get_wsgi_application()
     loaded.config.auth.update(basic=("owner", "secret"))
     return loaded
