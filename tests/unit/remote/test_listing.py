@@ -108,7 +108,7 @@ class TestUnreadable:
     def test_is_stepped_over_at_every_split(self, bad: str) -> None:
         body = f'[1, {bad}, {{"id": 2}}, {bad}]'.encode()
 
-        for cut in range(0, len(body), max(1, len(body) // 200)):
+        for cut in range(0, len(body), max(1, len(body) // 50)):
             reader = ListReader([body[:cut], body[cut:]], item_cap=1_000_000)
             assert (list(reader.items()), reader.unreadable) == ([1, {"id": 2}], 2), cut
 
