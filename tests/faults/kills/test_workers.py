@@ -167,6 +167,8 @@ def assert_right(
     assert row.status == status
     assert_paid_once(remote)
     assert_told_right(row)
+    # A row is at rest before its receivers are called: they are called once at most.
+    wait_until(lambda: len(workers.finished_ids()) >= signals)
     assert workers.finished_ids() == [str(row.pk)] * signals
 
 
