@@ -457,7 +457,7 @@ PATHS: tuple[str, ...] = tuple(
 
 
 SHARE = int(os.environ.get("ABUSE_SHARE", "4"))
-"""One of so many attacks is sent to a URL, others to the next one. 1 sends all: `make properties`."""
+"""One of so many attacks is sent to each URL; `make properties` sends all."""
 
 
 def share_of(attacks: Iterable[Attack], path: str) -> Iterator[Attack]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from creatify_textgen import gateway, lifecycle, services
+from creatify_textgen import clock, gateway, lifecycle, services
 from creatify_textgen.dispatch import sweep_schedule
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery import fanout, polling, sweep
@@ -250,7 +250,7 @@ class TestTimeLimit:
         monkeypatch.setattr(gateway, "client_for", {"one by one": double}.__getitem__)
         _, *others = make_waiting(double, "slow", "b", "c", account="one by one")
         services.sweep(time_limit=0.0)
-        due = Generation.objects.due(timezone.now())
+        due = Generation.objects.due(clock.now())
         assert {row.pk for row in due} == {row.pk for row in others}
         slow.set()
         self._wait_for_the_rest()
