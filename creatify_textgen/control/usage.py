@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -145,9 +145,10 @@ class UsageScope:
         for name in ("account", "owner"):
             if (value := getattr(self, name)) is not None:
                 rows = rows.filter(**{name: value})
-        if self.since:
+        # Nothing is outside of these years, and the calendar ends there.
+        if self.since and self.since.year > MINYEAR:
             rows = rows.filter(created_at__gte=_midnight(self.since))
-        if self.until:
+        if self.until and self.until.year < MAXYEAR:
             rows = rows.filter(created_at__lt=_midnight(self.until + timedelta(days=1)))
         columns = ("mode", "error_code", "status", "credits_used", "created_at", "finished_at")
         # The first chunk makes a stream's row running.
