@@ -56,7 +56,7 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class OwnerSelect(AutocompleteSelect):
-    """Shows a form again whose owner is no key of a user. Django's would ask the database for it."""
+    """Shows a form again if its owner is no key of a user; Django would ask the database for it."""
 
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
         return super().optgroups(name, [one for one in value if _is_key(one)], attr)

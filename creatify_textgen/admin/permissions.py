@@ -16,7 +16,6 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import Media as Assets
 from django.http import HttpRequest, HttpResponseRedirect
-from django.http.response import HttpResponseBase
 
 from creatify_textgen.admin.filters import BoundedPaginator
 from creatify_textgen.conf import conf
@@ -123,8 +122,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise IncorrectLookupParameters from error
 
     def response_action(
-        self, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> HttpResponseBase | None:
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> Any:
         """Run an action; for keys that no row can have, lead to the whole list as for a filter."""
         key: Any = self.model._meta.pk
         try:
@@ -132,7 +131,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 key.clean(written, None)
         except ValidationError:
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args, **kwargs)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         # Django looks for a field without a name if `_to_field` is empty.
