@@ -28,6 +28,7 @@ WEEK = 7
 """Days that a forecast looks back on: each day of the week once."""
 LATEST = 5000
 """Generations that modes, errors and durations are read from."""
+DURATIONS = ("median_seconds", "p95_seconds", "median_first_seconds", "p95_first_seconds")
 
 Row = dict[str, Any]
 
@@ -63,6 +64,14 @@ class LatestGenerations:
     median_first_seconds: float | None = None
     """Of streams, from the request to the first chunk."""
     p95_first_seconds: float | None = None
+
+    def durations(self) -> dict[str, float | None]:
+        """Return the four durations by name, rounded to milliseconds."""
+        return {
+            name: value if value is None else round(value, 3)
+            for name in DURATIONS
+            for value in [getattr(self, name)]
+        }
 
 
 @dataclass(frozen=True, slots=True)
