@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from creatify_textgen import clock, databases, enqueue
 from creatify_textgen.bulk.selection import eligible, pack, slices_of
@@ -98,7 +99,8 @@ def sweep_jobs(*, here: bool = False) -> int:
 
 def _move(job: BulkJob, states: list[Any], **values: Any) -> BulkJob:
     if not BulkJob.objects.filter(pk=job.pk, state__in=states).update(**values):
-        raise TransitionError(f"Bulk job {job.pk} has ended.", code="has_ended")
+        text = _("Bulk job %(id)s has ended.") % {"id": job.pk}
+        raise TransitionError(text, code="has_ended")
     return BulkJob.objects.get(pk=job.pk)
 
 

@@ -129,7 +129,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
     def settle(self, request: Request, generation_id: UUID) -> Response:
         generation = self.get_object()
         if not is_staff_with(request.user, "operate_generation"):
-            raise PermissionDenied("Only staff may decide what a generation has cost.")
+            raise PermissionDenied(_("Only staff may decide what a generation has cost."))
         decision = read_settlement(request.data)
         return self._show(services.settle(generation, **decision, by=request.user))
 
