@@ -140,9 +140,8 @@ class Work:
     def _cancel(self, keys: list[uuid.UUID], limit: TimeLimit) -> None:
         rows = Generation.objects.in_bulk(keys)
         for key in keys:
-            if limit.is_over:
+            if limit.is_over or not self._try(key, rows.get(key), self._cancel_one):
                 return
-            self._try(key, rows.get(key), self._cancel_one)
 
     def _cancel_one(self, row: Generation) -> None:
         services.cancel(row)
