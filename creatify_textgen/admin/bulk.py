@@ -203,13 +203,15 @@ def log_deletions(job: BulkJob, **_named: Any) -> None:
 
     In whichever process the job has ended; a site without the admin has no such history.
     """
-    is_logged = job.verb == Verb.DELETE and job.done and job.requested_by_id is not None
-    if not is_logged or not apps.is_installed("django.contrib.admin"):
+    by = job.requested_by_id
+    if job.verb != Verb.DELETE or not job.done or by is None:
+        return
+    if not apps.is_installed("django.contrib.admin"):
         return
     entries = apps.get_model("admin", "LogEntry")
     count = {"count": job.done}
     entries.objects.create(
-        user_id=job.requested_by_id,
+        user_id=by,
         content_type=ContentType.objects.get_for_model(Generation),
         object_repr=ngettext("%(count)d generation", "%(count)d generations", job.done) % count,
         action_flag=DELETION,

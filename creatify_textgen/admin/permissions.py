@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
+from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR, ChangeList
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -115,6 +115,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list. Raises: IncorrectLookupParameters, which is shown as the whole list."""
+        filters = [values for name, values in request.GET.lists() if name != SEARCH_VAR]
+        if any("\0" in value for values in filters for value in values):
+            raise IncorrectLookupParameters  # PostgreSQL refuses a NUL, once the page is drawn.
         try:
             return super().get_changelist_instance(request)
         except OverflowError as error:
