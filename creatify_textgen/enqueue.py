@@ -72,9 +72,15 @@ def run(run_id: uuid.UUID, *, is_streamed: bool = False, delay_seconds: float = 
     _after_commit(RUN, [str(run_id)], queue=queue, countdown=countdown)
 
 
-def bulk(job_id: uuid.UUID) -> None:
-    """Ask a worker to go on with this job. May be called twice: a claim lets one work on it."""
-    _after_commit(BULK, [str(job_id)], queue=conf.celery_queue)
+def bulk(job_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
+    """Ask a worker to go on with this job, after `delay_seconds`.
+
+    May be called twice: a claim lets one work on it.
+    """
+    if current_app.conf.task_always_eager and delay_seconds > 0:
+        return  # As in `sweep`.
+    countdown = delay_seconds or None
+    _after_commit(BULK, [str(job_id)], queue=conf.celery_queue, countdown=countdown)
 
 
 def sweep(*, delay_seconds: float = 0) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -50,6 +53,21 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["account"] = forms.ChoiceField(
                 choices=names, required=False, label=account.label
             )
+
+
+class OwnerSelect(AutocompleteSelect):
+    """Shows a form again if its owner is no key of a user; Django would ask the database for it."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        return super().optgroups(name, [one for one in value if _is_key(one)], attr)
+
+
+def _is_key(written: str) -> bool:
+    try:
+        get_user_model()._meta.pk.clean(written, None)
+    except ValidationError:
+        return False
+    return True
 
 
 class BudgetList(ChangeList):
@@ -126,6 +144,11 @@ class BudgetAdmin(ReadOnlyAdmin):
 
     def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
         return ("owner",) if can_search_users(request, self.admin_site) else ()
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", OwnerSelect(db_field, self.admin_site))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         terms = {"fields": ["name", ("limit", "unit", "period"), "is_hard"]}

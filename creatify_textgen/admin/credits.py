@@ -48,6 +48,8 @@ DEFAULT_PERIOD = "30"
 ALL_ACCOUNTS = "*"
 MOST_DAYS = 62
 """Days that a chart shows one by one; a longer period is shown by month."""
+YEARS_SHOWN = 10
+"""How much of a period without use is shown, so that no query string asks for all centuries."""
 SERIES = 5
 """Models that have their own color; the others share one."""
 MOST_BUDGETS = 50
@@ -244,8 +246,10 @@ def _is_long(days: Sequence[date]) -> bool:
 
 def _days(scope: UsageScope, rows: Sequence[dict[str, Any]], *, today: date) -> list[date]:
     """Return every day of the period: days without use are part of the picture."""
-    until = max([scope.until or today, *(row["day"] for row in rows)])
-    since = scope.since or min([until, *(row["day"] for row in rows)])
+    used = [row["day"] for row in rows]
+    until = max([min(scope.until or today, today), *used])
+    earliest = until.replace(year=max(1, until.year - YEARS_SHOWN), day=1)
+    since = min([max(scope.since or until, earliest), *used])
     return [since + timedelta(days=n) for n in range((until - since).days + 1)]
 
 

@@ -61,24 +61,26 @@ class Operation:
 
     call: Callable[[Generation], Generation]
     describe: Callable[[Generation, Generation], str]
-    """From the row as it was and what the service returned."""
+    """From the row as it was and what the service returned: a sentence, with `{generation}` and
+    maybe `{status}` or `{new}`."""
 
 
 def _describe_refresh(before: Generation, after: Generation) -> str:
-    status = after.get_status_display()
     if before.is_final:
-        return _("is %s already: there is nothing to ask.") % status
+        return _("Generation {generation} is {status} already: there is nothing to ask.")
     if before.status == after.status:
-        return _("is still %s.") % status
-    return _("is now %s.") % status
+        return _("Generation {generation} is still {status}.")
+    return _("Generation {generation} is now {status}.")
 
 
 def _describe_cancel(before: Generation, after: Generation) -> str:
-    return _("was cancelled before.") if before.is_final else _("was cancelled.")
+    if before.is_final:
+        return _("Generation {generation} was cancelled before.")
+    return _("Generation {generation} was cancelled.")
 
 
 def _describe_retry(before: Generation, after: Generation) -> str:
-    return _("was asked again, as generation %s.") % after.pk
+    return _("Generation {generation} was asked again, as generation {new}.")
 
 
 # The services are looked up at each call, so that a host's test may replace one.
@@ -124,10 +126,11 @@ def _operate_on_one(
     except (TextgenError, ImproperlyConfigured) as error:
         messages.error(request, format_html("{}: {}", link, show_control_chars(str(error))))
         return
-    text = operation.describe(generation, after)
-    messages.success(request, format_html(_("Generation {} {}"), link, text))
+    sentence = operation.describe(generation, after)
+    values = {"status": after.get_status_display(), "new": after.pk}
+    messages.success(request, format_html(sentence, generation=link, **values))
     # The timeline says that an operator did it, Django's own history says who.
-    model_admin.log_change(request, generation, text)
+    model_admin.log_change(request, generation, sentence.format(generation=generation.pk, **values))
 
 
 def _are_many(queryset: QuerySet[Generation]) -> bool:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR, ChangeList
 from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.forms import Media as Assets
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 
 from creatify_textgen.admin.filters import BoundedPaginator
 from creatify_textgen.conf import conf
@@ -112,11 +115,26 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list. Raises: IncorrectLookupParameters, which is shown as the whole list."""
+        filters = [values for name, values in request.GET.lists() if name != SEARCH_VAR]
+        if any("\0" in value for values in filters for value in values):
+            raise IncorrectLookupParameters  # PostgreSQL refuses a NUL, once the page is drawn.
         try:
             return super().get_changelist_instance(request)
         except OverflowError as error:
             # Django makes a date of any year that is asked for.
             raise IncorrectLookupParameters from error
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run an action; for keys that no row can have, lead to the whole list as for a filter."""
+        key: Any = self.model._meta.pk
+        try:
+            for written in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                key.clean(written, None)
+        except ValidationError:
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+        return super().response_action(request, queryset, *args, **kwargs)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         # Django looks for a field without a name if `_to_field` is empty.

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from creatify_textgen import services
+from creatify_textgen import databases, services
 from creatify_textgen.admin.permissions import may_view_content, may_view_generations
 from creatify_textgen.admin.rendering import render_name
 from creatify_textgen.models import Generation
@@ -97,6 +97,8 @@ class PersonForm(forms.Form):
             raise forms.ValidationError(_("There is no user of this name.")) from error
 
 
+# Each slice that is erased is a short transaction, and an export of gigabytes is none.
+@databases.outside_transactions
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse | FileResponse:
     """Find a person by name; a POST exports, or erases once that is confirmed."""

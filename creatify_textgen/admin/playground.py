@@ -188,7 +188,9 @@ def _store_media(
 ) -> Iterator[Media]:
     if origin is not None and (kept := form.cleaned_data.get("kept_media")):
         found = origin.media.in_bulk([UUID(key) for key in kept])
-        yield from found.values()
+        # The order says which image a prompt means, and no query has it.
+        in_order = (UUID(key) for key in form.media_choices() if key in kept)
+        yield from (found[key] for key in in_order if key in found)
     for file in form.cleaned_data["uploads"]:
         yield services.store_media(file, owner=request.user, mime_type=file.content_type)
 

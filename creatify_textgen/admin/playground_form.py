@@ -154,6 +154,11 @@ class PlaygroundForm(forms.Form):
         """Whether one of the fields that are folded away says something, or is wrong."""
         return any(field.value() or field.errors for field in self.more_fields)
 
+    def media_choices(self) -> list[str]:
+        """Return the ids of the media that may be kept, in the order of the original request."""
+        kept: Any = self.fields.get("kept_media")
+        return [key for key, _ in kept.choices] if kept else []
+
     def models(self) -> list[str]:
         """Return the models to ask, one or two."""
         chosen = (self.cleaned_data["model_name"], self.cleaned_data["compare_with"])
@@ -236,7 +241,10 @@ def _split(messages: Messages) -> tuple[Messages, str, list[str]]:
         return messages, "", []
     if end.get("type") != "text":
         media, end = parts, {"text": ""}
-    return messages[:-1], end.get("text", ""), [str(part.get("media")) for part in media]
+    kept = [str(part.get("media")) for part in media]
+    if len(set(kept)) < len(kept):
+        return messages, "", []  # A file is chosen once or not at all.
+    return messages[:-1], end.get("text", ""), kept
 
 
 def _plain(message: Any) -> Any:

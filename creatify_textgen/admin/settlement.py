@@ -52,9 +52,11 @@ def settle_page(request: HttpRequest, *, model_admin: Any, generation_id: UUID) 
     row = get_object_or_404(model_admin.get_queryset(request), pk=generation_id)
     form = SettlementForm(request.POST or None)
     if form.is_valid() and (settled := _settle(request, row, form)):
-        text = _("was settled as %s.") % Decision(form.cleaned_data["decision"]).label
+        decision = Decision(form.cleaned_data["decision"]).label
+        text = _("Generation %(id)s was settled as “%(decision)s”.")
+        text %= {"id": row.pk, "decision": decision}
         model_admin.log_change(request, settled, text)
-        messages.success(request, _("Generation %(id)s %(text)s") % {"id": row.pk, "text": text})
+        messages.success(request, text)
         site = model_admin.admin_site.name
         return redirect(admin_path("generation_change", site=site, key=row.pk))
     context = {

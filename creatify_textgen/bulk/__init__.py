@@ -8,17 +8,21 @@ What can happen, in which order, and why it is still right:
 3. A retry moves that place in the transaction that saves the new generation, and a deletion in the
    one that deletes: both happen or neither does. To cancel twice changes nothing.
 4. Each step asks again whether the user still has the permission.
+5. What the site refuses for now changes places with the last id that was not tried yet, in one
+   transaction. If only such ids are left, the job waits; after three days they are refused.
 
 Invariant: a job retries a generation at most once, whatever dies in between.
 """
 
 from creatify_textgen.bulk.jobs import go_on, resume, start, stop, sweep_jobs
 from creatify_textgen.bulk.selection import eligible, is_permitted
+from creatify_textgen.bulk.work import job_ended
 
 __all__ = [
     "eligible",
     "go_on",
     "is_permitted",
+    "job_ended",
     "resume",
     "start",
     "stop",

@@ -6,12 +6,13 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from creatify_textgen import clock, databases, enqueue
 from creatify_textgen.bulk.selection import eligible, pack, slices_of
-from creatify_textgen.bulk.work import claim_job
+from creatify_textgen.bulk.work import claim_job, job_ended
 from creatify_textgen.clock import TimeLimit
 from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.models import BulkJob, BulkSlice, Generation, uuid7
@@ -43,7 +44,7 @@ def start(
     """
     job_id = job_id or uuid7()
     try:
-        with transaction.atomic(using=databases.alias()):
+        with databases.short_transaction():
             return _save(rows, job_id, verb=verb, by=by, until=until, query=query)
     except IntegrityError:
         return BulkJob.objects.get(pk=job_id)
@@ -52,18 +53,22 @@ def start(
 def go_on(job_id: uuid.UUID, *, time_limit: float = TIME_LIMIT_SECONDS) -> None:
     """Work on a job for so many seconds, unless a process does; then a worker goes on with it.
 
-    May be called any number of times, also at once.
+    The worker goes on at once, or when a job that has to wait is due. May be called any number of
+    times, also at once.
     """
     work = claim_job(job_id)
-    if work is not None and work.go_on(TimeLimit(time_limit)):
-        enqueue.bulk(job_id)
+    delay_seconds = work.go_on(TimeLimit(time_limit)) if work else None
+    if delay_seconds is not None:
+        enqueue.bulk(job_id, delay_seconds=delay_seconds)
 
 
 def stop(job: BulkJob) -> BulkJob:
     """End a job where it is: what is done stays done. Raises: TransitionError if it has ended."""
     now = clock.now()
     values = {"state": BulkJob.State.STOPPED, "finished_at": now, "due_at": None, "claim": None}
-    return _move(job, [BulkJob.State.RUNNING], **values)
+    stopped = _move(job, [BulkJob.State.RUNNING], **values)
+    job_ended.send_robust(sender=BulkJob, job=stopped)
+    return stopped
 
 
 def resume(job: BulkJob, *, by: Any) -> BulkJob:
@@ -87,14 +92,15 @@ def sweep_jobs(*, here: bool = False) -> int:
     for job_id in ids:
         if here:
             go_on(job_id)
-        elif due.filter(pk=job_id).update(claim=None, due_at=now + TAKEN_WITHIN):
+        elif due.filter(pk=job_id).update(claim=None, error_code="", due_at=now + TAKEN_WITHIN):
             enqueue.bulk(job_id)
     return len(ids)
 
 
 def _move(job: BulkJob, states: list[Any], **values: Any) -> BulkJob:
     if not BulkJob.objects.filter(pk=job.pk, state__in=states).update(**values):
-        raise TransitionError(f"Bulk job {job.pk} has ended.", code="has_ended")
+        text = _("Bulk job %(id)s has ended.") % {"id": job.pk}
+        raise TransitionError(text, code="has_ended")
     return BulkJob.objects.get(pk=job.pk)
 
 

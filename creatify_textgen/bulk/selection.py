@@ -1,6 +1,7 @@
 """Which generations a job takes, who may have it done, and how their ids are kept.
 
-Reads only.
+Invariant: only the last slice of a job may be short, because the place of an id names its slice.
+Nothing is written here but the order of a job's ids.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from creatify_textgen.models import BulkJob, BulkSlice, Generation
 from creatify_textgen.permissions import is_staff_with
 from creatify_textgen.states import TERMINAL, Status
 
-__all__ = ["SLICE", "eligible", "is_permitted", "pack", "read_keys", "slices_of"]
+__all__ = [
+    "SLICE",
+    "eligible",
+    "is_permitted",
+    "pack",
+    "read_keys",
+    "slices_of",
+    "swap_keys",
+]
 
 SLICE = 1000
 KEY_BYTES = 16
@@ -51,7 +60,22 @@ def is_permitted(user: Any, *, verb: str) -> bool:
 
 
 def slices_of(rows: QuerySet[Generation]) -> Iterator[list[uuid.UUID]]:
-    """Yield the ids, the oldest first, each slice by a separate query that an index serves."""
+    """Yield the ids, the oldest first, in full slices and a last one."""
+    kept: list[uuid.UUID] = []
+    for keys in _read(rows):
+        kept += keys
+        while len(kept) >= SLICE:
+            yield kept[:SLICE]
+            kept = kept[SLICE:]
+    if kept:
+        yield kept
+
+
+def _read(rows: QuerySet[Generation]) -> Iterator[list[uuid.UUID]]:
+    """Yield up to a slice at a time, each by a separate query that an index serves.
+
+    One may find less than a slice and the next one still more: rows change meanwhile.
+    """
     ordered = rows.select_related(None).order_by("created_at", "pk").values_list("created_at", "pk")
     found = list(ordered[:SLICE])
     while found:
@@ -72,3 +96,18 @@ def read_keys(job: BulkJob, *, limit: int) -> list[uuid.UUID]:
     kept = BulkSlice.objects.filter(job=job, number=number).values_list("keys", flat=True).first()
     packed = bytes(kept or b"")[place * KEY_BYTES : (place + limit) * KEY_BYTES]
     return [uuid.UUID(bytes=packed[at : at + KEY_BYTES]) for at in range(0, len(packed), KEY_BYTES)]
+
+
+def swap_keys(job: BulkJob, one: int, other: int) -> None:
+    """Exchange the ids at two places of a job. For a transaction that has written to its row."""
+    places = [divmod(place, SLICE) for place in (one, other)]
+    found = BulkSlice.objects.filter(job=job, number__in={number for number, _ in places})
+    kept = {number: bytearray(keys) for number, keys in found.values_list("number", "keys")}
+    spans = [
+        (number, slice(place * KEY_BYTES, (place + 1) * KEY_BYTES)) for number, place in places
+    ]
+    keys = [kept[number][span] for number, span in spans]
+    for (number, span), key in zip(spans, reversed(keys), strict=True):
+        kept[number][span] = key
+    for number, packed in kept.items():
+        BulkSlice.objects.filter(job=job, number=number).update(keys=bytes(packed))

@@ -1,29 +1,38 @@
 """A job in the hands of one process: what is done to each generation, and how it is counted.
 
+What the site refuses for now, such as while sending is paused, changes places with the last that
+was not tried yet, so that it keeps no other waiting. If nothing else is left, the job waits.
+
 Invariant: what is counted has happened, and nothing happens to a generation that is counted.
 """
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFault
-from django.db import transaction
 from django.db.models import ProtectedError, RestrictedError
+from django.dispatch import Signal
 
 from creatify_textgen import clock, databases, services
-from creatify_textgen.bulk.selection import is_permitted, read_keys
+from creatify_textgen.bulk.selection import is_permitted, read_keys, swap_keys
 from creatify_textgen.clock import TimeLimit
 from creatify_textgen.exceptions import PolicyRefusal, TextgenError
 from creatify_textgen.logs import BULK
 from creatify_textgen.models import BulkJob, Generation
 from creatify_textgen.services.submission import retry_linked
 
-__all__ = ["Work", "claim_job"]
+__all__ = ["Work", "claim_job", "job_ended"]
+
+job_ended = Signal()
+"""A job is done, has failed or was stopped. Sent after it is saved, with `job=`; again if it was
+resumed meanwhile."""
 
 LEASE_SECONDS = 120.0
 RETRIES_AT_ONCE = 20
@@ -33,6 +42,10 @@ STEP = 100
 WAITABLE = {429, 503}
 """Statuses of a refusal that passes by itself: a limit of what is in flight, a pause."""
 WAIT_SECONDS = 60.0
+LONGEST_WAIT = timedelta(days=3)
+"""How long after its start a job tries again what is refused for now. Then that is refused."""
+MOST_REFUSALS = 200
+"""In a row, after which the job waits before it tries the others: they may be refused, too."""
 EXAMPLES = 10
 Failures = dict[str, list[uuid.UUID]]
 
@@ -41,19 +54,16 @@ class _LostClaimError(Exception):
     """Another process goes on with the job, or a person has stopped it."""
 
 
-class _MustWaitError(Exception):
-    def __init__(self, refusal: PolicyRefusal) -> None:
-        super().__init__(refusal.code)
-        self.code = refusal.code
-        self.seconds = max(1.0, min(refusal.retry_after or WAIT_SECONDS, 10 * WAIT_SECONDS))
-
-
 def claim_job(job_id: uuid.UUID) -> Work | None:
-    """Take a job that goes on and that no process works on; None if there is none to take."""
+    """Take a job that goes on and that no process works on; None if there is none to take.
+
+    A job that waits has an error code, and is not taken before it is due.
+    """
     now, claim = clock.now(), uuid.uuid4()
     running = BulkJob.objects.filter(pk=job_id, state=BulkJob.State.RUNNING)
-    free = running.filter(claim=None) | running.filter(due_at__lte=now)
-    if not free.update(claim=claim, due_at=clock.after(now, LEASE_SECONDS)):
+    free = running.filter(claim=None, error_code="") | running.filter(due_at__lte=now)
+    values = {"claim": claim, "due_at": clock.after(now, LEASE_SECONDS), "error_code": ""}
+    if not free.update(**values):
         return None
     return Work(BulkJob.objects.select_related("requested_by").get(pk=job_id))
 
@@ -64,27 +74,49 @@ class Work:
     def __init__(self, job: BulkJob) -> None:
         self.job = job
         self._claim = job.claim
+        self._put_off = 0
+        """How many were refused for now, and are the last of the job's ids."""
+        self._in_a_row = 0
+        self._wait_seconds, self._wait_code = math.inf, ""
 
-    def go_on(self, limit: TimeLimit) -> bool:
-        """Work until the job ends, has to wait, or the time is up; whether it is the latter."""
-        steps = {"retry": self._retry, "cancel": self._cancel, "delete": self._delete}
-        step: Callable[[list[uuid.UUID], TimeLimit], None] = steps[self.job.verb]
-        size = RETRIES_AT_ONCE if self.job.verb == BulkJob.Verb.RETRY else STEP
+    def go_on(self, limit: TimeLimit) -> float | None:
+        """Work until the job ends, has to wait, or the time is up.
+
+        Returns after how many seconds a process should go on with it, None if there is no need to.
+        """
         try:
-            while keys := read_keys(self.job, limit=size):
-                if limit.is_over:
-                    self._write(claim=None, error_code="")
-                    return True
-                if not self._is_permitted():
-                    self._end(BulkJob.State.FAILED, error_code="permission_lost")
-                    return False
-                step(keys, limit)
-            self._end(BulkJob.State.DONE, error_code="")
-        except _MustWaitError as wait:
-            self._write(due_in=wait.seconds, claim=None, error_code=wait.code)
+            return self._work(limit)
         except _LostClaimError:
             BULK.info("Another process goes on with bulk job %s, or it was stopped.", self.job.pk)
-        return False
+            return None
+
+    def _work(self, limit: TimeLimit) -> float | None:
+        steps = {"retry": self._retry, "cancel": self._cancel, "delete": self._delete}
+        step: Callable[[list[uuid.UUID], TimeLimit], None] = steps[self.job.verb]
+        while keys := self._next_keys():
+            if limit.is_over and self._in_a_row:
+                break
+            if limit.is_over:
+                self._write(claim=None, error_code="")
+                return 0
+            if not self._is_permitted():
+                self._end(BulkJob.State.FAILED, error_code="permission_lost")
+                return None
+            step(keys, limit)
+        if self._put_off:
+            code, seconds = self._wait_code, self._wait_seconds
+            self._write(due_in=seconds, claim=None, error_code=code)
+            return seconds
+        self._end(BulkJob.State.DONE, error_code="")
+        return None
+
+    def _next_keys(self) -> list[uuid.UUID]:
+        untried = self.job.total - self.job.handled - self._put_off
+        if untried <= 0 or self._in_a_row >= MOST_REFUSALS:
+            return []
+        size = RETRIES_AT_ONCE if self.job.verb == BulkJob.Verb.RETRY else STEP
+        # The next one may be refused, too, and then what was loaded beside it is loaded again.
+        return read_keys(self.job, limit=1 if self._in_a_row else min(size, untried))
 
     def _is_permitted(self) -> bool:
         user = self.job.requested_by
@@ -97,9 +129,8 @@ class Work:
     def _retry(self, keys: list[uuid.UUID], limit: TimeLimit) -> None:
         rows = Generation.objects.select_related("owner", "content").in_bulk(keys)
         for key in keys:
-            if limit.is_over:
+            if limit.is_over or not self._try(key, rows.get(key), self._retry_one):
                 return
-            self._try(key, rows.get(key), self._retry_one)
 
     def _retry_one(self, row: Generation) -> None:
         counted = self._counted(done=1)
@@ -109,9 +140,8 @@ class Work:
     def _cancel(self, keys: list[uuid.UUID], limit: TimeLimit) -> None:
         rows = Generation.objects.in_bulk(keys)
         for key in keys:
-            if limit.is_over:
+            if limit.is_over or not self._try(key, rows.get(key), self._cancel_one):
                 return
-            self._try(key, rows.get(key), self._cancel_one)
 
     def _cancel_one(self, row: Generation) -> None:
         services.cancel(row)
@@ -132,7 +162,7 @@ class Work:
             self._count(failures={"protected": [key]})
 
     def _delete_all(self, keys: list[uuid.UUID]) -> None:
-        with transaction.atomic(using=databases.alias()):
+        with databases.short_transaction():
             services.delete_many(keys)
             kept = list(Generation.objects.filter(pk__in=keys).values_list("pk", flat=True))
             failures = {"not_finished": kept} if kept else {}
@@ -142,18 +172,22 @@ class Work:
 
     def _try(
         self, key: uuid.UUID, row: Generation | None, act: Callable[[Generation], None]
-    ) -> None:
-        """Do it to one generation. What it raises is counted, and keeps no other waiting."""
+    ) -> bool:
+        """Do it to one generation; what it raises is counted, and keeps no other waiting.
+
+        Returns False if it was put off, so that the next of the job's ids is another one.
+        """
         if row is None:
             self._count(failures={"not_found": [key]})
-            return
+            return True
         try:
             act(row)
         except (_LostClaimError, DatabaseFault):
             raise
         except PolicyRefusal as refusal:
-            if refusal.status in WAITABLE:
-                raise _MustWaitError(refusal) from refusal
+            if refusal.status in WAITABLE and self._may_wait():
+                self._put_off_next(refusal)
+                return False
             self._count(failures={refusal.code: [key]})
         except TextgenError as error:
             self._count(failures={error.code: [key]})
@@ -162,6 +196,22 @@ class Work:
         except Exception:  # noqa: BLE001  a bug with one row must not hold up the others
             BULK.exception("Bulk job %s failed at generation %s.", self.job.pk, key)
             self._count(failures={"internal_error": [key]})
+        self._in_a_row = 0
+        return True
+
+    def _may_wait(self) -> bool:
+        return clock.now() - self.job.created_at < LONGEST_WAIT
+
+    def _put_off_next(self, refusal: PolicyRefusal) -> None:
+        self._put_off += 1
+        with databases.short_transaction():
+            # Two processes must not change the order of the same ids.
+            self._write()
+            swap_keys(self.job, self.job.handled, self.job.total - self._put_off)
+        self._in_a_row += 1
+        seconds = max(1.0, min(refusal.retry_after or WAIT_SECONDS, 10 * WAIT_SECONDS))
+        self._wait_seconds = min(self._wait_seconds, seconds)
+        self._wait_code = refusal.code
 
     def _count(self, **counts: Any) -> None:
         counted = self._counted(**counts)
@@ -187,6 +237,7 @@ class Work:
     def _end(self, state: BulkJob.State, *, error_code: str) -> None:
         now = clock.now()
         self._write(state=state, error_code=error_code, finished_at=now, claim=None, due_at=None)
+        job_ended.send_robust(sender=BulkJob, job=self.job)
 
     def _write(self, *, due_in: float = LEASE_SECONDS, **values: Any) -> None:
         """Save this and renew the claim. Raises: _LostClaimError, and nothing is saved."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext as _
+
 from creatify_textgen import clock, databases
 from creatify_textgen.chat.turns import Turn
 from creatify_textgen.exceptions import RequestError
@@ -27,7 +29,7 @@ def fork(conversation: Conversation, at: int | None) -> Conversation:
     if at is not None:
         # The type, too: True is 1, and a fork of another turn than was meant is a bad surprise.
         if type(at) is not int or at not in {turn.number for turn in turns}:
-            rule = "Must be the number of a turn that has ended."
+            rule = _("Must be the number of a turn that has ended.")
             raise RequestError(f"at: {rule}", errors={"at": [rule]})
         turns = [turn for turn in turns if turn.number <= at]
     now = clock.now()

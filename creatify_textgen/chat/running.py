@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from asgiref.sync import sync_to_async
+from django.utils.translation import gettext as _
 
 from creatify_textgen import clock, databases
 from creatify_textgen.chat.addition import Addition
@@ -181,7 +182,7 @@ def stop_run(run: Run) -> Run:
     open_run = Run.objects.filter(pk=run.pk, state__in=(Run.State.RUNNING, Run.State.WAITING))
     now = clock.now()
     if not open_run.update(state=Run.State.STOPPED, due_at=None, claim=None, finished_at=now):
-        raise TransitionError(f"Run {run.pk} has ended.", code="has_ended")
+        raise TransitionError(_("Run %(id)s has ended.") % {"id": run.pk}, code="has_ended")
     stopped = _reloaded(run)
     forget_responses(stopped.pk)
     run_finished.send_robust(sender=Run, run=stopped)
@@ -218,7 +219,7 @@ def _begin(
         ).send(begin)
     begun = Run.objects.select_related("owner").filter(steps__generation=first).first()
     if begun is None:
-        text = "This idempotency key belongs to a generation without a run."
+        text = _("This Idempotency-Key was used for a generation without a run: use a new key.")
         raise RequestError(text, code="idempotency_conflict")
     return begun
 
@@ -260,7 +261,8 @@ def _decide(call: ToolCall, *, by: Any, **fields: Any) -> ToolCall:
     # No join: MariaDB would read first, and two decisions could both be the first.
     waiting = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.WAITING)
     if run.has_ended or not waiting.update(decided_by=by, **fields):
-        raise TransitionError(f"Call {call.pk} does not wait for approval.", code="not_waiting")
+        text = _("Call %(id)s does not wait for approval.") % {"id": call.pk}
+        raise TransitionError(text, code="not_waiting")
     if wake(run.pk):
         hand_to_worker(run.pk)
     call.refresh_from_db()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
 from creatify_textgen.conf import conf
@@ -16,8 +17,9 @@ __all__ = ["ask_policy"]
 def ask_policy(user: Any, request: Any, *, door: str) -> None:
     """Call the setting `POLICY`, if there is one.
 
-    Raises: PolicyRefusal as the rule raised it; with code `policy_failed` and status 503 if the
-    rule raised anything else, because a rule that is broken has allowed nothing.
+    Raises: PolicyRefusal as the rule raised it; with code `permission_denied` if the rule raised
+    Django's PermissionDenied; with code `policy_failed` and status 503 if it raised anything else,
+    because a rule that is broken has allowed nothing.
     """
     try:
         rule = conf.policy
@@ -25,6 +27,9 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
             rule(user, request, door=door)
     except PolicyRefusal:
         raise
+    except PermissionDenied as error:
+        text = str(error) or _("This site does not allow the request.")
+        raise PolicyRefusal(text, code="permission_denied") from error
     except Exception as error:
         CONTROL.exception("CREATIFY_TEXTGEN['POLICY'] failed at the door %r.", door)
         raise PolicyRefusal(

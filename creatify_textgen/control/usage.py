@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +28,7 @@ WEEK = 7
 """Days that a forecast looks back on: each day of the week once."""
 LATEST = 5000
 """Generations that modes, errors and durations are read from."""
+DURATIONS = ("median_seconds", "p95_seconds", "median_first_seconds", "p95_first_seconds")
 
 Row = dict[str, Any]
 
@@ -63,6 +64,14 @@ class LatestGenerations:
     median_first_seconds: float | None = None
     """Of streams, from the request to the first chunk."""
     p95_first_seconds: float | None = None
+
+    def durations(self) -> dict[str, float | None]:
+        """Return the four durations by name, rounded to milliseconds."""
+        return {
+            name: value if value is None else round(value, 3)
+            for name in DURATIONS
+            for value in [getattr(self, name)]
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +154,10 @@ class UsageScope:
         for name in ("account", "owner"):
             if (value := getattr(self, name)) is not None:
                 rows = rows.filter(**{name: value})
-        if self.since:
+        # Nothing is outside of these years, and the calendar ends there.
+        if self.since and self.since.year > MINYEAR:
             rows = rows.filter(created_at__gte=_midnight(self.since))
-        if self.until:
+        if self.until and self.until.year < MAXYEAR:
             rows = rows.filter(created_at__lt=_midnight(self.until + timedelta(days=1)))
         columns = ("mode", "error_code", "status", "credits_used", "created_at", "finished_at")
         # The first chunk makes a stream's row running.

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.apps import apps
 from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig, SuspiciousOperation
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import NotFound, ParseError
@@ -117,10 +118,18 @@ def _as_api_exception(error: Exception) -> Exception:
     if isinstance(error, SuspiciousOperation):
         # Django raises this for too many fields or files in a form.
         return ParseError(str(error))
-    if isinstance(error, ObjectDoesNotExist):
+    if _is_missing_row_of_ours(error):
         # The host deleted it while this request worked on it.
-        return NotFound("It was deleted in this moment.")
+        return NotFound(_("It was deleted in this moment."))
     return error
+
+
+def _is_missing_row_of_ours(error: Exception) -> bool:
+    """Whether a row of this app is missing. If one of the host's is, its code has a bug."""
+    if not isinstance(error, ObjectDoesNotExist):
+        return False
+    ours: Any = apps.get_app_config("creatify_textgen").get_models()
+    return isinstance(error, tuple(model.DoesNotExist for model in ours))
 
 
 def _uniform(detail: Any, error: Exception) -> dict[str, Any]:

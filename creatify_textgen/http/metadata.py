@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.http import Http404
 from rest_framework.exceptions import APIException
 from rest_framework.metadata import BaseMetadata
 from rest_framework.request import Request, clone_request
@@ -41,7 +40,7 @@ def _may_call(request: Request, view: APIView, method: str) -> bool:
     with _as_if(request, view, method) as asked:
         try:
             view.check_permissions(asked)
-        except (APIException, Http404):
+        except APIException:
             return False
     return True
 

@@ -101,7 +101,7 @@ class UploadParser(MultiPartParser):
         """Return the form's fields and files. Raises: ParseError, BodyTooLarge."""
         request: HttpRequest = (parser_context or {})["request"]
         if content_length(request) > MAX_UPLOAD_BYTES + MULTIPART_ROOM:
-            raise BodyTooLarge("A file may have at most 100 MB.")
+            raise BodyTooLarge(_("A file may have at most 100 MB."))
         try:
             return super().parse(stream, media_type, parser_context)
         except RequestDataTooBig as error:

@@ -7,11 +7,15 @@ defaults of the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.urls import reverse
+from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
@@ -57,6 +61,21 @@ def _asks_for(renderer: Any, request: Request) -> bool:
     return renderer.media_type in [kind.partition(";")[0].strip() for kind in accepted]
 
 
+@contextmanager
+def _refusals_of_the_framework() -> Iterator[None]:
+    """Translate what a permission of the host may raise.
+
+    `OPTIONS` and the page of the browsable API ask for each method, and take only DRF's own
+    errors for a no.
+    """
+    try:
+        yield
+    except PermissionDenied as error:
+        raise exceptions.PermissionDenied(*error.args) from error
+    except Http404 as error:
+        raise exceptions.NotFound(*error.args) from error
+
+
 class Endpoint(APIView):
     """The base class of all views of the HTTP doors."""
 
@@ -95,6 +114,14 @@ class Endpoint(APIView):
         """Return the host's default permissions and ours; all of them must hold."""
         classes: Any = api_settings.DEFAULT_PERMISSION_CLASSES
         return [*(permission() for permission in classes), *super().get_permissions()]
+
+    def check_permissions(self, request: Request) -> None:
+        with _refusals_of_the_framework():
+            super().check_permissions(request)
+
+    def check_object_permissions(self, request: Request, obj: Any) -> None:
+        with _refusals_of_the_framework():
+            super().check_object_permissions(request, obj)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -15,6 +15,7 @@ from django.contrib.auth import get_user_model
 from django.core import signing
 from django.urls import NoReverseMatch, reverse
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -32,7 +33,7 @@ __all__ = [
 
 LIFETIME_SECONDS = 60
 SALT = "creatify_textgen.ticket"
-REFUSED = "The ticket is invalid or has expired: request a new one."
+REFUSED = _("The ticket is invalid or has expired: request a new one.")
 
 
 def make_ticket(generation: Generation, user: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.utils.translation import gettext as _
 
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.intake.reading import Reader
@@ -33,5 +34,5 @@ def refuse_deleted(owner_ids: Collection[Any]) -> None:
     """Raise: RequestError if one of these users was deleted since the request began."""
     users = get_user_model()._base_manager.filter(pk__in=owner_ids)
     if users.count() < len(owner_ids):
-        text = "This user was deleted in this moment."
+        text = _("This user was deleted in this moment.")
         raise RequestError(f"owner: {text}", errors={"owner": [text]})

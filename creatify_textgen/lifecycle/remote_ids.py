@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import IntegrityError
+from django.utils.translation import gettext as _
 
 from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.models import Generation
@@ -27,7 +28,7 @@ def remote_id_once() -> Iterator[None]:
         if not _is_about_remote_id(error):
             raise
         raise TransitionError(
-            "Another generation has this remote id already.", code="remote_id_taken"
+            _("Another generation has this remote id already."), code="remote_id_taken"
         ) from error
 
 

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
 from creatify_textgen import clock, gateway, lifecycle
 from creatify_textgen.dispatch import sweep_schedule
 from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
@@ -72,7 +75,8 @@ def settle(
     chosen = _chosen(decision, credits_used=credits_used, remote_id=remote_id)
     cost = _cost(credits_used)
     row = _undecided(generation.reloaded())
-    detail = f"settled as {chosen.label}"
+    with override("en"):  # A timeline is in one language.
+        detail = f"settled as {chosen.label}"
     if by is not None:
         detail += f", by {by.get_username()}"
     if chosen == Decision.FOUND:
@@ -86,11 +90,16 @@ def settle(
 def _chosen(decision: str, *, credits_used: Any, remote_id: str) -> Decision:
     errors: dict[str, list[str]] = {}
     if decision not in Decision:
-        errors["decision"] = [f"Must be one of {', '.join(Decision)}."]
+        errors["decision"] = [_("Must be one of %(names)s.") % {"names": ", ".join(Decision)}]
     elif credits_used is not None and decision != Decision.CHARGED:
-        errors["credits_used"] = [f"Belongs to the decision {Decision.CHARGED} only."]
+        errors["credits_used"] = [
+            _("Belongs to the decision “%(name)s” only.") % {"name": Decision.CHARGED.label}
+        ]
     elif bool(remote_id.strip()) != (decision == Decision.FOUND):
-        errors["remote_id"] = [f"Belongs to the decision {Decision.FOUND}, which needs it."]
+        errors["remote_id"] = [
+            _("Belongs to the decision “%(name)s”, which needs it.")
+            % {"name": Decision.FOUND.label}
+        ]
     _refuse(errors)
     return Decision(decision)
 
@@ -100,25 +109,26 @@ def _cost(credits_used: Any) -> Decimal | None:
         return None
     cost = charge(credits_used)
     if cost is None:
-        _refuse({"credits_used": ["Must be a number of credits, such as 0.0005."]})
+        _refuse({"credits_used": [_("Must be a number of credits, such as 0.0005.")]})
     return cost
 
 
 def _undecided(row: Generation) -> Generation:
     if row.can_settle:
         return row
-    raise TransitionError(
-        f"Generation {row.pk} is {row.status}: a person decides only about one that may have been "
-        "charged, if neither its id at the remote nor its cost is known.",
-        code="not_undecided",
+    text = _(
+        "Generation %(id)s is %(status)s: a person decides only about one that may have been "
+        "charged, if neither its id at the remote nor its cost is known."
     )
+    values = {"id": row.pk, "status": row.get_status_display()}
+    raise TransitionError(text % values, code="not_undecided")
 
 
 def _give_way(row: Generation) -> NoReturn:
     """Raise because the row has learned something since it was read."""
     _undecided(row.reloaded())
-    message = f"Generation {row.pk} has changed in this moment: look at it again."
-    raise TransitionError(message, code="not_undecided")
+    text = _("Generation %(id)s has changed in this moment: look at it again.") % {"id": row.pk}
+    raise TransitionError(text, code="not_undecided")
 
 
 def _close(row: Generation, decision: Decision, *, cost: Decimal | None, detail: str) -> None:
@@ -126,12 +136,13 @@ def _close(row: Generation, decision: Decision, *, cost: Decimal | None, detail:
     if decision == Decision.NEVER_ACCEPTED:
         cost = Decimal()
         if row.partial:
-            _refuse({"decision": ["A part of its answer has arrived, so it was accepted."]})
+            _refuse({"decision": [_("A part of its answer has arrived, so it was accepted.")]})
     if row.sent_until is not None and latest(row.sent_until) > clock.utc_now():
-        _refuse({"decision": [f"It may still be on its way until {row.sent_until:%H:%M:%S}."]})
+        text = _("It may still be on its way until %(time)s.")
+        _refuse({"decision": [text % {"time": f"{row.sent_until:%H:%M:%S}"}]})
     if row.is_final:
         if cost is None:
-            _refuse({"credits_used": ["It has failed already, and only its cost is missing."]})
+            _refuse({"credits_used": [_("It has failed already, and only its cost is missing.")]})
         _complete(row, Outcome(credits_used=cost), detail=detail)
         return
     remote_words = row.content.failed_reason.removeprefix(MAY_BE_CHARGED).strip()
@@ -163,18 +174,16 @@ def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
     except RemoteRejectedError as error:
         if error.code not in ("not_found", "invalid_request"):
             raise
-        _refuse({"remote_id": ["Creatify has no generation of this id in this workspace."]})
+        _refuse({"remote_id": [_("Creatify has no generation of this id in this workspace.")]})
     if contradiction := _contradiction(row, remote):
         _refuse({"remote_id": [contradiction]})
     holder = Generation.objects.filter(remote_id=remote.id).exclude(pk=row.pk).first()
     if holder is not None:
-        raise TransitionError(
-            f"Generation {holder.pk} has this remote id, and its cost, already.",
-            code="remote_id_taken",
-        )
+        text = _("Generation %(id)s has this remote id, and its cost, already.") % {"id": holder.pk}
+        raise TransitionError(text, code="remote_id_taken")
     if deleted_ids([remote.id]):
-        message = "A generation that was deleted had this remote id, and its cost was counted."
-        raise TransitionError(message, code="remote_id_taken")
+        text = _("A generation that was deleted had this remote id, and its cost was counted.")
+        raise TransitionError(text, code="remote_id_taken")
     return remote
 
 
@@ -183,11 +192,11 @@ def _contradiction(row: Generation, remote: RemoteGeneration) -> str:
     # The echo may be changed in all but its texts (contract, 11.26a); the person vouches for it.
     is_same = asks_the_same(row, remote) or texts_of(remote) == texts_of_row(row)
     if not is_same or not shows_its_media(row, remote):
-        return "What it was asked is not what this generation asks."
+        return _("What it was asked is not what this generation asks.")
     if not is_of_its_time(row, remote, ANY_SKEW):
-        return "It was not created when this generation was sent."
+        return _("It was not created when this generation was sent.")
     if not goes_on_from(row, remote):
-        return "Its answer does not begin with the text that this generation has received."
+        return _("Its answer does not begin with the text that this generation has received.")
     return ""
 
 
@@ -195,7 +204,7 @@ def _adopt(row: Generation, remote: RemoteGeneration, *, detail: str) -> None:
     snapshot = Snapshot(row, as_received(row, remote))
     if row.is_final:
         if snapshot.target not in TERMINAL:
-            _refuse({"remote_id": ["It has not ended at Creatify yet: try again later."]})
+            _refuse({"remote_id": [_("It has not ended at Creatify yet: try again later.")]})
         _complete(row, snapshot.outcome(), detail=detail)
         return
     now = clock.now()

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -240,7 +241,7 @@ def _refuse_answered(chat: ChatRequest, conversation: Conversation) -> None:
     turn = conversation.last_turn
     if chat.repeats and turn is not None and turn.answer:
         raise RequestError(
-            "A conversation keeps its answers: fork it before this message, and send it there.",
+            _("A conversation keeps its answers: fork it before this message, and send it there."),
             code="already_answered",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import MINYEAR, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,7 @@ __all__ = [
     "GenerationFilters",
     "HistoryFilter",
     "check_account",
+    "latest_since",
     "read_credits_query",
     "read_model_name",
 ]
@@ -124,7 +125,8 @@ class GenerationFilters(django_filters.FilterSet):
         if is_indexed or is_of_one or asked["created_after"]:
             return None
         end: datetime = asked["created_before"] or clock.now()
-        return end - SEARCHED
+        # The calendar has no earlier years.
+        return end - SEARCHED if end.year > MINYEAR else None
 
     def _ids(self, text: str) -> list[UUID]:
         """Return the keys of the generations with this id, or with exactly this remote id."""
@@ -220,6 +222,19 @@ def read_credits_query(request: Request) -> dict[str, Any]:
             _("Only staff who may view generations can see the credits of others.")
         )
     return {**query, "owner": _user(asked["owner"]), "by_owner": asked["by_owner"]}
+
+
+def latest_since(query: Mapping[str, Any]) -> date | None:
+    """Return from which day on the durations of such a report are read.
+
+    An index finds the latest rows of one owner, and of all. Those of one account are searched in 30
+    days, unless the caller names the days.
+    """
+    since: date | None = query["since"]
+    if since is not None or query["owner"] is not None or query["account"] is None:
+        return since
+    end: date = query["until"] or clock.utc_now().date()
+    return date.fromordinal(max(1, end.toordinal() - SEARCHED.days))
 
 
 def _user(key: Any) -> Any:

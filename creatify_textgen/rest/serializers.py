@@ -16,6 +16,7 @@ from creatify_textgen.models import Generation, GenerationContent, Media, credit
 from creatify_textgen.permissions import is_staff_with
 from creatify_textgen.rest.moments import to_text
 from creatify_textgen.services import CreditReport, Estimate, ModelFacts
+from creatify_textgen.services.credits import LatestGenerations
 from creatify_textgen.states import Mode, Status
 
 __all__ = [
@@ -170,8 +171,10 @@ def decimal_text(number: Decimal | None) -> str | None:
     return None if number is None else credits_text(number)
 
 
-def represent_credits(report: CreditReport, *, by_owner: bool = False) -> dict[str, Any]:
-    """Return the report with every amount as a decimal string."""
+def represent_credits(
+    report: CreditReport, latest: LatestGenerations, *, by_owner: bool = False
+) -> dict[str, Any]:
+    """Return the report with every amount as a decimal string, and how long the latest took."""
     forecast = report.forecast
     owners = {"by_owner": _amounts(report.by_owner)} if by_owner else {}
     return {
@@ -187,6 +190,7 @@ def represent_credits(report: CreditReport, *, by_owner: bool = False) -> dict[s
         "by_model": _amounts(report.by_model),
         "by_status": _amounts(report.by_status),
         **owners,
+        "durations": {"sample": latest.count, **latest.durations()},
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from creatify_textgen.intake.reading import Reader
 from creatify_textgen.rest.conversations import read_fields
 
@@ -23,7 +25,7 @@ def read_settlement(body: Any) -> dict[str, Any]:
         fields[name] = reader.text(fields[name], path=name)
     cost = fields.get("credits_used")
     if isinstance(cost, bool) or not isinstance(cost, int | float | str | None):
-        reader.refuse("credits_used", "Must be a number of credits, such as 0.0005.")
+        reader.refuse("credits_used", _("Must be a number of credits, such as 0.0005."))
     reader.raise_if_refused()
     # As it was written: the binary fraction of 0.1 has 55 digits.
     return {**fields, "credits_used": str(cost) if isinstance(cost, float) else cost}

@@ -32,6 +32,7 @@ from creatify_textgen.rest.filters import (
     GenerationFilters,
     HistoryFilter,
     check_account,
+    latest_since,
     read_credits_query,
     read_model_name,
 )
@@ -44,6 +45,7 @@ from creatify_textgen.rest.serializers import (
     represent_model,
 )
 from creatify_textgen.rest.settlement import read_settlement
+from creatify_textgen.services.credits import UsageScope
 
 __all__ = ["CreditsView", "EstimateView", "GenerationViewSet", "MediaViewSet", "ModelsView"]
 
@@ -127,7 +129,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
     def settle(self, request: Request, generation_id: UUID) -> Response:
         generation = self.get_object()
         if not is_staff_with(request.user, "operate_generation"):
-            raise PermissionDenied("Only staff may decide what a generation has cost.")
+            raise PermissionDenied(_("Only staff may decide what a generation has cost."))
         decision = read_settlement(request.data)
         return self._show(services.settle(generation, **decision, by=request.user))
 
@@ -183,7 +185,9 @@ class CreditsView(Endpoint):
         query = read_credits_query(request)
         may_see_balance = has_permission(request.user, "creatify_textgen.view_credits")
         report = services.credits(**query, with_balance=may_see_balance)
-        return Response(represent_credits(report, by_owner=query.get("by_owner", False)))
+        scope = UsageScope(query["account"], query["owner"], latest_since(query), query["until"])
+        by_owner = query.get("by_owner", False)
+        return Response(represent_credits(report, scope.latest(), by_owner=by_owner))
 
 
 class EstimateView(Endpoint):

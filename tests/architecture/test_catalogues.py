@@ -5,6 +5,7 @@ After a change of a text, `make messages` updates them; the translation is writt
 
 from __future__ import annotations
 
+import ast
 import gettext
 import re
 from collections.abc import Iterable
@@ -12,9 +13,10 @@ from collections.abc import Iterable
 import pytest
 from babel.messages.catalog import Message
 
+from tests.architecture.source import package_modules
 from tests.catalogues import LANGUAGES, path_of, read, texts_of_package, untranslated
 
-PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[sd]|\{\}|</?\w+")
+PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[sd]|\{\w*\}|</?\w+")
 FORMS_WITHOUT_NUMBER = {"%(counter)s", "%(count)d", "%(count)s", "%d"}
 """A form that stands for one number only, as in "The original cost …", need not repeat it."""
 
@@ -40,6 +42,39 @@ def differs(message: Message) -> bool:
     whole = placeholders(texts[1])
     last = placeholders(forms[-1]) != whole
     return last or any(without_number(placeholders(f)) != without_number(whole) for f in forms)
+
+
+FOR_PEOPLE = {
+    "AuthenticationFailed",
+    "NotFound",
+    "PermissionDenied",
+    "PolicyRefusal",
+    "TransitionError",
+}
+"""Errors that users of a site can cause. Those about the form of a request stay in English."""
+PIECE = re.compile(r"(?:is|are|was|were|and|or|but) .+\.")
+
+
+def is_plain(call: ast.AST) -> bool:
+    """Whether it makes an error for people from a text that is in no catalogue."""
+    is_error = isinstance(call, ast.Call) and getattr(call.func, "id", "") in FOR_PEOPLE
+    return is_error and bool(call.args) and isinstance(call.args[0], ast.Constant | ast.JoinedStr)
+
+
+class TestText:
+    def test_of_an_error_for_people_can_be_translated(self) -> None:
+        found = [
+            f"{module.name}:{node.lineno}"
+            for module in package_modules()
+            for node in ast.walk(module.tree)
+            if is_plain(node)
+        ]
+        assert found == []
+
+    def test_is_a_whole_sentence(self) -> None:
+        """Other languages put its pieces in another order."""
+        texts = texts_of_package()
+        assert [text for text in texts if PIECE.match(as_texts(text)[0])] == []
 
 
 @every_language

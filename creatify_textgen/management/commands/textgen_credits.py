@@ -15,6 +15,7 @@ from creatify_textgen import services
 from creatify_textgen.conf import conf
 from creatify_textgen.management.terminal import PlainCommand
 from creatify_textgen.services import CreditReport
+from creatify_textgen.services.credits import LatestGenerations, UsageScope
 
 __all__ = ["Command"]
 
@@ -38,22 +39,23 @@ class Command(PlainCommand):
         if account is not None and account not in conf.accounts:
             known = ", ".join(sorted(map(str, conf.accounts)))
             raise CommandError(f"ACCOUNTS has no account of this name. It has: {known}.")
-        report = services.credits(
-            account=account, since=options["since"], until=options["until"], by_owner=True
-        )
-        lines = (
-            _as_json(report, options["by"]) if options["json"] else _lines(report, options["by"])
-        )
-        for line in lines:
+        since, until = options["since"], options["until"]
+        report = services.credits(account=account, since=since, until=until, by_owner=True)
+        latest = UsageScope(account, None, since, until).latest()
+        write = _as_json if options["json"] else _lines
+        for line in write(report, latest, options["by"]):
             self.stdout.write(line)
 
 
-def _lines(report: CreditReport, by: str) -> Iterator[str]:
+def _lines(report: CreditReport, latest: LatestGenerations, by: str) -> Iterator[str]:
     lasts = "" if report.lasts_days is None else f" (lasts {report.lasts_days:.0f} days)"
     yield f"Remaining: {_text(report.remaining)}{lasts}"
     yield f"Used: {_text(report.used)}; of {report.unknown} generations the cost is unknown"
     month = report.forecast
     yield f"This month: {_text(month.month_used)}, projected {month.month_projected:.4f}"
+    yield f"Duration: {_seconds(latest.median_seconds, latest.p95_seconds)}"
+    firsts = _seconds(latest.median_first_seconds, latest.p95_first_seconds)
+    yield f"First text of a stream: {firsts}"
     yield ""
     yield f"{by:<40} {'credits':>20} {'generations':>12} {'unknown':>8}"
     for row in _rows(report, by):
@@ -63,16 +65,24 @@ def _lines(report: CreditReport, by: str) -> Iterator[str]:
         yield f"{name:<40} {used:>20} {count:>12} {row['credits_unknown']:>8}"
 
 
-def _as_json(report: CreditReport, by: str) -> Iterator[str]:
+def _as_json(report: CreditReport, latest: LatestGenerations, by: str) -> Iterator[str]:
     names = ("remaining", "lasts_days", "used", "unknown")
     figures = {name: getattr(report, name) for name in names}
     month = {"used_this_month": report.forecast.month_used}
-    yield json.dumps({**figures, **month, f"by_{by}": _rows(report, by)}, default=_json_value)
+    sums = {f"by_{by}": _rows(report, by)}
+    durations = {"durations": {"sample": latest.count, **latest.durations()}}
+    yield json.dumps({**figures, **month, **sums, **durations}, default=_json_value)
 
 
 def _rows(report: CreditReport, by: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = getattr(report, f"by_{by}")
     return rows if by == "day" else sorted(rows, key=lambda r: r["credits_used"], reverse=True)
+
+
+def _seconds(median: float | None, p95: float | None) -> str:
+    if median is None or p95 is None:
+        return "unknown"
+    return f"median {median:.1f} s, 95 of 100 at most {p95:.1f} s"
 
 
 def _text(amount: Decimal | None) -> str:

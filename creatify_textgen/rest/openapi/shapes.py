@@ -149,8 +149,20 @@ FRAME = record(
     },
 )
 AMOUNT: Schema = {"type": "string", "description": "Decimal."}
+SECONDS: Schema = {"type": "number", "nullable": True}
+DURATIONS = record(
+    ("sample", "median_seconds", "p95_seconds", "median_first_seconds", "p95_first_seconds"),
+    sample={"type": "integer", "description": "Generations that were read, at most 5,000."},
+    median_seconds={**SECONDS, "description": "From the request to the result."},
+    p95_seconds={**SECONDS, "description": "Of 100, 95 took at most this."},
+    median_first_seconds={**SECONDS, "description": "Of streams: to the first text."},
+    p95_first_seconds={**SECONDS, "description": "Of 100 streams, 95 took at most this."},
+)
 CREDITS = record(
-    ("remaining", "remaining_age_seconds", "used", "unknown", "by_day", "by_model", "by_status"),
+    (
+        *("remaining", "remaining_age_seconds", "used", "unknown"),
+        *("by_day", "by_model", "by_status", "durations"),
+    ),
     remaining={**AMOUNT, "nullable": True},
     remaining_age_seconds={"type": "number", "nullable": True},
     lasts_days={"type": "number", "nullable": True, "description": "At the rate of last week."},
@@ -163,6 +175,7 @@ CREDITS = record(
     by_model=listing(ANY_OBJECT),
     by_status=listing(ANY_OBJECT),
     by_owner=listing(ANY_OBJECT, description="Only if it was asked for."),
+    durations=DURATIONS,
 )
 UNKNOWN_AMOUNT: Schema = {**AMOUNT, "nullable": True, "description": "Decimal; null if unknown."}
 ESTIMATE = record(

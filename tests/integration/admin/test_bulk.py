@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import ProtectedError
@@ -118,7 +119,7 @@ class TestStart:
         self, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("creatify_textgen.admin.bulk.INLINE_SECONDS", -1)
-        monkeypatch.setattr("creatify_textgen.enqueue.bulk", lambda _: None)
+        monkeypatch.setattr("creatify_textgen.enqueue.bulk", lambda _, **__: None)
         make_done()
         page = act(operator)
         job = BulkJob.objects.get()
@@ -209,6 +210,49 @@ class TestDeletion:
         job = BulkJob.objects.get()
         assert (job.verb, job.done) == ("delete", 1)
         assert job.requested_by == User.objects.get()
+
+    def test_is_in_the_admins_own_history(self, operator: Client) -> None:
+        delete(operator, make_done(), make_done())
+        entry = LogEntry.objects.get()
+        assert (entry.user, entry.action_flag) == (User.objects.get(), DELETION)
+        assert entry.content_type is not None
+        assert entry.content_type.model_class() is Generation
+        assert entry.object_repr == "2 generations"
+        assert str(BulkJob.objects.get().pk) in entry.change_message
+
+    def test_that_a_worker_ends_is_in_that_history_too(
+        self, operator: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("creatify_textgen.admin.bulk.INLINE_SECONDS", -1)
+        monkeypatch.setattr("creatify_textgen.enqueue.bulk", lambda _, **__: None)
+        delete(operator, make_done())
+        assert not LogEntry.objects.exists()
+        bulk.go_on(BulkJob.objects.get().pk)
+        assert LogEntry.objects.get().object_repr == "1 generation"
+
+    def test_that_is_stopped_is_in_that_history_too(self, operator: Client) -> None:
+        staff = User.objects.get()
+        job = BulkJob.objects.create(
+            verb="delete",
+            requested_by=staff,
+            total=9,
+            done=4,
+            until=clock.now(),
+            due_at=clock.now(),
+        )
+        bulk.stop(job)
+        assert LogEntry.objects.get().object_repr == "4 generations"
+
+    @pytest.mark.parametrize("verb", ["retry", "cancel"])
+    def test_alone_is_in_that_history(self, operator: Client, verb: str) -> None:
+        make_done()
+        factories.make_generation()
+        act(operator, verb)
+        assert not LogEntry.objects.filter(action_flag=DELETION).exists()
+
+    def test_of_nothing_is_not_in_that_history(self, operator: Client) -> None:
+        act(operator, "delete")
+        assert not LogEntry.objects.exists()
 
     def test_is_no_action_for_who_may_not(self, staff_with: Callable[..., Client]) -> None:
         row = make_done()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 from creatify_textgen import services
@@ -147,3 +148,45 @@ class TestPage:
     def test_says_that_there_is_no_such_user(self, staff_with: Staff, name: str) -> None:
         response = staff_with(*ERASER).post(PERSON, {"person": name})
         assert response.context["form"].errors["person"]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTransaction:
+    """A host's ATOMIC_REQUESTS does not hold one open while a person's data is read or erased."""
+
+    @pytest.fixture
+    def were_atomic(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+        found: list[bool] = []
+
+        def note(name: str) -> None:
+            real = getattr(services, name)
+
+            def call(*args: Any, **options: Any) -> Any:
+                found.append(connection.in_atomic_block)
+                return real(*args, **options)
+
+            monkeypatch.setattr(services, name, call)
+
+        note("erase")
+        note("export")
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+        return found
+
+    @pytest.mark.parametrize("fields", [{"action": "export"}, {"erase_confirmed": "yes"}], ids=str)
+    def test_is_not_open_on_the_page(
+        self, were_atomic: list[bool], staff_with: Staff, ada: User, fields: dict[str, str]
+    ) -> None:
+        make(owner=ada)
+        response = staff_with(*ERASER, *EXPORTER).post(PERSON, {"person": ada.username, **fields})
+        response.close()
+        assert were_atomic == [False]
+
+    @pytest.mark.parametrize("action", ["export_owner", "erase_owners"])
+    def test_is_not_open_in_an_action(
+        self, were_atomic: list[bool], staff_with: Staff, ada: User, action: str
+    ) -> None:
+        row = make(owner=ada)
+        client = staff_with(*ERASER, *EXPORTER)
+        response = act(client, action, row, erase_confirmed="yes")
+        response.close()
+        assert were_atomic == [False]

@@ -223,6 +223,42 @@ class TestEditAndTry:
         assert second["columns"][0]["page"] == page_of(row)
         assert row.content.request_fields() == first.content.request_fields()
 
+    @pytest.mark.parametrize("is_mine", [True, False], ids=["mine", "theirs"])
+    def test_keeps_the_order_of_images(self, writer: Client, *, is_mine: bool) -> None:
+        owner = User.objects.get() if is_mine else User.objects.create_user("ada")
+        # Each a different file, and not in the order in which they are asked for.
+        images = [
+            services.store_media(PNG + bytes(width), owner=owner, mime_type="image/png")
+            for width in (1, 2, 3, 4)
+        ]
+        asked = [images[place] for place in (2, 0, 3, 1)]
+        parts = [{"type": "image", "media": str(one.pk)} for one in asked]
+        content = [*parts, {"type": "text", "text": "Which is first?"}]
+        first = services.submit([{"role": "user", "content": content}], owner=owner)
+        path = f"{ADD}?from={first.pk}"
+        form = writer.get(path).context["form"]
+        assert form["kept_media"].value() == [str(one.pk) for one in asked]
+        kept = [str(one.pk) for one in images]
+        writer.post(path, fill(prompt="Again?", kept_media=kept), headers=JSON)
+        sent = Generation.objects.exclude(pk=first.pk).get().content.messages[-1]["content"][:-1]
+        hashes = {str(one.pk): one.sha256 for one in Media.objects.all()}
+        assert [hashes[part["media"]] for part in sent] == [one.sha256 for one in asked]
+
+    def test_keeps_an_image_that_is_there_twice(self, writer: Client) -> None:
+        owner = User.objects.get()
+        one, other = (
+            services.store_media(PNG + bytes(width), owner=owner, mime_type="image/png")
+            for width in (1, 2)
+        )
+        parts = [{"type": "image", "media": str(key.pk)} for key in (one, other, one)]
+        first = services.submit([{"role": "user", "content": parts}], owner=owner)
+        path = f"{ADD}?from={first.pk}"
+        values = {field.name: field.value() for field in writer.get(path).context["form"]}
+        asked = {name: value for name, value in values.items() if value not in (None, "")}
+        writer.post(path, {**asked, "ticket": "another"}, headers=JSON)
+        second = Generation.objects.exclude(pk=first.pk).get()
+        assert second.content.request_fields() == first.content.request_fields()
+
     def test_copies_the_images_of_others(self, writer: Client) -> None:
         ada = User.objects.create_user("ada")
         image = services.store_media(PNG, owner=ada, mime_type="image/png")

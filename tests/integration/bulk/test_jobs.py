@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.db.models import ProtectedError
 
-from creatify_textgen import bulk, clock, enqueue, services
+from creatify_textgen import bulk, clock, databases, enqueue, services
 from creatify_textgen.bulk import work
-from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.clock import TimeLimit
+from creatify_textgen.exceptions import PolicyRefusal, TransitionError
 from creatify_textgen.models import Budget, BulkJob, BulkSlice, Generation
 from creatify_textgen.models.querysets import GenerationQuerySet
 from tests import factories
@@ -21,10 +24,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def published(monkeypatch: pytest.MonkeyPatch) -> list[uuid.UUID]:
-    """Keep what would be published; nothing runs by itself."""
-    found: list[uuid.UUID] = []
-    monkeypatch.setattr(enqueue, "bulk", found.append)
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[uuid.UUID, float]]:
+    """Keep what would be published, and with which delay; nothing runs by itself."""
+    found: list[tuple[uuid.UUID, float]] = []
+
+    def publish(job_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
+        found.append((job_id, delay_seconds))
+
+    monkeypatch.setattr(enqueue, "bulk", publish)
     monkeypatch.setattr(enqueue, "submit", lambda _: None)
     return found
 
@@ -50,6 +57,32 @@ def start(user: Any, verb: str = "retry", **options: Any) -> BulkJob:
 def work_on(job: BulkJob, **options: Any) -> BulkJob:
     bulk.go_on(job.pk, **options)
     return BulkJob.objects.get(pk=job.pk)
+
+
+def due(job: BulkJob) -> BulkJob:
+    """Let the time pass that a job waits."""
+    BulkJob.objects.update(due_at=clock.now())
+    return job
+
+
+def keys_of(one: BulkSlice) -> list[uuid.UUID]:
+    packed = bytes(one.keys)
+    return [uuid.UUID(bytes=packed[at : at + 16]) for at in range(0, len(packed), 16)]
+
+
+class Refused:
+    """A host's rule that refuses some models for half a minute."""
+
+    def __init__(self) -> None:
+        self.models: set[str] = set()
+        self.asked = 0
+        self.then: Callable[[], object] = lambda: None
+
+    def __call__(self, user: Any, request: Any, *, door: str) -> None:
+        self.asked += 1
+        if request.model_name in self.models:
+            self.then()
+            raise PolicyRefusal("Later.", code="busy", status=429, retry_after=30)
 
 
 class TestStart:
@@ -84,6 +117,27 @@ class TestStart:
         job = work_on(start(staff))
         assert (job.state, job.done, BulkSlice.objects.count()) == ("done", 5, 3)
 
+    def test_fills_each_slice_but_the_last(
+        self, staff: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("creatify_textgen.bulk.selection.SLICE", 2)
+        make_failed(1)
+
+        def add_one(execute: Any, sql: str, *rest: Any) -> Any:
+            # A row that the first slice has not seen and the second one sees.
+            result = execute(sql, *rest)
+            if "ORDER BY" in sql and Generation.objects.count() < 4:
+                make_failed(1)
+            return result
+
+        with connection.execute_wrapper(add_one):
+            job = start(staff)
+        assert job.total > 1
+        sizes = [len(one.keys) // 16 for one in BulkSlice.objects.order_by("number")]
+        assert sizes[:-1] == [2] * (len(sizes) - 1)
+        job = work_on(job)
+        assert (job.state, job.done) == ("done", job.total)
+
 
 class TestRetry:
     def test_asks_each_once(self, staff: User) -> None:
@@ -105,8 +159,7 @@ class TestRetry:
         job = work_on(start(staff))
         assert (job.state, job.done, job.error_code) == ("running", 2, "too_many_in_flight")
         Generation.objects.filter(status="queued").update(status="cancelled")
-        BulkJob.objects.update(due_at=clock.now())
-        assert work_on(job).state == "done"
+        assert work_on(due(job)).state == "done"
 
     def test_waits_while_sending_is_paused(self, staff: User) -> None:
         make_failed()
@@ -114,7 +167,8 @@ class TestRetry:
         services.pause_sending(by=staff)
         assert work_on(job).error_code == "paused"
         services.resume_sending()
-        assert (work_on(job).state, work_on(job).error_code) == ("done", "")
+        job = work_on(due(job))
+        assert (job.state, job.error_code) == ("done", "")
 
     def test_of_one_that_is_gone_is_counted(self, staff: User) -> None:
         key = make_failed()[0].pk
@@ -151,6 +205,91 @@ class TestRetry:
         monkeypatch.setattr(work, "retry_linked", retry)
         assert work_on(job).done == 0
         assert Generation.objects.filter(retry_of__isnull=False).count() == 0
+
+
+class TestRefusalForNow:
+    """What is refused for now is tried later, and keeps no other waiting."""
+
+    @pytest.fixture
+    def refused(self, settings: Any) -> Refused:
+        rule = Refused()
+        settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "POLICY": rule}
+        return rule
+
+    @pytest.mark.parametrize("size", [2, 1000])
+    def test_keeps_no_other_waiting(
+        self, staff: User, refused: Refused, monkeypatch: pytest.MonkeyPatch, size: int
+    ) -> None:
+        monkeypatch.setattr("creatify_textgen.bulk.selection.SLICE", size)
+        rows = [make_failed(model_name=name)[0] for name in ("b", "a", "b", "a", "b")]
+        refused.models = {"b"}
+        job = work_on(start(staff))
+        assert (job.state, job.done, job.failed, job.error_code) == ("running", 2, 0, "busy")
+        assert [row.retries.count() for row in rows] == [0, 1, 0, 1, 0]
+        refused.models = set()
+        job = work_on(due(job))
+        assert (job.state, job.done, job.failed, job.error_code) == ("done", 5, 0, "")
+        assert [row.retries.count() for row in rows] == [1] * 5
+
+    def test_is_waited_for_with_a_delay(
+        self, staff: User, refused: Refused, published: list[tuple[uuid.UUID, float]]
+    ) -> None:
+        make_failed(3, model_name="b")
+        refused.models = {"b"}
+        job = work_on(start(staff))
+        assert published == [(job.pk, 30)]
+        assert clock.now() < job.due_at <= clock.now() + timedelta(seconds=30)
+
+    def test_is_not_tried_before_it_is_due(self, staff: User, refused: Refused) -> None:
+        make_failed(model_name="b")
+        refused.models = {"b"}
+        job = work_on(start(staff))
+        work_on(job)
+        assert refused.asked == 1
+
+    def test_in_a_row_is_tried_no_further(
+        self, staff: User, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(work, "MOST_REFUSALS", 2)
+        make_failed(5, model_name="b")
+        refused.models = {"b"}
+        job = work_on(start(staff))
+        assert (job.state, refused.asked) == ("running", 2)
+        keys = {key for one in BulkSlice.objects.all() for key in keys_of(one)}
+        assert keys == set(Generation.objects.values_list("pk", flat=True))
+
+    def test_until_the_time_is_up_is_waited_for(
+        self,
+        staff: User,
+        refused: Refused,
+        published: list[tuple[uuid.UUID, float]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        make_failed(3, model_name="b")
+        refused.models = {"b"}
+        monkeypatch.setattr(TimeLimit, "is_over", property(lambda _: refused.asked > 0))
+        job = work_on(start(staff))
+        assert (job.state, refused.asked, published) == ("running", 1, [(job.pk, 30)])
+
+    def test_is_refused_in_the_end(self, staff: User, refused: Refused) -> None:
+        make_failed(2, model_name="b")
+        refused.models = {"b"}
+        job = work_on(start(staff))
+        BulkJob.objects.update(created_at=clock.now() - work.LONGEST_WAIT)
+        job = work_on(due(job))
+        assert (job.state, job.done, job.failed) == ("done", 0, 2)
+        assert job.failures["busy"]["count"] == 2
+
+    def test_moves_nothing_for_a_process_that_lost_its_claim(
+        self, staff: User, refused: Refused
+    ) -> None:
+        make_failed(3, model_name="b")
+        refused.models = {"b"}
+        job = start(staff)
+        before = [bytes(one.keys) for one in BulkSlice.objects.all()]
+        refused.then = lambda: BulkJob.objects.update(claim=uuid.uuid4())
+        work_on(job)
+        assert [bytes(one.keys) for one in BulkSlice.objects.all()] == before
 
 
 class TestCancel:
@@ -227,10 +366,15 @@ class TestPermission:
 
 
 class TestGoOn:
-    def test_hands_over_when_its_time_is_up(self, staff: User, published: list[uuid.UUID]) -> None:
+    def test_hands_over_when_its_time_is_up(
+        self, staff: User, published: list[tuple[uuid.UUID, float]]
+    ) -> None:
         make_failed(2)
         job = work_on(start(staff), time_limit=-1)
-        assert (job.state, job.claim, job.handled, published) == ("running", None, 0, [job.pk])
+        assert (job.state, job.claim, job.handled, published) == (
+            *("running", None, 0),
+            [(job.pk, 0)],
+        )
 
     def test_leaves_a_job_that_another_process_has(self, staff: User) -> None:
         make_failed()
@@ -267,7 +411,7 @@ class TestGoOn:
 
 class TestSweep:
     def test_goes_on_with_a_job_whose_process_died(
-        self, staff: User, published: list[uuid.UUID]
+        self, staff: User, published: list[tuple[uuid.UUID, float]]
     ) -> None:
         make_failed()
         job = start(staff)
@@ -275,7 +419,7 @@ class TestSweep:
         assert bulk.sweep_jobs() == 0
         BulkJob.objects.update(due_at=clock.now())
         assert bulk.sweep_jobs() == 1
-        assert published == [job.pk]
+        assert published == [(job.pk, 0)]
         assert work_on(job).state == "done"
 
     def test_does_it_here_for_a_site_without_workers(self, staff: User) -> None:
@@ -283,3 +427,23 @@ class TestSweep:
         start(staff)
         bulk.sweep_jobs(here=True)
         assert BulkJob.objects.get().state == "done"
+
+
+class TestTransaction:
+    @pytest.mark.parametrize("verb", ["retry", "delete"])
+    def test_has_the_level_that_conditional_updates_need(
+        self, staff: User, monkeypatch: pytest.MonkeyPatch, verb: str
+    ) -> None:
+        opened: list[str] = []
+        real = databases.short_transaction
+
+        def count() -> Any:
+            opened.append("one")
+            return real()
+
+        monkeypatch.setattr(databases, "short_transaction", count)
+        make_failed()
+        job = start(staff, verb)
+        assert len(opened) == 1
+        work_on(job)
+        assert len(opened) > 1

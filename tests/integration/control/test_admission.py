@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from creatify_textgen import services
@@ -105,6 +106,14 @@ class TestPolicy:
             services.submit("Hello")
         assert (caught.value.code, caught.value.status) == ("policy_failed", 503)
         assert "POLICY" in caplog.text
+        assert not Generation.objects.exists()
+
+    @pytest.mark.parametrize("text", ["Ask for access.", ""])
+    def test_may_refuse_with_djangos_error(self, rule: Rule, text: str) -> None:
+        rule.error = PermissionDenied(text)
+        with pytest.raises(PolicyRefusal, match=text or "does not allow") as caught:
+            services.submit("Hello")
+        assert (caught.value.code, caught.value.status) == ("permission_denied", 403)
         assert not Generation.objects.exists()
 
     def test_that_leads_nowhere_allows_nothing(self, settings: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
@@ -37,6 +38,19 @@ REFUSED = {
     "de": "Sie dürfen auf dieser Website keinen Text generieren.",
     "es": "No puede generar texto en este sitio.",
     "fr": "Vous ne pouvez pas générer de texte sur ce site.",
+}
+
+CANCELLED = {
+    "ar": "أُلغيت عملية التوليد {}.",
+    "de": "Die Generierung {} wurde abgebrochen.",
+    "es": "La generación {} se canceló.",
+    "fr": "La génération {} a été annulée.",
+}
+OF_CHARGED_ONLY = {
+    "ar": "يخص القرار",
+    "de": "Gehört nur zur Entscheidung",
+    "es": "Corresponde solo a la decisión",
+    "fr": "qu\N{RIGHT SINGLE QUOTATION MARK}à la décision",
 }
 
 every_language = pytest.mark.parametrize("language", SEARCHED)
@@ -99,6 +113,32 @@ def test_a_rest_error_is_in_it(language: str, settings: Any) -> None:
         headers={"Accept-Language": language},
     )
     assert (answer.status_code, answer.json()["error"]) == (403, REFUSED[language])
+
+
+@every_language
+def test_an_action_is_described_in_a_sentence_of_it(staff: Client, language: str) -> None:
+    row = factories.make_generation()
+    path = f"{HISTORY}{row.pk}/cancel/"
+    page = staff.post(path, follow=True, headers={"Accept-Language": language})
+    said = [re.sub("<[^>]*>", "", str(one)) for one in page.context["messages"]]
+    assert said == [CANCELLED[language].format(row.pk)]
+    assert LogEntry.objects.get().get_change_message() == said[0]
+
+
+@every_language
+def test_a_decision_is_in_it_and_the_timeline_is_not(staff: Client, language: str) -> None:
+    row = factories.make_generation(
+        status="unconfirmed", due_at=factories.NOW, sent_until=factories.NOW
+    )
+    path = f"{HISTORY}{row.pk}/settle/"
+    headers = {"Accept-Language": language}
+    wrong = {"decision": "never_accepted", "credits_used": "1"}
+    assert OF_CHARGED_ONLY[language] in staff.post(path, wrong, headers=headers).text
+    page = staff.post(path, {"decision": "never_accepted"}, follow=True, headers=headers)
+    said = [str(one) for one in page.context["messages"]]
+    assert str(row.pk) in said[0]
+    assert "was settled" not in said[0]
+    assert row.events.last().detail == "settled as never accepted, by admin"
 
 
 def test_english_stays_as_it_is_written(staff: Client) -> None:

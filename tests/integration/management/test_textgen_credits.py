@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from tests.factories import save_usage
+from tests.factories import NOW, make_generation, save_usage
 
 pytestmark = pytest.mark.django_db
 
@@ -48,3 +48,33 @@ class TestCredits:
     def test_of_an_unknown_account_are_refused(self) -> None:
         with pytest.raises(CommandError, match="It has: default"):
             call_command("textgen_credits", account="x")
+
+
+class TestDurations:
+    @pytest.fixture(autouse=True)
+    def _streams(self) -> None:
+        for seconds in (2, 4):
+            end = NOW + timedelta(seconds=seconds)
+            row = make_generation(status="done", mode="stream", created_at=NOW, finished_at=end)
+            at = NOW + timedelta(seconds=seconds / 2)
+            row.events.create(at=at, status="running", cause="stream")
+
+    def test_are_listed(self, capsys: Any) -> None:
+        call_command("textgen_credits")
+        lines = capsys.readouterr().out.splitlines()
+        assert "Duration: median 2.0 s, 95 of 100 at most 4.0 s" in lines
+        assert "First text of a stream: median 1.0 s, 95 of 100 at most 2.0 s" in lines
+
+    def test_are_json(self, capsys: Any) -> None:
+        call_command("textgen_credits", json=True)
+        assert json.loads(capsys.readouterr().out)["durations"] == {
+            "sample": 2,
+            "median_seconds": 2,
+            "p95_seconds": 4,
+            "median_first_seconds": 1,
+            "p95_first_seconds": 2,
+        }
+
+    def test_of_other_days_are_unknown(self, capsys: Any) -> None:
+        call_command("textgen_credits", since=NOW.date() + timedelta(days=1))
+        assert "Duration: unknown" in capsys.readouterr().out

@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from creatify_textgen import services
 from creatify_textgen.chat import Conversation
@@ -21,6 +26,22 @@ JSON, PAGE = (
 )
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 CREATE = "creatify_textgen.add_generation"
+
+
+class OnlyOptions(BasePermission):
+    """A host's permission that refuses with Django's errors instead of DRF's."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if request.method == "POST":
+            raise PermissionDenied("Ask for access.")
+        if request.method != "OPTIONS":
+            raise Http404("There is nothing.")
+        return True
+
+
+class NotThisOne(BasePermission):
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
+        raise PermissionDenied("Ask for access.")
 
 
 def endpoints() -> dict[str, URLPattern]:
@@ -129,6 +150,17 @@ class TestOptions:
         answers = [visitor.options(path, headers={"Accept": "*/*"}) for path in paths]
         assert answers[0].json() == answers[1].json()
 
+    @pytest.mark.parametrize("name", sorted(ENDPOINTS))
+    @pytest.mark.parametrize("accept", [HTML["Accept"], "*/*"], ids=["page", "json"])
+    def test_hold_with_a_permission_that_raises_djangos_error(
+        self, name: str, accept: str, visitor: Client, settings: Any
+    ) -> None:
+        settings.REST_FRAMEWORK |= {"DEFAULT_PERMISSION_CLASSES": [f"{__name__}.OnlyOptions"]}
+        response = visitor.options(path_of(name), headers={"Accept": accept})
+        assert response.status_code == 200
+        if not is_page(response):
+            assert response.json()["methods"] == []
+
     def test_hold_with_the_hosts_model_permissions(self, visitor: Client, settings: Any) -> None:
         settings.REST_FRAMEWORK = {
             "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"]
@@ -208,3 +240,27 @@ class TestPage:
         settings.REST_FRAMEWORK = {"DEFAULT_RENDERER_CLASSES": [JSON]}
         response = visitor.get(path_of("generation-list"))
         assert response["Content-Type"] == "application/json"
+
+
+class TestRefusalOfTheHost:
+    def test_in_djangos_words_has_the_form_of_ours(self, visitor: Client, settings: Any) -> None:
+        settings.REST_FRAMEWORK |= {"DEFAULT_PERMISSION_CLASSES": [f"{__name__}.OnlyOptions"]}
+        answers = [
+            visitor.post(path_of("generation-list"), {}, headers={"Accept": "*/*"}),
+            visitor.get(path_of("generation-list"), headers={"Accept": "*/*"}),
+        ]
+        found = [(one.status_code, one.json()["code"], one.json()["error"]) for one in answers]
+        assert found == [
+            (403, "permission_denied", "Ask for access."),
+            (404, "not_found", "There is nothing."),
+        ]
+
+    def test_of_one_row_leaves_its_page_readable(
+        self, visitor: Client, user: User, settings: Any
+    ) -> None:
+        settings.REST_FRAMEWORK |= {"DEFAULT_PERMISSION_CLASSES": [f"{__name__}.NotThisOne"]}
+        row = services.submit("Hello", owner=user)
+        path = path_of("generation-detail", generation_id=row.pk)
+        response = visitor.get(path, headers={"Accept": "*/*"})
+        assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+        assert is_page(visitor.get(path))

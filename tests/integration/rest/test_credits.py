@@ -16,8 +16,11 @@ from creatify_textgen import services
 from creatify_textgen.services import CreditReport
 from tests.factories import save_usage
 
+from .conftest import make_generation
+
 URL = "/textgen/credits/"
 DAY = datetime(2020, 11, 22, tzinfo=UTC).date()
+NOW = datetime.now(UTC)
 REPORT = CreditReport(
     remaining=Decimal("379.0"),
     remaining_age_seconds=1.5,
@@ -27,6 +30,7 @@ REPORT = CreditReport(
 )
 
 
+DURATIONS = ("median_seconds", "p95_seconds", "median_first_seconds", "p95_first_seconds")
 ASKED = {"account": "default", "since": None, "until": None, "with_balance": False}
 
 
@@ -69,6 +73,7 @@ class TestCredits:
             ],
             "by_model": [],
             "by_status": [],
+            "durations": {"sample": 0, **dict.fromkeys(DURATIONS)},
         }
 
     def test_are_the_callers(self, api: APIClient, asked: list[Any], owner: User) -> None:
@@ -148,3 +153,66 @@ class TestCredits:
         cache.clear()
         body = staff_with("view_credits").get(URL).json()
         assert (body["remaining"], body["used"]) == (None, "0")
+
+
+class TestDurations:
+    def take(self, owner: User | None, *seconds: float, **fields: Any) -> None:
+        """Save streams that took so long, half of it until the first text."""
+        for each in seconds:
+            end = NOW - timedelta(hours=1) + timedelta(seconds=each)
+            row = {"created_at": NOW - timedelta(hours=1), "finished_at": end, **fields}
+            made = make_generation(owner, mode="stream", **row)
+            at = row["created_at"] + timedelta(seconds=each / 2)
+            made.events.create(at=at, status="running", cause="stream")
+
+    def durations(self, api: APIClient, **query: str) -> dict[str, Any]:
+        return dict(api.get(URL, query).json()["durations"])
+
+    def test_are_of_the_caller(self, api: APIClient, owner: User, stranger: User) -> None:
+        self.take(owner, *range(1, 101))
+        self.take(stranger, 1000)
+        assert self.durations(api) == {
+            "sample": 100,
+            "median_seconds": 50,
+            "p95_seconds": 95,
+            "median_first_seconds": 25,
+            "p95_first_seconds": 47.5,
+        }
+
+    def test_of_all_are_for_staff(
+        self, staff_with: Callable[..., APIClient], owner: User, stranger: User
+    ) -> None:
+        self.take(owner, 2)
+        self.take(stranger, 4)
+        self.take(None, 6, account="other")
+        staff = staff_with("view_generation")
+        assert self.durations(staff)["sample"] == 0
+        assert self.durations(staff, all="true")["sample"] == 2
+        assert self.durations(staff, all="true", all_accounts="true")["sample"] == 3
+        assert self.durations(staff, owner=str(owner.pk))["p95_seconds"] == 2
+
+    def test_are_those_of_the_days(self, api: APIClient, owner: User) -> None:
+        self.take(owner, 2)
+        self.take(owner, 6, created_at=NOW - timedelta(days=9), finished_at=None)
+        week = (NOW - timedelta(days=7)).date().isoformat()
+        assert self.durations(api)["sample"] == 2
+        assert self.durations(api, since=week)["sample"] == 1
+        assert self.durations(api, until=week)["sample"] == 1
+
+    def test_of_an_account_are_searched_in_a_month(
+        self, staff_with: Callable[..., APIClient], owner: User
+    ) -> None:
+        self.take(owner, 2, created_at=NOW - timedelta(days=40))
+        staff = staff_with("view_generation")
+        assert self.durations(staff, all="true")["sample"] == 0
+        assert self.durations(staff, all="true", since="2020-01-01")["sample"] == 1
+        assert self.durations(staff, all="true", all_accounts="true")["sample"] == 1
+        assert self.durations(staff, owner=str(owner.pk))["sample"] == 1
+
+    @pytest.mark.parametrize("day", ["0001-01-01", "0001-01-31", "9999-12-31"])
+    def test_know_the_ends_of_the_calendar(
+        self, staff_with: Callable[..., APIClient], day: str
+    ) -> None:
+        staff = staff_with("view_generation")
+        for name in ("since", "until"):
+            self.durations(staff, all="true", **{name: day})

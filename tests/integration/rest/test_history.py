@@ -131,6 +131,13 @@ class TestFilters:
         assert response.status_code == 400
         assert list(response.json()["errors"]) == list(query)
 
+    @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+    @pytest.mark.parametrize("name", ["created_before", "created_after"])
+    def test_search_up_to_the_ends_of_the_calendar(
+        self, staff_with: Callable[..., APIClient], name: str, moment: str
+    ) -> None:
+        assert ids(staff_with("view_generation"), mode="async", **{name: moment}) == []
+
     @pytest.mark.parametrize("owner_key", ["99999999999999999999999", "-1"])
     def test_take_a_key_that_nobody_has(
         self, staff_with: Callable[..., APIClient], owner_key: str

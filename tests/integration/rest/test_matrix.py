@@ -28,6 +28,7 @@ pytestmark = pytest.mark.django_db
 METHODS = ("get", "post", "put", "patch", "delete")
 REFUSED = {401, 403, 404}
 NOT_OFFERED = 405
+NO_OPTIONS = {"webhook", "health"}
 
 # Each rule is a list of sets, of which one suffices: of permissions, or `owner`, `user`, `anybody`.
 ANYBODY = [{"anybody"}]
@@ -241,6 +242,20 @@ class TestPaths:
             and (status := call(one, method, paths[name])) not in {401, 403, NOT_OFFERED}
         ]
         assert offered == []
+
+    def test_say_to_everybody_what_they_offer(
+        self, paths: dict[str, str], roles: Iterator[Role]
+    ) -> None:
+        wrong = []
+        for one in roles:
+            # The receiver and the health page are no views of DRF's.
+            rest = {name: path for name, path in paths.items() if name not in NO_OPTIONS}
+            for name, path in rest.items():
+                response = one.client.options(path)
+                allowed = {200} if "user" in one.has else {401, 403}
+                if response.status_code not in allowed or not response.json():
+                    wrong.append((name, one.name, response.status_code))
+        assert wrong == []
 
     def test_of_rows_that_nobody_has_look_like_those_of_others(
         self, paths: dict[str, str], row: Generation

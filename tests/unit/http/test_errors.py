@@ -3,7 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import (
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+)
 from django.http import Http404
 from rest_framework.exceptions import (
     APIException,
@@ -15,6 +21,7 @@ from rest_framework.exceptions import (
 )
 from rest_framework.renderers import JSONRenderer
 
+from creatify_textgen.chat import Run
 from creatify_textgen.exceptions import (
     ContractError,
     RateLimitedError,
@@ -26,6 +33,7 @@ from creatify_textgen.exceptions import (
     TransitionError,
 )
 from creatify_textgen.http.errors import render_error
+from creatify_textgen.models import Generation, Media
 
 
 class TestRenderError:
@@ -96,6 +104,16 @@ class TestRenderError:
 
     def test_leaves_a_bug_alone(self) -> None:
         assert render_error(ZeroDivisionError(), {}) is None
+
+    def test_is_404_for_a_row_of_ours_that_was_deleted(self) -> None:
+        for model in (Generation, Media, Run):
+            response = render_error(model.DoesNotExist(), {})
+            assert (response.status_code, response.data["code"]) == (404, "not_found")
+
+    def test_hides_no_missing_row_of_the_host(self) -> None:
+        missing = Generation.owner.RelatedObjectDoesNotExist
+        for error in (User.DoesNotExist(), Group.DoesNotExist(), missing(), ObjectDoesNotExist()):
+            assert render_error(error, {}) is None
 
     def test_leaves_a_servers_error_its_status(self) -> None:
         assert render_error(APIException(), {}).status_code == 500
