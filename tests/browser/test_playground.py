@@ -35,6 +35,8 @@ def page(browser: Browser, site: str, settings: Any) -> Iterator[Page]:
 
 
 def send(page: Page) -> None:
+    """Send the form by its script; before that has loaded, the form is sent without it."""
+    page.wait_for_load_state()
     page.get_by_role("button", name="Send").click()
 
 
