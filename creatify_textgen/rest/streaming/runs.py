@@ -33,6 +33,7 @@ from creatify_textgen.states import TERMINAL, Status
 from creatify_textgen.streams import database
 from creatify_textgen.streams.follow import follow, follow_async
 from creatify_textgen.streams.hub import END, Frame
+from creatify_textgen.streams.own_frames import STOPPED
 
 __all__ = ["stream_run"]
 
@@ -99,7 +100,9 @@ class RunReading:
         """Return the bytes of these frames of the step that is watched."""
         for frame in batch:
             if frame.event == END:
-                self._has_ended = json.loads(frame.data)["status"] in ENDED
+                end = json.loads(frame.data)
+                # A stream that was stopped ends before its row, which still waits for its cost.
+                self._has_ended = end["status"] in ENDED or end["error_code"] == STOPPED
         return encode(
             [one for part in self._messages.parts_of(batch) for one in self._of_run(part)]
         )
