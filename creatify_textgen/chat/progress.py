@@ -1,7 +1,7 @@
 """What a reader of a run is shown: its steps, its calls with their results, and its end.
 
-A result is on the row of its call, and from the next request on in the messages of that: one look
-may find it in neither, and the next look finds it. Nothing is written here. Invariant: the state is
+A result is on the row of its call, and from the next request on in the messages of that: one read
+may find it in neither, and the next read finds it. Nothing is written here. Invariant: the state is
 read first, so a run that has ended is shown with all of its steps.
 """
 

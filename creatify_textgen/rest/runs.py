@@ -32,6 +32,7 @@ from creatify_textgen.rest.streaming.formats import UI_MESSAGES
 from creatify_textgen.rest.streaming.limits import reader_slots
 from creatify_textgen.rest.streaming.runs import stream_run
 from creatify_textgen.rest.streaming.ui_requests import is_chat, read_chat
+from creatify_textgen.rest.streaming.views import EVENT_STREAM
 
 __all__ = ["CallSerializer", "ConversationRunView", "RunPages", "RunSerializer", "RunViewSet"]
 
@@ -159,10 +160,12 @@ class ConversationRunView(Endpoint):
     """Adds a message to a conversation, and lets the model call functions of the site.
 
     For a path of the site with `conversation_id`:
-    `ConversationRunView.as_view(tools=[get_weather])`.
+    `ConversationRunView.as_view(tools=[get_weather])`. With `?format=ui-message-stream` it streams
+    all steps to `useChat`.
     """
 
     kind_of_call = "create"
+    streams = (EVENT_STREAM,)
     tools: Sequence[Callable[..., Any]] = ()
     limit = 10
     """The most requests of a run."""

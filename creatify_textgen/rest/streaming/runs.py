@@ -38,14 +38,14 @@ from creatify_textgen.streams.own_frames import STOPPED
 __all__ = ["stream_run"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
-"""Seconds between two looks at a run that calls functions."""
+"""Seconds between two reads of a run that calls functions."""
 HEARTBEAT_SECONDS = 15.0
 BROKEN_OFF = "The stream broke off. The run goes on: resume the stream in a moment."
 OUTAGES = (OperationalError, InterfaceError, Run.DoesNotExist)
 ENDED = (*TERMINAL, Status.EXPIRED)
 
 
-class Look(NamedTuple):
+class ReadRun(NamedTuple):
     """Asks for the run as it is now; the answer is None if it cannot be read."""
 
     without: frozenset[uuid.UUID]
@@ -74,10 +74,10 @@ class RunReading:
         """Whether the end of the last step that was shown is known."""
         self._failure, self._is_stopped, self._reason = "", False, "other"
 
-    def steps(self) -> Generator[bytes | Look | Watch | Pause, Any, None]:
+    def steps(self) -> Generator[bytes | ReadRun | Watch | Pause, Any, None]:
         pause, quiet = FIRST_PAUSE, 0.0
         while True:
-            run: Progress | None = yield Look(self._shown)
+            run: Progress | None = yield ReadRun(self._shown)
             if run is None or not self._has_ended:
                 yield encode([{"type": "error", "errorText": BROKEN_OFF}], is_end=True)
                 return
@@ -199,15 +199,15 @@ class SyncRunReader(_Reader):
                 yield step
             elif isinstance(step, Pause):
                 time.sleep(step.seconds)
-            elif isinstance(step, Look):
-                answer = database.run(partial(_look, self._reading.run_id, step))
+            elif isinstance(step, ReadRun):
+                answer = database.run(partial(_read_run, self._reading.run_id, step))
             else:
                 try:
                     with closing(follow(step.generation_id)) as batches:
                         for batch in batches:
                             yield self._reading.render(batch) or HEARTBEAT
                 except Generation.DoesNotExist:
-                    pass  # It was deleted; the next look ends the stream.
+                    pass  # It was deleted; the next read ends the stream.
 
 
 class AsyncRunReader(_Reader):
@@ -221,8 +221,8 @@ class AsyncRunReader(_Reader):
                 yield step
             elif isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)
-            elif isinstance(step, Look):
-                answer = await database.run_async(partial(_look, self._reading.run_id, step))
+            elif isinstance(step, ReadRun):
+                answer = await database.run_async(partial(_read_run, self._reading.run_id, step))
             else:
                 try:
                     async with aclosing(follow_async(step.generation_id)) as batches:
@@ -239,9 +239,9 @@ def _next(steps: Generator[Any, Any, None], answer: Any) -> Any:
         return None
 
 
-def _look(run_id: uuid.UUID, look: Look) -> Progress | None:
+def _read_run(run_id: uuid.UUID, step: ReadRun) -> Progress | None:
     try:
-        return read_progress(run_id, without=look.without)
+        return read_progress(run_id, without=step.without)
     except OUTAGES:
         return None
 
