@@ -6,18 +6,13 @@ import {
   DefaultChatTransport,
   lastAssistantMessageIsCompleteWithToolCalls,
 } from 'ai';
+import { visit } from './site.mjs';
 import { csrf, decide, loadMessages, stopAnswer, transport, upload } from './textgen.mjs';
 
 const [scenario, site, cookie, conversation] = process.argv.slice(2);
 
-// What a browser has and Node lacks.
 globalThis.document = { cookie };
-const fetchAnywhere = globalThis.fetch;
-globalThis.fetch = (url, { headers, ...options } = {}) =>
-  fetchAnywhere(new URL(url, site), {
-    ...options,
-    headers: { ...Object.fromEntries(new Headers(headers)), cookie, origin: site },
-  });
+visit(site, cookie);
 
 class State {
   status = 'ready';

@@ -1,4 +1,5 @@
-"""`useChat` itself: the package `ai` under Node, with the module of docs/how-to/react-usechat.md.
+"""`useChat` itself: the package `ai` under Node, with the module of docs/how-to/react-usechat.md
+and its component in React.
 
 `make usechat` installs the packages, and runs this. TEST_USECHAT is the folder that has them.
 """
@@ -46,7 +47,7 @@ WEATHER = {"name": "get_weather", "description": "Weather of a city."}
 EACH = pytest.mark.parametrize("version", ["5", "6", "7"])
 LATEST = pytest.mark.parametrize("version", ["7"])
 
-Talk = Callable[[str], Any]
+Talk = Callable[..., Any]
 
 
 def get_weather(city: str) -> str:
@@ -82,17 +83,21 @@ def talk(
     asgi_site: str,  # noqa: F811
     tmp_path: Path,
 ) -> Talk:
-    """Return what runs a scenario of chat.mjs with one version of the package."""
+    """Return what runs a scenario of chat.mjs, or of page.mjs, with one version of the package."""
     page = (ROOT / "docs" / "how-to" / "react-usechat.md").read_text()
     module = re.search(r"```js\n// textgen\.js\n(.*?)```", page, re.S)
+    component = re.search(r"## The component\n\n```jsx\n(.*?)```", page, re.S)
     assert module
+    assert component
     (tmp_path / "textgen.mjs").write_text(module[1])
-    shutil.copy(Path(__file__).with_name("chat.mjs"), tmp_path)
+    (tmp_path / "page.jsx").write_text(component[1])
+    for script in Path(__file__).parent.glob("*.mjs"):
+        shutil.copy(script, tmp_path)
     (tmp_path / "node_modules").symlink_to(PACKAGES / version / "node_modules")
     cookie = f"sessionid={session_cookie['sessionid']}; csrftoken={'c' * 32}"
 
-    def run(scenario: str) -> Any:
-        command = ["node", "chat.mjs", scenario, asgi_site, cookie, str(conversation.pk)]
+    def run(scenario: str, script: str = "chat.mjs") -> Any:
+        command = ["node", script, scenario, asgi_site, cookie, str(conversation.pk)]
         environment = {**os.environ, "PNG": PNG}
         done = subprocess.run(
             command,
@@ -104,7 +109,10 @@ def talk(
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        answer = json.loads(done.stdout)
+        for shown in answer:
+            assert not isinstance(shown, dict) or not shown.get("complaints")
+        return answer
 
     return run
 
@@ -284,3 +292,52 @@ def test_a_conversation_of_which_a_part_was_erased(
     remove_contents([first.pk], now=timezone.now(), detail="for a test")
     [loaded] = talk("load")
     assert texts(loaded)[-1] == ("assistant", Run.objects.get().text)
+
+
+class TestComponent:
+    """The component of the page, rendered by React."""
+
+    pytestmark = LATEST
+
+    def test_starts_a_conversation_and_shows_the_answer(
+        self,
+        talk: Talk,
+        conversation: Conversation,
+        remote: Emulator,  # noqa: F811
+    ) -> None:
+        first, other = talk("talk", "page.mjs")
+        answer = Generation.objects.get().content.response_text
+        assert [words.split(" ", 1)[0] for words in first["messages"]] == ["user", "assistant"]
+        assert first["messages"][0] == "user Hello"
+        assert first["messages"][1].startswith(f"assistant {answer}")
+        assert (first["costs"], first["alert"]) == (1, None)
+        assert other["messages"] == []
+        assert Conversation.objects.count() == 2
+
+    def test_shows_a_conversation_with_all_its_parts(
+        self,
+        talk: Talk,
+        at_site: Callable[..., None],
+    ) -> None:
+        at_site(get_weather)
+        talk("run")
+        [loaded] = talk("loaded", "page.mjs")
+        assert len(loaded["messages"]) == 2
+        assert Run.objects.get().text in loaded["messages"][1]
+
+    def test_sends_an_image(self, talk: Talk, remote: Emulator) -> None:  # noqa: F811
+        [shown] = talk("attach", "page.mjs")
+        assert shown["alert"] is None
+        assert Generation.objects.get().media.count() == 1
+
+    def test_stops(self, talk: Talk, remote: Emulator) -> None:  # noqa: F811
+        remote.switches.set(chunk_count=40, chunk_interval=0.05)
+        streaming, stopped = talk("stop", "page.mjs")
+        assert (streaming["button"], stopped["button"]) == ("Stop", "Send")
+        assert stopped["alert"] is None
+        assert Generation.objects.get().stopped_at
+
+    def test_shows_what_went_wrong(self, talk: Talk, remote: Emulator) -> None:  # noqa: F811
+        remote.switches.set(stream_fault="error_event")
+        [shown] = talk("fail", "page.mjs")
+        assert shown["alert"]
