@@ -32,7 +32,7 @@ from creatify_textgen.rest.streaming.views import EVENT_STREAM, HEADERS, let_con
 from creatify_textgen.states import TERMINAL, Status
 from creatify_textgen.streams import database
 from creatify_textgen.streams.follow import follow, follow_async
-from creatify_textgen.streams.hub import END, Frame
+from creatify_textgen.streams.hub import END, ERROR, START, Frame, Position
 from creatify_textgen.streams.own_frames import STOPPED
 
 __all__ = ["stream_run"]
@@ -55,6 +55,7 @@ class Watch(NamedTuple):
     """Asks for the frames of a step: each batch goes to `render`, up to the end."""
 
     generation_id: uuid.UUID
+    after: Position
 
 
 class Pause(NamedTuple):
@@ -78,13 +79,19 @@ class RunReading:
         pause, quiet = FIRST_PAUSE, 0.0
         while True:
             run: Progress | None = yield ReadRun(self._shown)
-            if run is None or not self._has_ended:
+            if run is None:
                 yield encode([{"type": "error", "errorText": BROKEN_OFF}], is_end=True)
                 return
             if results := encode(list(self._results(run))):
                 yield results
-            if len(self._call_ids) < len(run.generations):
-                yield from self._watch(run.generations[len(self._call_ids)])
+            shown, saved = len(self._call_ids), len(run.generations)
+            if not self._has_ended and shown <= saved and run.state != Run.State.STOPPED:
+                # Its process died: a sweep finds the answer, or another process takes the run over.
+                yield Pause(LONGEST_PAUSE)
+                yield Watch(run.generations[shown - 1], self._position)
+                continue
+            if shown < saved:
+                yield self._begin_step(run.generations[shown])
                 pause, quiet = FIRST_PAUSE, 0.0
                 continue
             if run.state != Run.State.RUNNING:
@@ -98,20 +105,21 @@ class RunReading:
 
     def render(self, batch: list[Frame]) -> bytes:
         """Return the bytes of these frames of the step that is watched."""
+        if any(_is_end(frame) for frame in batch):
+            self._has_ended = True
+        else:
+            batch = [frame for frame in batch if frame.event not in (ERROR, END)]
         for frame in batch:
-            if frame.event == END:
-                end = json.loads(frame.data)
-                # A stream that was stopped ends before its row, which still waits for its cost.
-                self._has_ended = end["status"] in ENDED or end["error_code"] == STOPPED
+            self._position = frame.end
         return encode(
             [one for part in self._messages.parts_of(batch) for one in self._of_run(part)]
         )
 
-    def _watch(self, generation_id: uuid.UUID) -> Iterator[Watch]:
-        self._messages = UIMessages(str(generation_id))
+    def _begin_step(self, generation_id: uuid.UUID) -> Watch:
+        self._messages, self._position = UIMessages(str(generation_id)), START
         self._call_ids.append([])
         self._has_ended, self._is_stopped = False, False
-        yield Watch(generation_id)
+        return Watch(generation_id, START)
 
     def _of_run(self, part: Part) -> Iterator[Part]:
         """Yield what a part of a step is in the message of its run."""
@@ -203,11 +211,11 @@ class SyncRunReader(_Reader):
                 answer = database.run(partial(_read_run, self._reading.run_id, step))
             else:
                 try:
-                    with closing(follow(step.generation_id)) as batches:
+                    with closing(follow(step.generation_id, after=step.after)) as batches:
                         for batch in batches:
                             yield self._reading.render(batch) or HEARTBEAT
                 except Generation.DoesNotExist:
-                    pass  # It was deleted; the next read ends the stream.
+                    pass  # It was deleted, which has ended the run.
 
 
 class AsyncRunReader(_Reader):
@@ -225,11 +233,21 @@ class AsyncRunReader(_Reader):
                 answer = await database.run_async(partial(_read_run, self._reading.run_id, step))
             else:
                 try:
-                    async with aclosing(follow_async(step.generation_id)) as batches:
+                    reading = follow_async(step.generation_id, after=step.after)
+                    async with aclosing(reading) as batches:
                         async for batch in batches:
                             yield self._reading.render(batch) or HEARTBEAT
                 except Generation.DoesNotExist:
                     pass
+
+
+def _is_end(frame: Frame) -> bool:
+    """Whether a frame ends its step: not if the stream broke off and its row is still open."""
+    if frame.event != END:
+        return False
+    end = json.loads(frame.data)
+    # A stream that was stopped ends before its row, which waits for its cost.
+    return end["status"] in ENDED or end["error_code"] == STOPPED
 
 
 def _next(steps: Generator[Any, Any, None], answer: Any) -> Any:

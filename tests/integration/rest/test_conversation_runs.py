@@ -15,12 +15,17 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from rest_framework.test import APIClient
 
-from creatify_textgen import chat, clock
+from creatify_textgen import chat, clock, services
 from creatify_textgen.chat import Conversation, Run
 from creatify_textgen.rest import openapi as _registered  # noqa: F401
 from creatify_textgen.rest.runs import ConversationRunView
 from creatify_textgen.rest.streaming.limits import reader_slots
+from creatify_textgen.states import Mode, Status
+from creatify_textgen.streams.follow import follow
+from creatify_textgen.streams.hub import Position
+from creatify_textgen.streams.own_frames import broken_off
 from creatify_textgen.testing import Answer, Stub
+from tests.factories import make_generation
 from tests.ui_message_streams import message_of, read_parts
 
 
@@ -222,20 +227,40 @@ class TestUIMessages:
         assert response.status_code == 400
         assert reader_slots.count() == 0
 
-    def test_break_off_with_the_stream_of_a_step(
+    def test_wait_for_a_step_whose_process_died(
         self, api: APIClient, conversation: Conversation, creatify_stub: Stub
     ) -> None:
         creatify_stub.answer("Clear.")
         say(api, conversation, {"content": "Weather?"})
+        run = Run.objects.get()
         Run.objects.update(state="running", due_at=clock.now())
-        with patch("creatify_textgen.rest.streaming.runs.follow", lambda _: iter_of([])):
+
+        def break_off_first(generation_id: Any, *, after: Position) -> Iterator[Any]:
+            if run.state == "done":
+                run.state = "running"
+                lost = make_generation(mode=Mode.STREAM, status=Status.RUNNING)
+                yield broken_off(lost, after)
+                return
+            yield from follow(generation_id, after=after)
+            Run.objects.update(state="done", due_at=None)
+
+        with patch("creatify_textgen.rest.streaming.runs.follow", break_off_first):
             response = resumed(api, conversation)
             message = message_of(read_parts(b"".join(response.streaming_content)))
-        assert message["error"].startswith("The stream broke off.")
+        assert message["error"] == ""
+        assert message["parts"] == [{"type": "step-start"}, {"type": "text", "text": "Clear."}]
 
-
-def iter_of(batches: list[Any]) -> Iterator[Any]:
-    yield from batches
+    def test_end_with_a_step_that_was_deleted(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer("Clear.")
+        say(api, conversation, {"content": "Weather?"})
+        run = Run.objects.get()
+        Run.objects.update(state="running", due_at=clock.now())
+        response = resumed(api, conversation)
+        services.delete(run.generation)
+        [error] = read_parts(b"".join(response.streaming_content))[-1:]
+        assert error == {"type": "error", "errorText": "content_removed"}
 
 
 class TestDocument:
