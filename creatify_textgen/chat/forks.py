@@ -38,7 +38,8 @@ def fork(conversation: Conversation, at: int | None) -> Conversation:
     ]
     copy = type(conversation)(
         **{name: getattr(conversation, name) for name in copied},
-        forked_from=conversation,
+        # Not the object: the fork can still be saved once that is erased.
+        forked_from_id=conversation.pk,
         forked_at=turns[-1].number if turns else None,
         created_at=now,
         updated_at=now,

@@ -23,20 +23,23 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
+from django.db.models import Q
 
 from creatify_textgen import clock
 from creatify_textgen.chat.runs import Run, Step, ToolCall
 from creatify_textgen.chat.steps import (
+    GRACE_SECONDS,
     begin_step,
     calls_of,
+    claim_seconds,
     continue_conversation,
     finish_step,
     hand_to_worker,
-    is_pumped,
+    hold_step,
+    last_generation,
     responses_of,
 )
 from creatify_textgen.chat.toolbox import Toolbox
-from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import PolicyRefusal, TextgenError
 from creatify_textgen.logs import RUNS
 from creatify_textgen.models import Generation
@@ -44,10 +47,8 @@ from creatify_textgen.services.submission import accept_request
 from creatify_textgen.signals import approval_needed, run_finished
 from creatify_textgen.states import Mode, Status
 
-__all__ = ["Claim", "claim_run", "forget_responses", "link_first_step", "step_seconds", "wake"]
+__all__ = ["Claim", "claim_run", "forget_responses", "link_first_step", "wake"]
 
-GRACE_SECONDS = 60.0
-"""How much longer than its work a claim lasts."""
 POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 300.0
 """How soon a run goes on whose generation takes longer than a call waits."""
 UNKNOWN = "The process died during the call. Nobody knows whether the function ran."
@@ -70,19 +71,19 @@ def link_first_step(run: Run) -> Any:
 def claim_run(run_id: uuid.UUID, *, toolbox: Toolbox | None = None) -> Claim | None:
     """Take a run that goes on and that no process works on; None if there is none to take."""
     now, claim = clock.now(), uuid.uuid4()
-    open_run = Run.objects.filter(pk=run_id, state=Run.State.RUNNING)
-    taken = {"claim": claim, "due_at": clock.after(now, step_seconds())}
-    if not open_run.filter(claim=None).update(**taken):
-        late = open_run.filter(due_at__lte=now)
-        if is_pumped(run_id, now=now) or not late.update(**taken):
-            return None
+    last, is_free = last_generation(run_id), Q(claim=None)
+    if last is None or not last.is_pumped(now=now):
+        is_free |= Q(due_at__lte=now)
+    is_streamed = last is not None and last.mode == Mode.STREAM
+    until = clock.after(now, claim_seconds(is_streamed=is_streamed))
+    if last is not None:
+        # First: a process that dies between the two leaves the run to the next sweep.
+        hold_step(last, until=until)
+    free = Run.objects.filter(is_free, pk=run_id, state=Run.State.RUNNING)
+    if not free.update(claim=claim, due_at=until):
+        return None
     run = Run.objects.select_related("owner").get(pk=run_id)
     return Claim(run, claim, toolbox or Toolbox.found(run.tools))
-
-
-def step_seconds() -> float:
-    """How long a claim lasts during a request: as long as the request may, and some grace."""
-    return conf.timeouts["sync"] + conf.timeouts["connect"] + conf.submit_lease + GRACE_SECONDS
 
 
 class Claim:
@@ -203,9 +204,10 @@ class Claim:
         content = generation.content
         responses = responses_of(step, generation)
         messages = [*content.messages, *content.answer_messages(), *responses]
+        is_streamed = generation.mode == Mode.STREAM
 
         def link(new: Generation) -> None:
-            self._renew(step_seconds())
+            self._renew(claim_seconds(is_streamed=is_streamed))
             Step.objects.create(run=self.run, number=step.number + 1, generation=new)
             continue_conversation(step, new, messages_added=len(responses))
             # From now on they are in the content of the new one.
@@ -219,7 +221,7 @@ class Claim:
                 account=generation.account,
                 metadata=generation.metadata,
             )
-            begin_step(intake, link=link, is_streamed=generation.mode == Mode.STREAM)
+            begin_step(intake, link=link, is_streamed=is_streamed, is_claimed=True)
         except IntegrityError as error:
             if Step.objects.filter(run=self.run, number=step.number + 1).exists():
                 raise _LostClaimError from error

@@ -23,12 +23,17 @@ from creatify_textgen.chat.loop import (
     claim_run,
     forget_responses,
     link_first_step,
-    step_seconds,
     wake,
 )
 from creatify_textgen.chat.runs import Run, ToolCall
 from creatify_textgen.chat.settings import refuse_unstored
-from creatify_textgen.chat.steps import begin_step, hand_to_worker, is_pumped
+from creatify_textgen.chat.steps import (
+    begin_step,
+    claim_seconds,
+    hand_to_worker,
+    hold_step,
+    last_generation,
+)
 from creatify_textgen.chat.toolbox import Toolbox
 from creatify_textgen.exceptions import RequestError, TransitionError
 from creatify_textgen.intake import Intake
@@ -36,6 +41,8 @@ from creatify_textgen.models import Generation, uuid7
 from creatify_textgen.services.asynchronous import closing_connections
 from creatify_textgen.services.submission import accept_request
 from creatify_textgen.signals import run_finished
+from creatify_textgen.states import Status
+from creatify_textgen.streams.own_frames import PICKUP_LIMIT
 
 __all__ = [
     "approve",
@@ -54,6 +61,8 @@ MOST_STEPS = 1000
 RUNS_PER_SWEEP = 100
 TAKEN_WITHIN = timedelta(seconds=60)
 """Then the next sweep publishes again what no worker has taken."""
+LOST = (Status.FAILED, Status.CANCELLED)
+"""Of the last generation: such a run ends."""
 
 
 class RunOptions(TypedDict, total=False):
@@ -146,16 +155,22 @@ def sweep_runs(*, here: bool = False) -> int:
     """Have a worker, or this process, go on with each run that is due; return how many were."""
     now = clock.now()
     due = Run.objects.filter(state=Run.State.RUNNING, due_at__lte=now).order_by("due_at")
-    ids = list(due.values_list("pk", flat=True)[:RUNS_PER_SWEEP])
-    for run_id in ids:
-        if is_pumped(run_id, now=now):
+    claims = dict(due.values_list("pk", "claim")[:RUNS_PER_SWEEP])
+    for run_id, claim in claims.items():
+        last = last_generation(run_id)
+        if last is not None and last.is_pumped(now=now):
             # Not its claim, which the process needs that streams.
-            due.filter(pk=run_id).update(due_at=clock.after(now, step_seconds()))
-        elif here:
-            go_on(run_id)
-        elif due.filter(pk=run_id).update(claim=None, due_at=now + TAKEN_WITHIN):
-            hand_to_worker(run_id)
-    return len(ids)
+            until = clock.after(now, claim_seconds(is_streamed=True))
+            due.filter(pk=run_id).update(due_at=until)
+        elif here or last is None or last.status in LOST:
+            go_on(run_id)  # What was lost only has to be written down.
+        else:
+            if claim is not None:
+                # Its process is gone. If no process ever came, readers have waited enough.
+                hold_step(last, until=now + TAKEN_WITHIN)
+            if due.filter(pk=run_id).update(claim=None, due_at=now + TAKEN_WITHIN):
+                hand_to_worker(run_id)
+    return len(claims)
 
 
 def approve(call: ToolCall, *, by: Any = None) -> ToolCall:
@@ -228,13 +243,16 @@ def _save(
     run: Run,
     intake: Intake,
     *,
+    is_streamed: bool,
     link: Callable[[Generation], object] | None = None,
     **options: Any,
 ) -> Generation:
     """Save the run with its first generation, and with what `link` saves."""
     now = clock.now()
     run.owner, run.metadata, run.created_at = intake.owner, intake.metadata, now
-    run.due_at = clock.after(now, step_seconds()) if run.claim else now + TAKEN_WITHIN
+    lasting = timedelta(seconds=claim_seconds(is_streamed=is_streamed))
+    unclaimed = PICKUP_LIMIT if is_streamed else TAKEN_WITHIN
+    run.due_at = now + (lasting if run.claim else unclaimed)
     link_run = link_first_step(run)
 
     def link_both(generation: Generation) -> None:
@@ -242,7 +260,10 @@ def _save(
         if link is not None:
             link(generation)
 
-    return begin_step(intake, link=link_both, **options)
+    is_claimed = run.claim is not None
+    return begin_step(
+        intake, link=link_both, is_streamed=is_streamed, is_claimed=is_claimed, **options
+    )
 
 
 def _check_limits(limit: Any, max_credits: Any) -> None:

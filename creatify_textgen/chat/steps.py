@@ -6,28 +6,41 @@ Invariant: no other process is asked to send it, so one worker is enough for a s
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from creatify_textgen import enqueue
 from creatify_textgen.chat.runs import Step, ToolCall
 from creatify_textgen.chat.turns import Turn
+from creatify_textgen.conf import conf
 from creatify_textgen.intake import Intake
 from creatify_textgen.models import Generation
 from creatify_textgen.services import pump_stream
 from creatify_textgen.services.blocking import begin_blocking, finish_blocking
-from creatify_textgen.states import Mode
+from creatify_textgen.states import Mode, Status
+from creatify_textgen.streams.own_frames import PICKUP_LIMIT
+from creatify_textgen.streams.pickup import hold_stream
 from creatify_textgen.streams.sessions import save_stream
 
 __all__ = [
+    "GRACE_SECONDS",
     "begin_step",
     "calls_of",
+    "claim_seconds",
     "continue_conversation",
     "finish_step",
     "hand_to_worker",
-    "is_pumped",
+    "hold_step",
+    "last_generation",
     "responses_of",
 ]
+
+
+GRACE_SECONDS = 60.0
+"""How much longer than its work a claim lasts."""
+TAKE_OVER_WITHIN = timedelta(seconds=120)
+"""How long readers of a stream wait for another process after the end of a claim. Even beat alone
+requests a sweep each minute, which gives the run to one."""
 
 
 def hand_to_worker(run_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
@@ -37,13 +50,35 @@ def hand_to_worker(run_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
     enqueue.run(run_id, is_streamed=mode == Mode.STREAM, delay_seconds=delay_seconds)
 
 
-def begin_step(intake: Intake, *, is_streamed: bool, **options: Any) -> Generation:
+def claim_seconds(*, is_streamed: bool) -> float:
+    """How long a claim lasts during a request: as long as the request may, and some grace.
+
+    Of a stream only until it is pumped: see `is_pumped`.
+    """
+    if is_streamed:
+        return GRACE_SECONDS
+    return conf.timeouts["sync"] + conf.timeouts["connect"] + conf.submit_lease + GRACE_SECONDS
+
+
+def begin_step(
+    intake: Intake, *, is_streamed: bool, is_claimed: bool, **options: Any
+) -> Generation:
     """Save a request, and return its generation, or the one that the key stands for.
 
-    `options` are `link` and `idempotency_key`, as for `save_intent`.
+    Readers of a stream wait for a process that claims the run, or until the one that has claimed it
+    could be followed by another. `options` are `link` and `idempotency_key`, as for `save_intent`.
     """
-    save = save_stream if is_streamed else begin_blocking
-    return save(intake, **options)[0]
+    if not is_streamed:
+        return begin_blocking(intake, **options)[0]
+    until_handed = timedelta(seconds=claim_seconds(is_streamed=True)) + TAKE_OVER_WITHIN
+    limit = until_handed if is_claimed else PICKUP_LIMIT
+    return save_stream(intake, pickup_limit=limit, **options)[0]
+
+
+def hold_step(generation: Generation, *, until: datetime) -> None:
+    """Have readers and sweeps wait for the process that has the run until then, or for the next."""
+    if generation.mode == Mode.STREAM and generation.status == Status.QUEUED:
+        hold_stream(generation.pk, until=until + TAKE_OVER_WITHIN)
 
 
 def finish_step(generation: Generation) -> Generation:
@@ -54,11 +89,14 @@ def finish_step(generation: Generation) -> Generation:
     return generation.reloaded()
 
 
-def is_pumped(run_id: uuid.UUID, *, now: datetime) -> bool:
-    """Whether a process streams the run's last generation, which may outlast the run's claim."""
+def last_generation(run_id: uuid.UUID) -> Generation | None:
+    """Return the generation of the last step, without its content; None if it was deleted.
+
+    If it `is_pumped`, the process that does so keeps the run, also after the end of its claim.
+    """
     steps = Step.objects.filter(run=run_id).select_related("generation")
     last = steps.order_by("-number").first()
-    return last is not None and last.generation.is_pumped(now=now)
+    return last.generation if last else None
 
 
 def continue_conversation(step: Step, new: Generation, *, messages_added: int) -> None:

@@ -5,6 +5,7 @@ Invariant: a row waits unsent for `EXPIRE_AFTER` seconds at most, and fails then
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -18,11 +19,13 @@ from creatify_textgen.exceptions import RemoteUnavailableError
 from creatify_textgen.models import Generation
 from creatify_textgen.states import Cause, Mode
 
-__all__ = ["begin_send", "with_obstacles"]
+__all__ = ["begin_send", "call_off_stream", "with_obstacles"]
 
 HELD = "is_held"
 
 PAUSED = "Sending was paused for as long as this site waits; nothing was sent."
+NOT_TAKEN_UP = "not_taken_up"
+NO_PUMP = "No worker started the stream in time; nothing was sent."
 AWAY_CODE = RemoteUnavailableError.code
 AWAY = "Creatify was not reached for as long as this site waits; nothing was sent."
 
@@ -48,9 +51,7 @@ def begin_send(generation: Generation) -> Send | None:
         lifecycle.mark_named(generation, now=now)
         return None
     if generation.mode == Mode.STREAM:
-        lifecycle.mark_cancelled(
-            generation.pk, cause=Cause.SWEEP, now=now, detail="no pump took it up in time"
-        )
+        call_off_stream(generation.pk, now=now)
         return None
     is_held = vars(generation).get(HELD, True)
     pause = control.find_pause(generation.account, now=now) if is_held else None
@@ -66,6 +67,13 @@ def begin_send(generation: Generation) -> Send | None:
         _wait_unsent(generation, until=until, code=AWAY_CODE, reason=AWAY, now=now)
         return None
     return prepare_send(generation)
+
+
+def call_off_stream(generation_id: uuid.UUID, *, now: datetime) -> None:
+    """Cancel a queued stream that is due: no process began it in time."""
+    lifecycle.mark_cancelled(
+        generation_id, cause=Cause.SWEEP, now=now, code=NOT_TAKEN_UP, detail=NO_PUMP
+    )
 
 
 def _wait_unsent(

@@ -26,6 +26,7 @@ __all__ = [
     "claim_one",
     "delete_final",
     "drop_unverified_id",
+    "hold_queued",
     "keep_remote_id",
     "make_due",
     "note_absence",
@@ -103,6 +104,12 @@ def make_due(generation_id: uuid.UUID, *, at: datetime) -> bool:
     """Have the next sweep process this row; False if it is final."""
     rows = Generation.objects.filter(pk=generation_id).exclude(status__in=TERMINAL)
     return bool(rows.update(due_at=at, claim=None))
+
+
+def hold_queued(generation_id: uuid.UUID, *, until: datetime) -> None:
+    """Have whoever waits for a row that is not sent wait until then, unless it does longer."""
+    queued = Generation.objects.filter(pk=generation_id, status=Status.QUEUED, due_at__lt=until)
+    queued.update(due_at=until)
 
 
 def drop_unverified_id(generation: Generation, *, due_at: datetime) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -227,14 +227,18 @@ def mark_unconfirmed(
 
 
 def mark_cancelled(
-    generation_id: uuid.UUID, *, cause: Cause, now: datetime, detail: str = ""
+    generation_id: uuid.UUID, *, cause: Cause, now: datetime, detail: str = "", code: str = ""
 ) -> bool:
     """Final: cancelled before anything was sent, so it cost nothing.
 
+    `code` is its `error_code` if the site cancels it, `detail` is then what users read as well.
     Returns False if a delivery has named a remote id: then the remote may have accepted it.
     """
-    fields = _row_fields(Status.CANCELLED, Arrival(Outcome(credits_used=Decimal())), now=now)
-    move = Move(generation_id, fields, detail=detail)
+    outcome = Outcome(credits_used=Decimal())
+    if code:
+        outcome = replace(outcome, error_code=code, failed_reason=detail)
+    fields = _row_fields(Status.CANCELLED, Arrival(outcome), now=now)
+    move = Move(generation_id, fields, outcome.content_fields(), detail=detail)
     only = {"unverified_remote_id": ""}
     return bool(make_moves([move], to=Status.CANCELLED, cause=cause, now=now, only=only))
 

@@ -20,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from creatify_textgen.chat import Conversation, Turn
+from creatify_textgen.chat import Conversation, Run, Turn
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint, KindOfCall
 from creatify_textgen.intake.reading import Reader
@@ -29,6 +29,8 @@ from creatify_textgen.rest.moments import to_text
 from creatify_textgen.rest.pagination import ConversationPages, TurnPages
 from creatify_textgen.rest.serializers import WordField, decimal_text, represent_message
 from creatify_textgen.rest.streaming.formats import wants_ui_messages
+from creatify_textgen.rest.streaming.limits import reader_slots
+from creatify_textgen.rest.streaming.runs import stream_run
 from creatify_textgen.rest.streaming.ui_requests import ChatRequest
 from creatify_textgen.rest.streaming.views import Begin, StreamView, nothing_more
 from creatify_textgen.states import TERMINAL, Mode, Status
@@ -213,7 +215,10 @@ class ConversationStreamView(StreamView):
     def get(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Stream the answer that is under way; 204 if none is."""
         turn = self._find_conversation(request).last_turn
-        wants_ui_messages(request)
+        if wants_ui_messages(request) and turn is not None:
+            steps = turn.generation.steps.filter(run__state=Run.State.RUNNING)
+            if (run_id := steps.values_list("run", flat=True).first()) is not None:
+                return stream_run(request, run_id, slot=reader_slots.take(request.user.pk))
         # Not `has_ended`: a run that waits for a person, or calls a function, streams nothing.
         if turn is None or turn.generation.status in (*TERMINAL, Status.EXPIRED):
             return nothing_more()
@@ -223,7 +228,7 @@ class ConversationStreamView(StreamView):
         """Check the body, and return what begins its stream."""
         conversation = self._find_conversation(request)
         if chat:
-            _refuse_answered(chat, conversation)
+            refuse_answered(chat, conversation)
         body = {**chat.options, "content": chat.new} if chat else request.data
         fields = read_fields(body, known=["content", "sync", *TURN_OPTIONS], required="content")
         _read_sync(fields)
@@ -236,7 +241,7 @@ class ConversationStreamView(StreamView):
         return get_object_or_404(mine, pk=self.kwargs["conversation_id"])
 
 
-def _refuse_answered(chat: ChatRequest, conversation: Conversation) -> None:
+def refuse_answered(chat: ChatRequest, conversation: Conversation) -> None:
     """Refuse to replace a message that has an answer: the conversation keeps both."""
     turn = conversation.last_turn
     if chat.repeats and turn is not None and turn.answer:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -23,10 +24,15 @@ from creatify_textgen.chat import Conversation, Run, ToolCall
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint, KindOfCall
 from creatify_textgen.privacy import discreet
-from creatify_textgen.rest.conversations import TURN_OPTIONS, read_fields
+from creatify_textgen.rest.conversations import TURN_OPTIONS, read_fields, refuse_answered
 from creatify_textgen.rest.moments import to_text
 from creatify_textgen.rest.pagination import GenerationPages
 from creatify_textgen.rest.serializers import decimal_text
+from creatify_textgen.rest.streaming.formats import UI_MESSAGES
+from creatify_textgen.rest.streaming.limits import reader_slots
+from creatify_textgen.rest.streaming.runs import stream_run
+from creatify_textgen.rest.streaming.ui_requests import is_chat, read_chat
+from creatify_textgen.rest.streaming.views import EVENT_STREAM
 
 __all__ = ["CallSerializer", "ConversationRunView", "RunPages", "RunSerializer", "RunViewSet"]
 
@@ -154,10 +160,12 @@ class ConversationRunView(Endpoint):
     """Adds a message to a conversation, and lets the model call functions of the site.
 
     For a path of the site with `conversation_id`:
-    `ConversationRunView.as_view(tools=[get_weather])`.
+    `ConversationRunView.as_view(tools=[get_weather])`. With `?format=ui-message-stream` it streams
+    all steps to `useChat`.
     """
 
     kind_of_call = "create"
+    streams = (EVENT_STREAM,)
     tools: Sequence[Callable[..., Any]] = ()
     limit = 10
     """The most requests of a run."""
@@ -166,12 +174,29 @@ class ConversationRunView(Endpoint):
     def as_view(cls, **attributes: Any) -> Any:
         return databases.outside_transactions(discreet(super().as_view(**attributes)))
 
-    def post(self, request: Request, conversation_id: UUID) -> Response:
+    def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         mine = Conversation.objects.for_owner(request.user)
         conversation = get_object_or_404(mine, pk=conversation_id)
+        # Any other format is one of the host's renderers.
+        if request.query_params.get("format") != UI_MESSAGES:
+            run = self._submit(request, conversation, request.data)
+            return Response(RunSerializer(run).data, status=202)
+        body = request.data
+        if is_chat(body):
+            asked = read_chat(body)
+            refuse_answered(asked, conversation)
+            body = {**asked.options, "content": asked.new}
+        slot = reader_slots.take(request.user.pk)
+        try:
+            return stream_run(request, self._submit(request, conversation, body).pk, slot=slot)
+        except BaseException:
+            slot.release()
+            raise
+
+    def _submit(self, request: Request, conversation: Conversation, body: Any) -> Run:
         known = ["content", *TURN_OPTIONS]
-        fields = read_fields(request.data, known=known, required="content")
-        run = chat.submit_run(
+        fields = read_fields(body, known=known, required="content")
+        return chat.submit_run(
             fields.pop("content"),
             tools=self.tools,
             limit=self.limit,
@@ -180,4 +205,3 @@ class ConversationRunView(Endpoint):
             idempotency_key=request.headers.get("Idempotency-Key"),
             **fields,
         )
-        return Response(RunSerializer(run).data, status=202)

@@ -15,10 +15,10 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
-from creatify_textgen import clock, lifecycle
+from creatify_textgen import clock
+from creatify_textgen.dispatch.turns import call_off_stream
 from creatify_textgen.logs import STREAMS
 from creatify_textgen.models import Generation
-from creatify_textgen.states import Cause
 from creatify_textgen.streams import database
 from creatify_textgen.streams.hub import START, Position, get_hub
 from creatify_textgen.streams.own_frames import no_database
@@ -147,10 +147,5 @@ def _row_work(step: Step, generation_id: uuid.UUID) -> Callable[[], Generation]:
 
 
 def _call_off(generation_id: uuid.UUID) -> Generation:
-    lifecycle.mark_cancelled(
-        generation_id,
-        cause=Cause.SWEEP,
-        now=clock.now(),
-        detail="no pump took it up in time",
-    )
+    call_off_stream(generation_id, now=clock.now())
     return database.load(generation_id)

@@ -36,6 +36,7 @@ PICKUP_LIMIT = timedelta(seconds=15)
 BROKEN_OFF = "The stream broke off; this site is asking the remote for its result."
 STOPPED = "stopped"
 """The `error_code` of a stream that somebody stopped before its end."""
+CANCELLED = "The generation was cancelled before anything was sent."
 NO_DATABASE = "The database of this site does not answer; attach again in a moment."
 RETRY_SECONDS = 5
 """The `retry_after` that a client receives if the database is down."""
@@ -146,21 +147,14 @@ def error_frame(
 
 def _failure(generation: Generation) -> tuple[str, str]:
     if generation.status == Status.CANCELLED:
-        if _was_not_taken_up(generation):
-            return "not_taken_up", "No worker started the stream in time; nothing was sent."
-        return "cancelled", "The generation was cancelled before anything was sent."
+        reason = generation.content.failed_reason or CANCELLED
+        return generation.error_code or "cancelled", reason
     if generation.status == Status.FAILED:
         reason = generation.content.failed_reason or "The generation failed."
         return generation.error_code or "remote_failed", reason
     if generation.status == Status.EXPIRED:
         return str(Status.EXPIRED), EXPIRED
     return "", ""
-
-
-def _was_not_taken_up(generation: Generation) -> bool:
-    if generation.mode != Mode.STREAM or generation.finished_at is None:
-        return False
-    return generation.finished_at - generation.created_at >= PICKUP_LIMIT
 
 
 def _last_number(generation: Generation, after: Position) -> int:

@@ -6,6 +6,7 @@ Invariant: if a stream will not be sent, its readers receive an error frame and 
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from functools import partial
 
 from creatify_textgen import clock, lifecycle
@@ -18,7 +19,7 @@ from creatify_textgen.streams import database
 from creatify_textgen.streams.hub import START, get_hub
 from creatify_textgen.streams.own_frames import PICKUP_LIMIT, ending, rest
 
-__all__ = ["claim_as_text", "claim_stream", "give_up_lease"]
+__all__ = ["claim_as_text", "claim_stream", "give_up_lease", "hold_stream"]
 
 UNSENDABLE = "This site's settings or storage prevent the request; nothing was sent."
 HELD_UP = "The worker was too slow: its time to send was over, so nothing was sent."
@@ -52,6 +53,11 @@ def claim_stream(generation_id: uuid.UUID) -> Send | None:
     return send
 
 
+def hold_stream(generation_id: uuid.UUID, *, until: datetime) -> None:
+    """Have the readers of a queued stream wait until then for a process that pumps it."""
+    lifecycle.hold_queued(generation_id, until=until)
+
+
 def claim_as_text(generation: Generation, error: Exception) -> Send | None:
     """Return another send of a refused stream, its function calls as text; None if there is none.
 
@@ -74,7 +80,7 @@ def _call_off(
 ) -> None:
     """Cancel a stream that was not sent, and publish the reason to its readers."""
     won = lifecycle.mark_cancelled(
-        generation.pk, cause=Cause.STREAM, now=clock.now(), detail=message
+        generation.pk, cause=Cause.STREAM, now=clock.now(), code=code, detail=message
     )
     if won:
         row = database.load(generation.pk)

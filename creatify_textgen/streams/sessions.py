@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
+from datetime import timedelta
 from functools import partial
 from typing import Any, Self, TypeVar, Unpack, overload
 
@@ -80,7 +81,7 @@ def begin_accepted(
 
 
 def save_stream(
-    intake: Intake, *, idempotency_key: str | None = None, link: Link | None = None
+    intake: Intake, *, pickup_limit: timedelta = PICKUP_LIMIT, **options: Any
 ) -> tuple[Generation, bool]:
     """Do the same as `begin_accepted`, for a caller that calls `pump_stream` itself."""
     now = clock.now()
@@ -90,9 +91,8 @@ def save_stream(
         intake,
         mode=Mode.STREAM,
         now=now,
-        due_at=now + PICKUP_LIMIT,
-        idempotency_key=idempotency_key,
-        link=link,
+        due_at=now + pickup_limit,
+        **options,
     )
 
 

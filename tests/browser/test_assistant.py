@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
@@ -276,3 +277,17 @@ def test_shows_what_another_tab_said(page: Page) -> None:
     expect(other.locator(".mine").last).to_have_text("Meanwhile")
     await_state(other, "Done, ")
     wait_until(lambda: Generation.objects.filter(status="done").count() == 4)
+
+
+@pytest.mark.parametrize("name", ["..", "../media", "?page_size=1", "x"])
+def test_opens_only_what_is_an_id(page: Page, name: str) -> None:
+    """Any other hash in a link shows the empty page, and asks the site for nothing more."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_response("**/credits/"):
+        page.evaluate("name => (location.hash = name)", name)
+    page.wait_for_load_state("networkidle")
+    paths = {urlsplit(url).path for url in asked if "/static/" not in url}
+    assert paths == {"/textgen/conversations/", "/textgen/credits/"}
+    expect(page.locator("#state")).to_have_text("")
+    expect(page.locator("#delete")).to_be_hidden()

@@ -1,5 +1,5 @@
-"""The scripts of the how-to pages in real Chromium, as printed. No site behind them: the answers
-are scripted.
+"""The scripts of the README and the how-to pages in real Chromium, as printed. No site behind them:
+the answers are scripted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ data: {"status":"done","credits_used":"0.1"}
 
 
 def blocks(page: str, language: str) -> list[str]:
-    text = (ROOT / "docs/how-to" / f"{page}.md").read_text(encoding="utf-8")
+    path = ROOT / page if page.endswith(".md") else ROOT / "docs/how-to" / f"{page}.md"
+    text = path.read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
@@ -58,14 +59,15 @@ def show(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Return a way to open a how-to's page, whose other requests get these answers in turn."""
     context = browser.new_context(base_url=ORIGIN)
 
-    def open_page(name: str, *answers: dict[str, Any]) -> Page:
+    def open_page(name: str, *answers: dict[str, Any], html: str = "", then: str = "") -> Page:
         page, turns = context.new_page(), iter(answers)
+        html = html or blocks(name, "html")[0]
         files = {
-            "/": (rendered(blocks(name, "html")[0]), "text/html"),
+            "/": (rendered(html), "text/html"),
             "/static/creatify_textgen/stream.js": (MODULE.read_text(), "text/javascript"),
         }
-        script = re.findall(r"static '(\w+\.js)'", blocks(name, "html")[0])[0]
-        files[f"/{script}"] = (blocks(name, "js")[0], "text/javascript")
+        script = re.findall(r"static '(\w+\.js)'", html)[0]
+        files[f"/{script}"] = (blocks(name, "js")[0] + then, "text/javascript")
 
         def answer(route: Route) -> None:
             path = route.request.url.removeprefix(ORIGIN)
@@ -101,3 +103,15 @@ class TestStreamIntoAPage:
         page.click("text=Ask")
         expect(page.locator("#answer")).to_have_text("Red")
         expect(page.locator("#stop")).to_be_hidden()
+
+
+class TestReadme:
+    def test_shows_the_text_and_knows_the_cost(self, show: Callable[..., Page]) -> None:
+        """On a page that has an element with the id `output`."""
+        html = (
+            "{% csrf_token %}<p id=output></p><script type=module src={% static 'a.js' %}></script>"
+        )
+        stream = {"body": FRAMES, "content_type": "text/event-stream"}
+        page = show("README.md", stream, html=html, then="output.title = end.credits_used;")
+        expect(page.locator("#output")).to_have_text("Red")
+        expect(page.locator("#output")).to_have_attribute("title", "0.1")

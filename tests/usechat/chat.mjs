@@ -6,18 +6,13 @@ import {
   DefaultChatTransport,
   lastAssistantMessageIsCompleteWithToolCalls,
 } from 'ai';
-import { csrf, loadMessages, stopAnswer, transport, upload } from './textgen.mjs';
+import { visit } from './site.mjs';
+import { csrf, decide, loadMessages, stopAnswer, transport, upload } from './textgen.mjs';
 
 const [scenario, site, cookie, conversation] = process.argv.slice(2);
 
-// What a browser has and Node lacks.
 globalThis.document = { cookie };
-const fetchAnywhere = globalThis.fetch;
-globalThis.fetch = (url, { headers, ...options } = {}) =>
-  fetchAnywhere(new URL(url, site), {
-    ...options,
-    headers: { ...Object.fromEntries(new Headers(headers)), cookie, origin: site },
-  });
+visit(site, cookie);
 
 class State {
   status = 'ready';
@@ -83,6 +78,53 @@ const scenarios = {
     await chat.sendMessage({ text: 'What is the weather in Rome?' });
     await until(() => chat.error || (chat.status === 'ready' && chat.lastMessage.parts.at(-1).text));
     return [chat.shown, await loadMessages(conversation)];
+  },
+
+  async run() {
+    const chat = new Chat({
+      transport: transport({ send: 'run/' }),
+      // Must not be called for what the site has executed, nor send anything again.
+      onToolCall: ({ toolCall }) => Promise.reject(new Error(`asked for ${toolCall.toolName}`)),
+      sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
+    });
+    await chat.sendMessage({ text: 'What is the weather in Rome?' });
+    return [chat.shown, await loadMessages(conversation)];
+  },
+
+  async resumeRun() {
+    const chat = new Chat({ transport: transport({ send: 'run/' }) });
+    const sent = chat.sendMessage({ text: 'What is the weather in Rome?' });
+    await until(() => chat.lastMessage?.parts.some((part) => part.state === 'output-available'));
+    const other = new Chat({ messages: chat.messages.slice(0, 1) });
+    await other.resumeStream();
+    await sent;
+    const late = new Chat();
+    await late.resumeStream();
+    return [chat.shown, other.shown, late.shown];
+  },
+
+  async approve() {
+    const chat = new Chat({ transport: transport({ send: 'run/' }) });
+    await chat.sendMessage({ text: 'Write to Ann.' });
+    const waiting = chat.shown;
+    const [call] = chat.lastMessage.metadata.waiting;
+    await decide(chat.lastMessage, call, 'approve');
+    chat.messages = chat.messages.slice(0, -1);
+    await chat.resumeStream();
+    return [waiting, chat.shown, await loadMessages(conversation)];
+  },
+
+  async stopRun() {
+    const chat = new Chat({ transport: transport({ send: 'run/' }) });
+    const sent = chat.sendMessage({ text: 'What is the weather in Rome?' });
+    await until(() => isAnswering(chat));
+    const response = await stopAnswer(chat.lastMessage);
+    await sent;
+    return [chat.shown, response.status];
+  },
+
+  async load() {
+    return [await loadMessages(conversation)];
   },
 
   async resume() {

@@ -6,7 +6,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiViewExtension
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from creatify_textgen.rest.openapi.answers import (
     BODY,
@@ -16,7 +16,8 @@ from creatify_textgen.rest.openapi.answers import (
     documented,
     name_component,
 )
-from creatify_textgen.rest.openapi.shapes import ADDITION, REJECTION
+from creatify_textgen.rest.openapi.shapes import ADDITION, FRAME, REJECTION
+from creatify_textgen.rest.openapi.streams import FORMAT
 from creatify_textgen.rest.runs import CallSerializer, RunPages, RunSerializer
 
 __all__ = ["ConversationRunDocument", "RunsDocument"]
@@ -30,6 +31,11 @@ ORDERING = OpenApiParameter(
     enum=tuple(RunPages.orderings),
     description="Newest first by default.",
 )
+MESSAGE = {
+    (200, "text/event-stream"): OpenApiResponse(
+        FRAME, description="With `format`: all steps, and the results between them."
+    )
+}
 CALL = OpenApiParameter("call_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
@@ -60,7 +66,7 @@ class ConversationRunDocument(OpenApiViewExtension):  # type: ignore[no-untyped-
     def view_replacement(self) -> Any:
         post = extend_schema(
             request={"application/json": ADDITION},
-            parameters=[IDEMPOTENCY],
-            responses=answers(404, 409, *BODY, *REMOTE, ok_202=RunSerializer),
+            parameters=[IDEMPOTENCY, FORMAT],
+            responses={**MESSAGE, **answers(404, 409, *BODY, *REMOTE, ok_202=RunSerializer)},
         )
         return documented(self.target_class, post=post)

@@ -18,7 +18,7 @@ from creatify_textgen.rest.streaming.limits import Slot
 from creatify_textgen.streams.follow import follow, follow_async
 from creatify_textgen.streams.hub import Position
 
-__all__ = ["AsyncReader", "SyncReader"]
+__all__ = ["HEARTBEAT", "AsyncReader", "SyncReader", "let_thread_go"]
 
 HEARTBEAT = b": heartbeat\n\n"
 
@@ -55,7 +55,7 @@ class AsyncReader(_Reader):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._slot.start()
-        _let_thread_go()
+        let_thread_go()
         try:
             async with aclosing(follow_async(self._generation_id, after=self._after)) as batches:
                 async for batch in batches:
@@ -64,7 +64,7 @@ class AsyncReader(_Reader):
             return
 
 
-def _let_thread_go() -> None:
+def let_thread_go() -> None:
     """End the thread that Django keeps for this request, because its view has returned.
 
     It would stay idle as long as the stream lasts, and it takes more memory than the rest of a

@@ -17,7 +17,7 @@ from creatify_textgen.streams import Chunk, chunk_of
 from creatify_textgen.streams.hub import END, ERROR, Frame
 from creatify_textgen.streams.own_frames import STOPPED
 
-__all__ = ["OWN_CALL", "UIMessages"]
+__all__ = ["OWN_CALL", "Part", "UIMessages", "encode"]
 
 OWN_CALL = "textgen-"
 """How the ids begin that calls receive here if the model gave none."""
@@ -25,6 +25,14 @@ FINISH_OF_CODE = {"blocked": "content-filter", "truncated": "length"}
 FINISH_OF_WORD = {"": "stop", "STOP": "stop"}
 
 Part = dict[str, Any]
+
+
+def encode(parts: list[Part], *, is_end: bool = False) -> bytes:
+    """Return the events of these parts, and with `is_end` the last event of the stream."""
+    written = [json.dumps(part, separators=(",", ":")) for part in parts]
+    if is_end:
+        written.append("[DONE]")
+    return "".join([f"data: {part}\n\n" for part in written]).encode()
 
 
 class UIMessages:
@@ -51,12 +59,10 @@ class UIMessages:
         self._known: Part = {"finish_reason": "", "usage": None, "model_version": ""}
 
     def render(self, batch: list[Frame]) -> bytes:
-        parts = [json.dumps(part, separators=(",", ":")) for part in self._parts_of(batch)]
-        if any(frame.event == END for frame in batch):
-            parts.append("[DONE]")
-        return "".join([f"data: {part}\n\n" for part in parts]).encode()
+        is_end = any(frame.event == END for frame in batch)
+        return encode(list(self.parts_of(batch)), is_end=is_end)
 
-    def _parts_of(self, batch: list[Frame]) -> Iterator[Part]:
+    def parts_of(self, batch: list[Frame]) -> Iterator[Part]:
         if batch and not self._has_begun:
             self._has_begun = True
             metadata = {"generation": self._generation_id}

@@ -45,7 +45,15 @@ from creatify_textgen.streams import get_or_begin_stream
 from creatify_textgen.streams.first_frame import first_frame
 from creatify_textgen.streams.hub import ERROR, START, Position
 
-__all__ = ["AttachView", "StreamView", "TicketView", "nothing_more"]
+__all__ = [
+    "EVENT_STREAM",
+    "HEADERS",
+    "AttachView",
+    "StreamView",
+    "TicketView",
+    "let_connections_go",
+    "nothing_more",
+]
 
 FIRST_FRAME_SECONDS = 17.0
 """How long a create waits for the first frame, so that an error can have its own HTTP status.
@@ -141,7 +149,7 @@ class StreamView(StreamEndpoint):
                 return _stream(request, generation, after=after, slot=slot, renderer=renderer)
             slot.release()
             return nothing_more()
-        _let_connections_go(request)
+        let_connections_go(request)
         frame = first_frame(generation, seconds=FIRST_FRAME_SECONDS)
         if frame is None or frame.event != ERROR:
             return _stream(request, generation, after=START, slot=slot, renderer=renderer)
@@ -191,7 +199,7 @@ def _stream(
 ) -> StreamingHttpResponse:
     reader_class = AsyncReader if isinstance(request._request, ASGIRequest) else SyncReader
     reader = reader_class(generation.pk, after=after, slot=slot, renderer=renderer)
-    _let_connections_go(request)
+    let_connections_go(request)
     headers = {**HEADERS, **renderer.headers}
     response = StreamingHttpResponse(reader, content_type=EVENT_STREAM, headers=headers)
     response["X-Generation-Id"] = str(generation.pk)
@@ -216,7 +224,7 @@ def _place(written: str) -> Position | None:
         raise RequestError(f"Last-Event-ID: {text}", errors={"Last-Event-ID": [text]}) from None
 
 
-def _let_connections_go(request: Request) -> None:
+def let_connections_go(request: Request) -> None:
     """Close this thread's database connections; they would be idle as long as the stream lasts.
 
     Under WSGI the host's CONN_MAX_AGE may keep one per thread, as it does for every view.

@@ -250,7 +250,7 @@ function setBusy(mine, isBusy) {
   $("turns").ariaBusy = isBusy;
 }
 
-const openHash = () => open(location.hash.slice(1));
+const openHash = () => open(location.hash.match(/^#([0-9a-f-]{36})$/)?.[1] ?? "");
 const goOn = () => {
   if (!document.hidden && shown.id && !shown.isBusy) attempt(shown, () => resume(shown));
 };

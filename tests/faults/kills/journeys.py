@@ -23,6 +23,7 @@ from creatify_textgen.streams.hub import get_hub
 __all__ = [
     "JOURNEYS",
     "PROMPT",
+    "let_a_minute_pass",
     "let_ten_minutes_pass",
     "note_finished_in",
     "note_in",
@@ -56,6 +57,7 @@ def note_in(path: str, line: str) -> None:
     os.close(file)
 
 
+A_MINUTE = timedelta(minutes=1)
 A_WHILE = timedelta(minutes=10)
 
 
@@ -67,6 +69,14 @@ def past_due() -> None:
     sent = waiting.exclude(status__in=TERMINAL).exclude(submitted_at=None)
     sent.exclude(lease_until=None).update(lease_until=now)
     sent.update(updated_at=F("updated_at") - A_WHILE)
+
+
+def let_a_minute_pass() -> None:
+    """As `past_due` for what was sent; what was not has waited for one minute more."""
+    waiting = dict(Generation.objects.filter(status=Status.QUEUED).values_list("pk", "due_at"))
+    past_due()
+    for key, due_at in waiting.items():
+        Generation.objects.filter(pk=key).update(due_at=due_at - A_MINUTE)
 
 
 def let_ten_minutes_pass() -> None:
@@ -205,6 +215,11 @@ def run_tools() -> None:
     chat.run("Book a seat for me.", tools=[book_seat, read_plan])
 
 
+def stream_tools() -> None:
+    """As `run_tools`, and each step is a stream."""
+    chat.run("Book a seat for me.", tools=[book_seat, read_plan], stream=True)
+
+
 def sweep_all() -> None:
     """Sweep as `textgen_sweep` does."""
     services.sweep()
@@ -245,6 +260,7 @@ JOURNEYS: dict[str, Callable[[], None]] = {
         lose_the_broker,
         pump,
         run_tools,
+        stream_tools,
         sweep_all,
         retry_failed,
         delete_failed,

@@ -360,6 +360,17 @@ class TestFork:
             conversation.fork(at=at)
         assert set(caught.value.errors) == {"at"}
 
+    def test_goes_on_after_the_conversation_was_erased(
+        self, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        conversation.ask("First")
+        fork = conversation.fork()
+        conversation.erase()
+        fork.rename("Mine")
+        fork.ask("Second")
+        assert fork.turns.count() == 2
+        assert Conversation.objects.get() == fork
+
 
 class TestOwner:
     def test_takes_the_conversation_away(self, conversation: Conversation, owner: User) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,11 +15,18 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from rest_framework.test import APIClient
 
-from creatify_textgen import chat
+from creatify_textgen import chat, clock, services
 from creatify_textgen.chat import Conversation, Run
 from creatify_textgen.rest import openapi as _registered  # noqa: F401
 from creatify_textgen.rest.runs import ConversationRunView
+from creatify_textgen.rest.streaming.limits import reader_slots
+from creatify_textgen.states import Mode, Status
+from creatify_textgen.streams.follow import follow
+from creatify_textgen.streams.hub import Position
+from creatify_textgen.streams.own_frames import broken_off
 from creatify_textgen.testing import Answer, Stub
+from tests.factories import make_generation
+from tests.ui_message_streams import message_of, read_parts
 
 
 def get_weather(city: str) -> str:
@@ -106,6 +115,152 @@ class TestPost:
         }
         assert len(ids) == 1
         creatify_stub.assert_asked(times=1)
+
+
+def ui(api: APIClient, conversation: Conversation, text: str) -> dict[str, Any]:
+    """Send what `useChat` sends, and return the message as a page shows it."""
+    said = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": text}]}
+    body = {"id": "c1", "messages": [said], "trigger": "submit-message"}
+    path = f"/say/{conversation.pk}/?format=ui-message-stream"
+    response = api.post(path, body, format="json")
+    assert response["x-vercel-ai-ui-message-stream"] == "v1"
+    return message_of(read_parts(b"".join(response.streaming_content)))
+
+
+def resumed(api: APIClient, conversation: Conversation) -> Any:
+    path = f"/textgen/conversations/{conversation.pk}/messages/stream/?format=ui-message-stream"
+    return api.get(path)
+
+
+class TestUIMessages:
+    def test_are_one_for_all_steps(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer([ROME, Answer("Clear.", thoughts="Hm.")])
+        message = ui(api, conversation, "Weather in Rome?")
+        run = Run.objects.get()
+        first, second = run.steps.order_by("number")
+        assert message["parts"] == [
+            {"type": "step-start"},
+            {
+                "type": "tool-get_weather",
+                "toolCallId": f"textgen-{first.generation_id}-1",
+                "state": "output-available",
+                "input": {"city": "Rome"},
+                "output": {"result": "Clear in Rome"},
+            },
+            {"type": "step-start"},
+            {"type": "reasoning", "text": "Hm."},
+            {"type": "text", "text": "Clear."},
+        ]
+        metadata = message["metadata"]
+        assert message["id"] == str(first.generation_id)
+        assert metadata["generation"] == str(second.generation_id)
+        assert (metadata["run"], metadata["state"]) == (str(run.pk), "done")
+        assert metadata["credits_used"] == "0.001"
+        assert message["error"] == ""
+
+    def test_end_where_a_person_decides_and_begin_again(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer([MAIL, "Sent."])
+        message = ui(api, conversation, "Mail Ann.")
+        [waiting] = message["metadata"]["waiting"]
+        tool = message["parts"][1]
+        assert (message["metadata"]["state"], tool["state"]) == ("waiting", "input-available")
+        assert waiting == {
+            "id": str(Run.objects.get().calls[0].pk),
+            "toolCallId": tool["toolCallId"],
+            "name": "send_mail",
+        }
+        assert resumed(api, conversation).status_code == 204
+        api.post(f"/textgen/runs/{Run.objects.get().pk}/calls/{waiting['id']}/reject/")
+        assert resumed(api, conversation).status_code == 204
+        Run.objects.update(state="running", due_at=clock.now())
+        response = resumed(api, conversation)
+        streamed: list[bytes] = []
+        for piece in response.streaming_content:
+            streamed.append(piece)
+            if b"tool-output-error" in piece:
+                Run.objects.update(state="done", due_at=None)
+        again = message_of(read_parts(b"".join(streamed)))
+        assert again["id"] == message["id"]
+        assert again["parts"][1]["errorText"].startswith("A person refused this call.")
+        assert again["parts"][-1] == {"type": "text", "text": "Sent."}
+
+    @pytest.mark.parametrize(
+        ("answers", "words"),
+        [
+            ([ROME, Answer(fault="blocked")], "blocked"),
+            ([ROME, ROME, ROME], "limit_reached"),
+        ],
+    )
+    def test_end_with_the_error_of_the_run(
+        self,
+        api: APIClient,
+        conversation: Conversation,
+        creatify_stub: Stub,
+        answers: list[Answer],
+        words: str,
+    ) -> None:
+        creatify_stub.answer(answers)
+        message = ui(api, conversation, "Weather in Rome?")
+        assert message["error"]
+        assert message["metadata"]["state"] == "failed"
+        assert message["metadata"]["error_code"] == words
+        assert message["parts"][1]["state"] == "output-available"
+
+    def test_show_errors_of_functions(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        wrong = [{"name": "get_weather", "args": {}}, {"name": "get_time", "args": {}}]
+        creatify_stub.answer([Answer(function_calls=wrong), "Sorry."])
+        message = ui(api, conversation, "Weather?")
+        texts = [part["errorText"] for part in message["parts"] if "errorText" in part]
+        assert texts == ["RequestError: city: Missing required argument", "No such function."]
+
+    def test_are_refused_as_any_message_is(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        path = f"/say/{conversation.pk}/?format=ui-message-stream"
+        response = api.post(path, {"messages": [{"role": "user", "parts": []}]}, format="json")
+        assert response.status_code == 400
+        assert reader_slots.count() == 0
+
+    def test_wait_for_a_step_whose_process_died(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer("Clear.")
+        say(api, conversation, {"content": "Weather?"})
+        run = Run.objects.get()
+        Run.objects.update(state="running", due_at=clock.now())
+
+        def break_off_first(generation_id: Any, *, after: Position) -> Iterator[Any]:
+            if run.state == "done":
+                run.state = "running"
+                lost = make_generation(mode=Mode.STREAM, status=Status.RUNNING)
+                yield broken_off(lost, after)
+                return
+            yield from follow(generation_id, after=after)
+            Run.objects.update(state="done", due_at=None)
+
+        with patch("creatify_textgen.rest.streaming.runs.follow", break_off_first):
+            response = resumed(api, conversation)
+            message = message_of(read_parts(b"".join(response.streaming_content)))
+        assert message["error"] == ""
+        assert message["parts"] == [{"type": "step-start"}, {"type": "text", "text": "Clear."}]
+
+    def test_end_with_a_step_that_was_deleted(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer("Clear.")
+        say(api, conversation, {"content": "Weather?"})
+        run = Run.objects.get()
+        Run.objects.update(state="running", due_at=clock.now())
+        response = resumed(api, conversation)
+        services.delete(run.generation)
+        [error] = read_parts(b"".join(response.streaming_content))[-1:]
+        assert error == {"type": "error", "errorText": "content_removed"}
 
 
 class TestDocument:

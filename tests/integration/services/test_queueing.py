@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 
 from creatify_textgen import enqueue, services
 from creatify_textgen.dispatch import sweep_schedule
-from creatify_textgen.dispatch.turns import begin_send
+from creatify_textgen.dispatch.turns import NO_PUMP, begin_send
 from creatify_textgen.exceptions import RequestError, TransitionError
 from creatify_textgen.models import Circuit, Generation, SweepSchedule
 from creatify_textgen.states import Mode, Status
@@ -194,7 +194,8 @@ class TestBeginSend:
         row.refresh_from_db()
         event = row.events.get()
         assert (row.status, row.finished_at) == ("cancelled", NOW)
-        assert (event.cause, event.detail) == ("sweep", "no pump took it up in time")
+        assert (row.error_code, row.content.failed_reason) == ("not_taken_up", NO_PUMP)
+        assert (event.cause, event.detail) == ("sweep", NO_PUMP)
 
     def test_looks_for_what_a_delivery_has_named(self, double: RemoteDouble) -> None:
         row = make_generation(unverified_remote_id="r1")

@@ -427,6 +427,7 @@ class TestNotTakenUp:
         cancelled = row(
             "",
             status=Status.CANCELLED,
+            error_code="not_taken_up",
             finished_at=timezone.now() + timedelta(seconds=16),
         )
         rows = iter([queued, queued, cancelled, cancelled])

@@ -1,0 +1,273 @@
+"""A run as one UI message: all of its steps, and the results of the functions between them.
+
+`RunReading` decides what comes next, and the readers carry it out: one for WSGI, one for ASGI. Each
+stream begins with the first step, so whoever resumes receives the whole message. Invariants: the
+last event is `[DONE]`; the result of a call comes once, after the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import aclosing, closing
+from functools import partial
+from typing import Any, NamedTuple
+
+from django.core.handlers.asgi import ASGIRequest
+from django.db import InterfaceError, OperationalError
+from django.http import StreamingHttpResponse
+from rest_framework.request import Request
+
+from creatify_textgen.chat import Run, ToolCall
+from creatify_textgen.chat.progress import CallProgress, Progress, read_progress
+from creatify_textgen.models import Generation
+from creatify_textgen.rest.serializers import decimal_text
+from creatify_textgen.rest.streaming.limits import Slot
+from creatify_textgen.rest.streaming.readers import HEARTBEAT, let_thread_go
+from creatify_textgen.rest.streaming.ui_messages import Part, UIMessages, encode
+from creatify_textgen.rest.streaming.views import EVENT_STREAM, HEADERS, let_connections_go
+from creatify_textgen.states import TERMINAL, Status
+from creatify_textgen.streams import database
+from creatify_textgen.streams.follow import follow, follow_async
+from creatify_textgen.streams.hub import END, ERROR, START, Frame, Position
+from creatify_textgen.streams.own_frames import STOPPED
+
+__all__ = ["stream_run"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+"""Seconds between two reads of a run that calls functions."""
+HEARTBEAT_SECONDS = 15.0
+BROKEN_OFF = "The stream broke off. The run goes on: resume the stream in a moment."
+OUTAGES = (OperationalError, InterfaceError, Run.DoesNotExist)
+ENDED = (*TERMINAL, Status.EXPIRED)
+
+
+class ReadRun(NamedTuple):
+    """Asks for the run as it is now; the answer is None if it cannot be read."""
+
+    without: frozenset[uuid.UUID]
+
+
+class Watch(NamedTuple):
+    """Asks for the frames of a step: each batch goes to `render`, up to the end."""
+
+    generation_id: uuid.UUID
+    after: Position
+
+
+class Pause(NamedTuple):
+    seconds: float
+
+
+class RunReading:
+    """One reader's way through a run."""
+
+    def __init__(self, run_id: uuid.UUID) -> None:
+        self.run_id = run_id
+        self._call_ids: list[list[str]] = []
+        """The SDK's ids of the calls of each step that was shown."""
+        self._shown: frozenset[uuid.UUID] = frozenset()
+        """The calls whose result was shown."""
+        self._has_ended = True
+        """Whether the end of the last step that was shown is known."""
+        self._failure, self._is_stopped, self._reason = "", False, "other"
+
+    def steps(self) -> Generator[bytes | ReadRun | Watch | Pause, Any, None]:
+        pause, quiet = FIRST_PAUSE, 0.0
+        while True:
+            run: Progress | None = yield ReadRun(self._shown)
+            if run is None:
+                yield encode([{"type": "error", "errorText": BROKEN_OFF}], is_end=True)
+                return
+            if results := encode(list(self._results(run))):
+                yield results
+            shown, saved = len(self._call_ids), len(run.generations)
+            if not self._has_ended and shown <= saved and run.state != Run.State.STOPPED:
+                # Its process died: a sweep finds the answer, or another process takes the run over.
+                yield Pause(LONGEST_PAUSE)
+                yield Watch(run.generations[shown - 1], self._position)
+                continue
+            if shown < saved:
+                yield self._begin_step(run.generations[shown])
+                pause, quiet = FIRST_PAUSE, 0.0
+                continue
+            if run.state != Run.State.RUNNING:
+                yield encode(list(self._end(run)), is_end=True)
+                return
+            yield Pause(pause)
+            pause, quiet = min(1.5 * pause, LONGEST_PAUSE), quiet + pause
+            if quiet >= HEARTBEAT_SECONDS:
+                yield HEARTBEAT
+                quiet = 0.0
+
+    def render(self, batch: list[Frame]) -> bytes:
+        """Return the bytes of these frames of the step that is watched."""
+        if any(_is_end(frame) for frame in batch):
+            self._has_ended = True
+        else:
+            batch = [frame for frame in batch if frame.event not in (ERROR, END)]
+        for frame in batch:
+            self._position = frame.end
+        return encode(
+            [one for part in self._messages.parts_of(batch) for one in self._of_run(part)]
+        )
+
+    def _begin_step(self, generation_id: uuid.UUID) -> Watch:
+        self._messages, self._position = UIMessages(str(generation_id)), START
+        self._call_ids.append([])
+        self._has_ended, self._is_stopped = False, False
+        return Watch(generation_id, START)
+
+    def _of_run(self, part: Part) -> Iterator[Part]:
+        """Yield what a part of a step is in the message of its run."""
+        match part["type"]:
+            case "start" if len(self._call_ids) == 1:
+                yield {**part, "messageMetadata": self._metadata(part["messageMetadata"])}
+            case "start":
+                yield self._noted(part["messageMetadata"])
+            case "finish":
+                self._reason = part["finishReason"]
+                yield self._noted(part["messageMetadata"])
+            case "error":  # useChat would read nothing after it.
+                self._failure = part["errorText"]
+            case "abort":
+                self._is_stopped = True
+                yield {"type": "finish-step"}
+            case "tool-input-available":
+                self._call_ids[-1].append(part["toolCallId"])
+                yield {**part, "providerExecuted": True}
+            case _:
+                yield part
+
+    def _results(self, run: Progress) -> Iterator[Part]:
+        for call in run.calls:
+            response, identifier = call.response, self._call_id(call)
+            if response is None or not identifier:
+                continue
+            self._shown |= {call.id}
+            part = {"toolCallId": identifier, "providerExecuted": True}
+            if call.state == ToolCall.State.DONE:
+                yield {"type": "tool-output-available", **part, "output": response}
+            else:
+                error = str(response.get("error") or call.state)
+                yield {"type": "tool-output-error", **part, "errorText": error}
+
+    def _end(self, run: Progress) -> Iterator[Part]:
+        """Yield the end of the message; `waiting` names the calls that a person decides about."""
+        waiting = [
+            {"id": str(call.id), "toolCallId": self._call_id(call), "name": call.name}
+            for call in run.calls
+            if call.state == ToolCall.State.WAITING and run.state == Run.State.WAITING
+        ]
+        end = {
+            "state": run.state,
+            "error_code": run.error_code,
+            "credits_used": decimal_text(run.credits_used),
+            "waiting": waiting,
+        }
+        yield self._noted(end)
+        if run.state == Run.State.FAILED:
+            yield {"type": "error", "errorText": self._failure or run.error_code}
+        elif self._is_stopped or run.state == Run.State.STOPPED:
+            yield {"type": "abort"}
+        else:
+            yield {"type": "finish", "finishReason": self._reason}
+
+    def _call_id(self, call: CallProgress) -> str:
+        """Return the SDK's id of a call, or "" while its step was not shown."""
+        shown = self._call_ids[call.step - 1] if call.step <= len(self._call_ids) else []
+        return shown[call.position] if call.position < len(shown) else ""
+
+    def _noted(self, metadata: Part) -> Part:
+        return {"type": "message-metadata", "messageMetadata": self._metadata(metadata)}
+
+    def _metadata(self, metadata: Part) -> Part:
+        return {"run": str(self.run_id), **metadata}
+
+
+class _Reader:
+    def __init__(self, reading: RunReading, slot: Slot) -> None:
+        self._reading, self._slot = reading, slot
+
+    def close(self) -> None:
+        """Give the slot back. Django calls it when the response ends or the client disconnects."""
+        self._slot.release()
+
+
+class SyncRunReader(_Reader):
+    def __iter__(self) -> Iterator[bytes]:
+        self._slot.start()
+        steps, answer = self._reading.steps(), None
+        while (step := _next(steps, answer)) is not None:
+            answer = None
+            if isinstance(step, bytes):
+                yield step
+            elif isinstance(step, Pause):
+                time.sleep(step.seconds)
+            elif isinstance(step, ReadRun):
+                answer = database.run(partial(_read_run, self._reading.run_id, step))
+            else:
+                try:
+                    with closing(follow(step.generation_id, after=step.after)) as batches:
+                        for batch in batches:
+                            yield self._reading.render(batch) or HEARTBEAT
+                except Generation.DoesNotExist:
+                    pass  # It was deleted, which has ended the run.
+
+
+class AsyncRunReader(_Reader):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._slot.start()
+        let_thread_go()
+        steps, answer = self._reading.steps(), None
+        while (step := _next(steps, answer)) is not None:
+            answer = None
+            if isinstance(step, bytes):
+                yield step
+            elif isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+            elif isinstance(step, ReadRun):
+                answer = await database.run_async(partial(_read_run, self._reading.run_id, step))
+            else:
+                try:
+                    reading = follow_async(step.generation_id, after=step.after)
+                    async with aclosing(reading) as batches:
+                        async for batch in batches:
+                            yield self._reading.render(batch) or HEARTBEAT
+                except Generation.DoesNotExist:
+                    pass
+
+
+def _is_end(frame: Frame) -> bool:
+    """Whether a frame ends its step: not if the stream broke off and its row is still open."""
+    if frame.event != END:
+        return False
+    end = json.loads(frame.data)
+    # A stream that was stopped ends before its row, which waits for its cost.
+    return end["status"] in ENDED or end["error_code"] == STOPPED
+
+
+def _next(steps: Generator[Any, Any, None], answer: Any) -> Any:
+    try:
+        return steps.send(answer)
+    except StopIteration:
+        return None
+
+
+def _read_run(run_id: uuid.UUID, step: ReadRun) -> Progress | None:
+    try:
+        return read_progress(run_id, without=step.without)
+    except OUTAGES:
+        return None
+
+
+def stream_run(request: Request, run_id: uuid.UUID, *, slot: Slot) -> StreamingHttpResponse:
+    """Return the response that streams a run from its beginning, until it ends or waits."""
+    is_asgi = isinstance(request._request, ASGIRequest)
+    reader = (AsyncRunReader if is_asgi else SyncRunReader)(RunReading(run_id), slot)
+    let_connections_go(request)
+    headers = {**HEADERS, **UIMessages.headers, "X-Run-Id": str(run_id)}
+    return StreamingHttpResponse(reader, content_type=EVENT_STREAM, headers=headers)
