@@ -114,11 +114,13 @@ class TestUseChat:
         assert done.returncode == 1
         assert done.stdout.startswith("NOT TESTED ")
 
-    def test_fails_if_the_index_lacks_a_package(self, copy: Copy) -> None:
+    @pytest.mark.parametrize(("everything", "code"), [("", 0), ("1", 1)])
+    def test_names_what_the_index_lacks(self, copy: Copy, everything: str, code: int) -> None:
         copy.write("bin/npm", LACKS_IT)
-        done = copy.run("usechat")
-        assert done.returncode == 1
-        assert "not installed, although an index of packages answers: ai@" in done.stderr
+        done = copy.run("usechat", TEST_EVERYTHING=everything)
+        assert done.returncode == code
+        assert "NOT TESTED with the package ai: An index of packages answers" in done.stdout
+        assert "did not give these: ai@" in done.stdout
 
 
 class TestHosts:
@@ -151,7 +153,8 @@ class TestHosts:
         assert done.returncode == code
         assert done.stdout.startswith("NOT TESTED in hosts with other packages: No index")
 
-    def test_fail_if_the_index_lacks_a_package(self, copy: Copy) -> None:
-        done = copy.run("hosts", PIP='[[ "$*" != *install* ]]')
-        assert done.returncode == 1
-        assert "NOT TESTED" not in done.stdout
+    @pytest.mark.parametrize(("everything", "code"), [("", 0), ("1", 1)])
+    def test_name_what_the_index_lacks(self, copy: Copy, everything: str, code: int) -> None:
+        done = copy.run("hosts", PIP='[[ "$*" != *install* ]]', TEST_EVERYTHING=everything)
+        assert done.returncode == code
+        assert "did not give these: django-tenants==" in done.stdout
