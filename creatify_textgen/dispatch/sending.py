@@ -155,6 +155,10 @@ def settle_send(send: Send, answer: RemoteGeneration | Exception) -> None:
 def settle_refusal(generation: Generation, error: RemoteError, *, now: datetime) -> None:
     """Queue the row again, fail it, or make it `unconfirmed`, as the error requires."""
     circuit.report(generation.account, [error], now=now)
+    if error.accepted_as:
+        _doubt_send(generation, now=now, detail=_detail(error), words=error.explanation)
+        lifecycle.note_acceptance(generation.pk, error.accepted_as, now=now)
+        return
     if error.code == control.CREDITS_CODE:
         retry_at = control.pause_for_credits(generation.account, generation=generation, now=now)
         if generation.mode == Mode.ASYNC:
