@@ -100,6 +100,11 @@ def reason_of(body: bytes, *, secrets: Iterable[str]) -> str:
     return redacted(words, secrets=secrets)[:EXCERPT_LENGTH]
 
 
+def generation_id_of(body: bytes) -> str:
+    """Return the id of the generation in a body that is none as a whole, or broke off; or ""."""
+    return _Wording(wire.decoded(body[:_READ_BYTES])).generation_id
+
+
 def parse_retry_after(headers: Mapping[str, str], *, now: datetime | None) -> float | None:
     """Return the seconds of a `Retry-After`, given as seconds or as a date (RFC 9110, 10.2.3)."""
     value = (headers.get("retry-after") or "").strip()
@@ -142,9 +147,12 @@ class _Wording:
 
 
 def _id_of_generation(value: Any) -> str:
+    """Return it of a value that is a generation, or has one; of a text, if it begins like one."""
     if isinstance(value, str):  # Maybe a generation that was cut off, which begins with its id.
         begun = _BEGINS_WITH_ID.match(value)
         return wire.identifier(begun[1]) or "" if begun else ""
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
     fields = wire.mapping(value)
     found = (_id_if_generation(wire.mapping(each)) for each in (fields, *fields.values()))
     return next(filter(None, found), "")

@@ -423,3 +423,35 @@ class TestHead:
             client.get(ID)
 
         assert "cookie" not in server.requests[1].headers
+
+
+class TestBrokenAnswer:
+    """The id is the first that a create answers: it is not lost with what follows."""
+
+    @pytest.mark.parametrize(
+        "framing", ["Content-Length: 900", "X: y", "Transfer-Encoding: chunked"]
+    )
+    @pytest.mark.parametrize("length", [8, len(ID) + 8, len(ID) + 9, len(ID) + 30])
+    def test_tells_the_id_that_has_arrived(self, serve: Serve, framing: str, length: int) -> None:
+        def cut(connection: Connection) -> None:
+            size = f"{len(PENDING):x}\r\n" if "chunked" in framing else ""
+            connection.send(f"HTTP/1.1 201 Created\r\n{framing}\r\n\r\n{size}{PENDING[:length]}")
+            connection.end()
+
+        client, _server = serve(cut)
+
+        with pytest.raises(RemoteError) as caught:
+            client.create(a_request())
+
+        assert caught.value.accepted_as == (ID if length >= len(ID) + 9 else "")
+
+    @pytest.mark.parametrize(
+        "body", [f"[{PENDING}]", f'{{"data": {PENDING}}}', PENDING + "<!-- served by x -->"]
+    )
+    def test_tells_the_id_in_another_shape(self, serve: Serve, body: str) -> None:
+        client, _server = serve(answer(201, body))
+
+        with pytest.raises(RemoteError) as caught:
+            client.create(a_request())
+
+        assert caught.value.accepted_as == ID

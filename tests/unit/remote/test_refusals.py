@@ -139,9 +139,10 @@ class TestAcceptance:
             json.dumps(GENERATION),
             json.dumps({"status": "running", "id": "r1"}),
             json.dumps({"error": "busy", "generation": GENERATION}),
+            json.dumps([GENERATION]),
             json.dumps({**GENERATION, "system_instruction": "x" * 20_000}),
         ],
-        ids=["whole", "short", "inside", "cut off"],
+        ids=["whole", "short", "inside", "listed", "cut off"],
     )
     @pytest.mark.parametrize("status", [302, 400, 402, 429, 500, 503])
     def test_is_read_from_the_body(self, status: int, body: str) -> None:
@@ -163,7 +164,7 @@ class TestAcceptance:
             '{"error": {"id": "e1", "status": "UNAVAILABLE", "code": 503}}',
             '{"error": "bad", "request": {"model_name": "m", "messages": []}}',
             '{"id": null, "status": "failed"}',
-            '[{"id": "r1", "status": "done"}]',
+            '[{"id": "r1", "status": "done"}, {"id": "r2", "status": "done"}]',
         ],
     )
     def test_is_not_read_into_an_error(self, body: str) -> None:
