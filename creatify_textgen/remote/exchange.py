@@ -124,7 +124,7 @@ class Exchange:
         try:
             body = transport.read_whole(_noted(self.blocks(response), begin), cap=cap)
         except RemoteError as error:
-            # A generation begins with its id: what broke off later has told it.
+            # A generation begins with its id, which may have arrived before that.
             error.accepted_as = refusals.generation_id_of(bytes(begin))
             return error.with_traceback(None)
         return self._parse(body, response, parse)

@@ -34,7 +34,7 @@ class PlainSession(requests.Session):
     """A session that looks at no `Location` and keeps no cookie.
 
     `requests` computes where a redirect leads even if it is not followed: it reads the whole body
-    for that, and raises errors of its own for a URL that it cannot read.
+    for that, and raises other errors for a URL that it cannot read.
     """
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from django.utils.translation import gettext as _
 
-from creatify_textgen import clock, databases, enqueue
+from creatify_textgen import clock, enqueue
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import sweep_schedule
 from creatify_textgen.dispatch.function_calls import as_text
@@ -149,11 +149,7 @@ def _accept_again(generation: Generation, *, owner: Any = None) -> Intake:
 
 
 def send_generation(generation_id: uuid.UUID) -> None:
-    """Send a generation if it is still queued. A worker's task; may be called twice.
-
-    Raises: RuntimeError inside a transaction, before anything is sent.
-    """
-    databases.refuse_transaction_of_worker("send_generation")
+    """Send a generation if it is still queued. A worker's task; may be called twice."""
     queued = Generation.objects.filter(
         pk=generation_id, status=Status.QUEUED, unverified_remote_id=""
     )
