@@ -21,6 +21,7 @@ __all__ = [
     "is_outage",
     "outside_transactions",
     "refuse_transaction",
+    "refuse_transaction_of_worker",
     "short_transaction",
     "sqlstate",
 ]
@@ -114,6 +115,14 @@ def refuse_transaction(verb: str) -> None:
             f"{verb}() pays for an answer while it waits, and a rollback would lose it: call it "
             "outside of atomic(), or use submit(), which may run in a transaction."
         )
+
+
+def refuse_transaction_of_worker(verb: str) -> None:
+    """The same for what a worker does: after a rollback the row would be sent and paid for again.
+
+    A stub replaces this, because it charges nothing and sends at once.
+    """
+    refuse_transaction(verb)
 
 
 def _is_in_transaction_of_host(current: BaseDatabaseWrapper) -> bool:

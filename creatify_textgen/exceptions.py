@@ -73,6 +73,7 @@ class RemoteError(TextgenError):
         reason: str = "",
         request_sent: bool = True,
         retry_after: float | None = None,
+        accepted_as: str = "",
         code: str | None = None,
     ) -> None:
         super().__init__(message, code=code)
@@ -86,6 +87,8 @@ class RemoteError(TextgenError):
         """False only if the request certainly never left this machine, so nothing was charged."""
         self.retry_after = retry_after
         """The seconds that the remote asks us to wait, or None."""
+        self.accepted_as = accepted_as
+        """The id of a generation that this answer names: whatever its status, it may be charged."""
 
     @property
     def explanation(self) -> str:

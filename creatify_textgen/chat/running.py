@@ -145,7 +145,11 @@ def resume(run: Run, *, tools: Sequence[Any] | None = None) -> Run:
 
 
 def go_on(run_id: uuid.UUID) -> None:
-    """Go on with a run, unless a process does; a worker's task. May be called twice."""
+    """Go on with a run, unless a process does; a worker's task. May be called twice.
+
+    Raises: RuntimeError inside a transaction: a rollback would have its functions called again.
+    """
+    databases.refuse_transaction_of_worker("go_on")
     claim = claim_run(run_id)
     if claim is not None:
         claim.go_on()

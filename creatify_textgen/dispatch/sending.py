@@ -15,7 +15,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from creatify_textgen import clock, control, gateway, lifecycle
+from creatify_textgen import clock, control, databases, gateway, lifecycle
 from creatify_textgen.clock import TimeLimit
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit
@@ -105,7 +105,10 @@ def prepare_send(generation: Generation, *, sync: bool = False) -> Send | None:
     The order matters: reading media from a storage may take long, and the length of the lease
     depends on the size of the body. `generation` needs its content loaded. If the request cannot
     be built, the row fails here or is queued for a later try.
+
+    Raises: RuntimeError inside a transaction, whose rollback would have the row sent again.
     """
+    databases.refuse_transaction_of_worker("send")
     try:
         client = gateway.client_for(generation.account)
         request = wire_request(
@@ -155,6 +158,10 @@ def settle_send(send: Send, answer: RemoteGeneration | Exception) -> None:
 def settle_refusal(generation: Generation, error: RemoteError, *, now: datetime) -> None:
     """Queue the row again, fail it, or make it `unconfirmed`, as the error requires."""
     circuit.report(generation.account, [error], now=now)
+    if error.accepted_as:
+        _doubt_send(generation, now=now, detail=_detail(error), words=error.explanation)
+        lifecycle.note_acceptance(generation.pk, error.accepted_as, now=now)
+        return
     if error.code == control.CREDITS_CODE:
         retry_at = control.pause_for_credits(generation.account, generation=generation, now=now)
         if generation.mode == Mode.ASYNC:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from creatify_textgen import lifecycle
 from creatify_textgen.conf import conf
@@ -55,8 +56,13 @@ class Snapshot:
 
     @property
     def target(self) -> Status:
-        """The row's status for the remote's status; an unknown status is not final."""
+        """The row's status for the remote's status; an unknown status is not final.
+
+        But once we have stopped waiting, an answer is one whatever the remote calls it.
+        """
         known = FROM_REMOTE.get(self.remote.status.lower())
+        if known is None and self.generation.status == Status.EXPIRED:
+            known = self._apparent
         if known == Status.DONE and self._lacks_the_answer:
             return Status.FAILED
         if known is not None:
@@ -74,13 +80,13 @@ class Snapshot:
             # What a stream has said stays: there is no whole to take its place.
             return Outcome(
                 remote_id=adopted,
-                credits_used=self.remote.credits_used,
+                credits_used=self._credits_used,
                 error_code=StreamError.code if self._lacks_the_answer else _error_code(self.remote),
                 failed_reason=self.remote.failed_reason or WITHOUT_ANSWER,
             )
         return Outcome(
             remote_id=adopted,
-            credits_used=self.remote.credits_used,
+            credits_used=self._credits_used,
             error_code=_error_code(self.remote) if failed else "",
             partial=False,
             # Nothing at the remote never takes the place of what a stream has said.
@@ -88,6 +94,19 @@ class Snapshot:
             response_function_calls=self.remote.response_function_calls or None,
             failed_reason=self.remote.failed_reason,
         )
+
+    @property
+    def _apparent(self) -> Status | None:
+        """The end that an object shows whose status is a word that nobody knows."""
+        if self.remote.response_text or self.remote.response_function_calls:
+            return Status.DONE
+        return Status.FAILED if self.remote.failed_reason else None
+
+    @property
+    def _credits_used(self) -> Decimal | None:
+        """What it cost; with a status that nobody knows, 0 may mean that it is not known yet."""
+        is_known = self.remote.status.lower() in FROM_REMOTE
+        return self.remote.credits_used if is_known else self.remote.credits_used or None
 
     @property
     def _lacks_the_answer(self) -> bool:

@@ -28,7 +28,12 @@ from creatify_textgen.lifecycle.contents import (
     remove_contents,
     stop_keeping,
 )
-from creatify_textgen.lifecycle.corrections import complete_failed, complete_found, correct_credits
+from creatify_textgen.lifecycle.corrections import (
+    complete_empty,
+    complete_failed,
+    complete_found,
+    correct_credits,
+)
 from creatify_textgen.lifecycle.imports import import_generation
 from creatify_textgen.lifecycle.marks import (
     Arrival,
@@ -59,6 +64,7 @@ __all__ = [
     "claim_due",
     "claim_one",
     "delete_final",
+    "complete_empty",
     "complete_failed",
     "complete_found",
     "correct_credits",

@@ -13,9 +13,9 @@ from creatify_textgen.lifecycle.remote_ids import remote_id_once
 from creatify_textgen.lifecycle.rollup import correct_rollup
 from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
-from creatify_textgen.states import Cause, Status
+from creatify_textgen.states import TERMINAL, Cause, Status
 
-__all__ = ["complete_failed", "complete_found", "correct_credits"]
+__all__ = ["complete_empty", "complete_failed", "complete_found", "correct_credits"]
 
 _SAID_BY_STREAMS = (
     "finish_reason",
@@ -112,6 +112,39 @@ def _add(
         GenerationContent.objects.filter(pk=generation_id).update(**content)
     GenerationEvent.objects.create(
         generation_id=generation_id, at=now, status=Status.DONE, cause=cause, detail=detail
+    )
+    return True
+
+
+def complete_empty(
+    generation_id: uuid.UUID, outcome: Outcome, *, cause: Cause, now: datetime
+) -> bool:
+    """Write the answer of a final row that ended without one. Its status, cost and reason stay.
+
+    Returns False if it has an answer by now, or its content was removed.
+    """
+    answer = Outcome(
+        response_text=outcome.response_text or None,
+        response_function_calls=outcome.response_function_calls or None,
+    )
+    return in_short_transaction(partial(_fill, generation_id, answer, cause=cause, now=now))
+
+
+def _fill(generation_id: uuid.UUID, answer: Outcome, *, cause: Cause, now: datetime) -> bool:
+    # An UPDATE first, which locks: the content cannot be removed meanwhile.
+    ended = Generation.objects.filter(pk=generation_id, status__in=TERMINAL, keeps_content=True)
+    if not ended.update(updated_at=now):
+        return False
+    content = GenerationContent.objects.filter(pk=generation_id, response_text="").first()
+    if content is None or content.response_function_calls:
+        return False
+    GenerationContent.objects.filter(pk=generation_id).update(**answer.content_fields())
+    GenerationEvent.objects.create(
+        generation_id=generation_id,
+        at=now,
+        status=Generation.objects.values_list("status", flat=True).get(pk=generation_id),
+        cause=cause,
+        detail="its answer came after its end",
     )
     return True
 

@@ -29,20 +29,18 @@ FOUND = "named by a delivery"
 def settle_named(snapshot: Snapshot, *, now: datetime) -> None:
     """Adopt the generation that a delivery named, or forget its id."""
     generation, remote = snapshot.generation, snapshot.remote
-    if _is_another_rows(generation, remote.id):
-        forget_named(generation, now=now)
-    elif not _is_its(generation, remote):
-        _keep_unsent(generation, now=now)
-        forget_named(generation, now=now)
-    elif not _adopt(snapshot, now=now):
+    is_its = not _is_another_rows(generation, remote.id) and _is_its(generation, remote)
+    if not (is_its and _adopt(snapshot, now=now)):
         forget_named(generation, now=now)
 
 
 def forget_named(generation: Generation, *, now: datetime) -> None:
     """Drop the id: nothing at the remote is this row's by that name.
 
-    A row that was taken out of the queue for it goes back there.
+    A row that was taken out of the queue for it goes back there, unless it was sent before. Then
+    the remote has its webhook URL, and has used it: it accepted the request under some other id.
     """
+    _keep_unsent(generation, now=now)
     due_at = max(now, generation.lease_until or now)
     if not lifecycle.mark_unnamed(generation, now=now, due_at=due_at):
         lifecycle.drop_unverified_id(generation, due_at=due_at)
@@ -86,14 +84,14 @@ def _adopt(snapshot: Snapshot, *, now: datetime) -> bool:
 
 
 def _keep_unsent(generation: Generation, *, now: datetime) -> None:
-    """Something was accepted that may be this row's, in words that are not: never send again."""
+    """Leave a row to the list that was sent and for which a delivery came: never send it again."""
     if generation.attempts and generation.lease_until is None:
         lifecycle.mark_unconfirmed(
             generation.pk,
             cause=Cause.WEBHOOK,
             now=now,
             due_at=now,
-            detail="a delivery named another request",
+            detail="a delivery named what is not its own",
             attempt=generation.attempts,
             reason=MAY_BE_CHARGED,
         )

@@ -30,6 +30,7 @@ from creatify_textgen.models import Generation
 from creatify_textgen.recovery.adoption import adopt, adopt_from, may_adopt
 from creatify_textgen.recovery.audit import BalanceAudit, audit_balance
 from creatify_textgen.recovery.imports import import_remote, is_waited_for, rows_without_id
+from creatify_textgen.recovery.late_answers import add_answer, with_late_answer
 from creatify_textgen.recovery.taken import taken_ids
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.states import TERMINAL, Cause, Mode, Status
@@ -74,6 +75,8 @@ class ReconcileReport:
     """Rows whose remote id the list does not have."""
     different_credits: Findings = field(default_factory=Findings)
     different_status: Findings = field(default_factory=Findings)
+    missing_answer: Findings = field(default_factory=Findings)
+    """Rows that ended without an answer, while the remote has one by now."""
     may_have_been_charged: Findings = field(default_factory=Findings)
     """Rows that expired without a remote id: nobody knows what they cost, and a person decides."""
     fixed: int = 0
@@ -189,9 +192,12 @@ def _compare(
     known = [Snapshot(by_id[remote.id], remote) for remote in batch if remote.id in by_id]
     report.matched += len(known)
     _compare_status([s for s in known if not s.generation.is_final], report, fix=fix)
-    for snapshot in known:
-        if snapshot.generation.is_final:
-            _compare_credits(snapshot, report, fix=fix)
+    final = [snapshot for snapshot in known if snapshot.generation.is_final]
+    for snapshot in final:
+        _compare_credits(snapshot, report, fix=fix)
+    for snapshot in with_late_answer(final):
+        report.missing_answer.add(snapshot.generation.pk)
+        report.fixed += add_answer(snapshot) if fix else 0
     return [remote for remote in batch if remote.id not in by_id]
 
 

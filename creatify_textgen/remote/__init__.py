@@ -21,6 +21,7 @@ from creatify_textgen.remote.contract import (
 )
 from creatify_textgen.remote.observation import asked_by, traceparent
 from creatify_textgen.remote.protocol import parse_chunk, parse_generation, parse_webhook
+from creatify_textgen.remote.receipts import latest_receipt
 from creatify_textgen.remote.retry import Decision, asked_seconds, backoff_seconds, decide
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "backoff_seconds",
     "decide",
     "facts_of",
+    "latest_receipt",
     "parse_chunk",
     "parse_generation",
     "parse_webhook",

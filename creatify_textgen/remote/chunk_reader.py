@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from creatify_textgen.exceptions import ContractError, StreamError
 from creatify_textgen.remote.chunks import Chunk, ChunkFailure, parse_chunk, text_chunk
 from creatify_textgen.remote.contract import Receipt
+from creatify_textgen.remote.receipts import latest_receipt
 from creatify_textgen.remote.redaction import of_answers
 from creatify_textgen.remote.split_secrets import SplitSecrets
 from creatify_textgen.remote.sse import DEFAULT_EVENT_CAP, Event, EventReader
@@ -38,7 +39,7 @@ class ChunkReader:
         self._split = {kind: SplitSecrets(self._secrets) for kind in (False, True)}
         """Of the answer (False) and of the thoughts (True)."""
         self.receipt: Receipt | None = None
-        """The last one seen, or None before the end."""
+        """The one that counts of those seen, or None before the first."""
         self.is_ending = False
         """Whether the stream should end now: the receipt has arrived, or an error."""
         self._failure: StreamError | None = None
@@ -69,7 +70,7 @@ class ChunkReader:
         yield from self._held_back()
         if self._failure is not None:
             raise self._failure
-        if self.receipt is None:
+        if self.receipt is None or self.receipt.is_early:
             raise StreamError("The stream ended without its creatify object.")
 
     def _take(self, events: Iterator[Event]) -> Iterator[Chunk]:
@@ -85,6 +86,8 @@ class ChunkReader:
                 continue
             if chunk is not None:
                 self._count_json(chunk)
+                if self.receipt is not None:
+                    self.receipt = latest_receipt(self.receipt, chunk)
                 yield from self._accept(chunk)
 
     def _accept(self, chunk: Chunk) -> Sequence[Chunk]:
@@ -116,7 +119,7 @@ class ChunkReader:
         """Note a receipt or an error. Return whether the chunk is to be given out."""
         receipt = chunk.receipt
         if receipt is not None:
-            self.receipt = receipt
+            self.receipt = latest_receipt(self.receipt, chunk)
             self.is_ending = self.is_ending or _is_last(chunk, receipt)
         elif self._failure is not None:
             return False

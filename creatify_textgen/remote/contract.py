@@ -223,6 +223,8 @@ class Receipt:
     id: str
     credits_used: Decimal | None
     """None if the remote named no readable number."""
+    is_early: bool = False
+    """Whether the answer went on after it: it names the generation, and neither cost nor end."""
 
 
 @dataclass(frozen=True, slots=True)

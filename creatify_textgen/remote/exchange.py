@@ -22,6 +22,7 @@ from creatify_textgen.remote.media_echo import without_media
 from creatify_textgen.remote.redaction import of_answers, secrets_of, without_secrets
 
 _LONGEST_ERROR_BYTES = 64 * 1024
+_BEGIN_BYTES = 1024
 _JSON_HEADERS = {"Accept": "application/json"}
 _POST_HEADERS = {
     "Accept": "application/json, text/event-stream",
@@ -70,11 +71,10 @@ class Exchange:
         Raises: `RemoteUnavailableError` if it breaks off or the time is up; `ContractError` if it
         is larger than `cap` or `parse` cannot read it.
         """
-        blocks = self.blocks(response)
-        answer = self._parse(transport.read_whole(blocks, cap=cap), response, parse)
+        answer = self._answer(response, parse, cap=cap)
         # Raised here, where no variable has the body: it may contain our keys, and an error
         # report shows variables.
-        if isinstance(answer, ContractError):
+        if isinstance(answer, RemoteError):
             raise answer
         return answer
 
@@ -117,6 +117,18 @@ class Exchange:
             error = self._read_refusal(response)
         raise error
 
+    def _answer(
+        self, response: requests.Response, parse: Callable[[bytes], T], *, cap: int
+    ) -> T | RemoteError:
+        begin = bytearray()
+        try:
+            body = transport.read_whole(_noted(self.blocks(response), begin), cap=cap)
+        except RemoteError as error:
+            # A generation begins with its id, which may have arrived before that.
+            error.accepted_as = refusals.generation_id_of(bytes(begin))
+            return error.with_traceback(None)
+        return self._parse(body, response, parse)
+
     def _parse(
         self, body: bytes, response: requests.Response, parse: Callable[[bytes], T]
     ) -> T | ContractError:
@@ -129,6 +141,7 @@ class Exchange:
             status=response.status_code,
             excerpt=refusals.excerpt_of(body, secrets=self.secrets),
             reason=refusals.reason_of(body, secrets=self.secrets),
+            accepted_as=refusals.generation_id_of(body),
         )
 
     def _read_refusal(self, response: requests.Response) -> RemoteError:
@@ -151,6 +164,12 @@ class Exchange:
         except RemoteError:
             pass
         return bytes(words)
+
+
+def _noted(blocks: Iterator[bytes], begin: bytearray) -> Iterator[bytes]:
+    for block in blocks:
+        begin += block[: max(0, _BEGIN_BYTES - len(begin))]
+        yield block
 
 
 def _read_clock(headers: Mapping[str, str], *, asked_at: float) -> RemoteClock | None:

@@ -97,6 +97,9 @@ def asked_seconds(error: Exception) -> float:
 def _decide_remote(
     error: RemoteError, attempt: int, *, now: datetime, random: Callable[[], float]
 ) -> Decision:
+    if error.accepted_as:
+        # A gateway that is busy may pass on what the remote answered.
+        return Decision("unconfirmed", error.code, error.explanation)
     if not error.request_sent or error.status in _REFUSED_AS_BUSY:
         return _decide_wait(error, attempt, now=now, random=random)
     if error.status in _REFUSALS:

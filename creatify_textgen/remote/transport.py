@@ -15,16 +15,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
-from http.client import HTTPResponse
 from typing import Any, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 from urllib3 import exceptions as urllib3_errors
 
 from creatify_textgen.exceptions import ContractError, RemoteUnavailableError, TextgenError
 from creatify_textgen.remote.contract import Credentials
+from creatify_textgen.remote.plain_http import FinalAnswer, PlainSession
 
 # For one block of a body. urllib3 would use the connect timeout, which is too short for a slow
 # uplink.
@@ -130,19 +129,11 @@ class WatchedAdapter(HTTPAdapter):
         return manager
 
 
-class _NoNetrcAuth(AuthBase):
-    """Adds nothing. Without an auth object, requests would read one from a netrc file."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
 def new_session(credentials: Credentials, adapter: HTTPAdapter) -> requests.Session:
     """Return a session that sends the keys with every request. Not for use by two threads."""
-    session = requests.Session()
+    session = PlainSession()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    session.auth = _NoNetrcAuth()
     session.headers.update(
         {
             "User-Agent": "creatify-textgen",
@@ -259,9 +250,9 @@ def _watched_connection(base: Any) -> type[Any]:
                 _calls.line.limit(self.sock, SEND_TIMEOUT_SECONDS)
                 super().send(data[start : start + _PIECE_BYTES])
 
-        def response_class(self, connected: Any, *args: Any, **options: Any) -> HTTPResponse:
+        def response_class(self, connected: Any, *args: Any, **options: Any) -> FinalAnswer:
             readable: Any = _Readable(connected, _calls.line)
-            return HTTPResponse(readable, *args, **options)
+            return FinalAnswer(readable, *args, **options)
 
     return WatchedConnection
 

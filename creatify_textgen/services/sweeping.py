@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from creatify_textgen import clock, retention
+from creatify_textgen import clock, databases, retention
 from creatify_textgen.recovery.sweep import SweepReport
 from creatify_textgen.recovery.sweep import sweep as process_due
 
@@ -13,8 +13,10 @@ def sweep(*, time_limit: float = 10.0) -> SweepReport:
     """Process everything that is due, within about `time_limit` seconds or its last send.
 
     Every ten minutes it also removes what is kept too long. May run any number of times at once.
-    Raises: what is a bug or the database's, once all was done that could be.
+    Raises: RuntimeError inside a transaction, before anything is done; what is a bug or the
+    database's, once all was done that could be.
     """
+    databases.refuse_transaction_of_worker("sweep")
     report = process_due(time_limit=time_limit)
     retention.tidy_if_due(now=clock.now())
     return report

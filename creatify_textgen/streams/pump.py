@@ -77,7 +77,9 @@ def pump_stream(generation_id: uuid.UUID) -> None:
     """Stream a queued generation to its readers and its row, unless another pump does.
 
     Blocks until the stream has ended. May be called twice: the second time does nothing.
+    Raises: RuntimeError inside a transaction, before anything is sent.
     """
+    databases.refuse_transaction_of_worker("pump_stream")
     send = database.run(partial(claim_stream, generation_id))
     if send is None:
         return

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from creatify_textgen.exceptions import ContractError
 from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.per_process import per_process
-from creatify_textgen.remote import Chunk, ChunkFailure, Receipt, parse_chunk
+from creatify_textgen.remote import Chunk, ChunkFailure, Receipt, latest_receipt, parse_chunk
 from creatify_textgen.streams.hub import START, Frame, Position, chunk_frame
 
 __all__ = ["Transcript", "chunk_of", "transcripts_here"]
@@ -149,7 +149,8 @@ class Transcript:
     def _last_frame(self) -> int:
         """Of a stream without its receipt, the frame that may be made from the row later."""
         here = self.position.number
-        return here if self.receipt else here + OWN_FRAMES + 1
+        is_whole = self.receipt is not None and not self.receipt.is_early
+        return here if is_whole else here + OWN_FRAMES + 1
 
     def _take_particulars(self, chunk: Chunk, raw: str) -> None:
         # Within a text the quote would be escaped.
@@ -166,6 +167,6 @@ class Transcript:
             self.message = chunk.block_message or self.message
         if not self._model_version or f'"{self._model_version}"' not in raw:
             self._model_version = chunk.model_version or self._model_version
-        if "creatify" in raw:
-            self.receipt = chunk.receipt or self.receipt
+        if self.receipt is not None or "creatify" in raw:
+            self.receipt = latest_receipt(self.receipt, chunk)
         self.failure = chunk.error or self.failure

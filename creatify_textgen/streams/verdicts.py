@@ -81,9 +81,15 @@ def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
         return _judge_limit(transcript, error)
     if error is not None and error.code == UNREADABLE:
         return _to_be_polled(transcript, UNREADABLE, "A piece of the answer cannot be read")
-    if error is not None and transcript.receipt is None:
+    if error is not None and not _is_whole(transcript):
         return _to_be_polled(transcript, INTERRUPTED, "The stream broke off")
     return _judge_finish(transcript)
+
+
+def _is_whole(transcript: Transcript) -> bool:
+    """Whether the remote said that it was all: by its receipt, or by the reason of the end."""
+    receipt = transcript.receipt
+    return receipt is not None and bool(not receipt.is_early or transcript.finish_reason)
 
 
 def _to_be_polled(transcript: Transcript, code: str, what: str) -> Verdict:

@@ -19,7 +19,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import override_settings
 
-from creatify_textgen import chat, clock, enqueue, gateway, services
+from creatify_textgen import chat, clock, databases, enqueue, gateway, services
 from creatify_textgen.chat.conversations import Conversation, ask_apart
 from creatify_textgen.chat.running import run_apart
 from creatify_textgen.dispatch import sweep_schedule
@@ -117,6 +117,7 @@ class Stub:
             sweep=lambda *, delay_seconds=0: None,
         )
         yield patch.object(sweep_schedule, "request_sweep", _send_what_waits)
+        yield patch.object(databases, "refuse_transaction_of_worker", _allow)
         # No thread: rows of a test's transaction are seen by its own connection alone.
         yield patch.multiple(database, start=_run_here, run_async=_run_async_here)
         yield patch.multiple(services.agenerate, func=services.generate, _thread_sensitive=True)
@@ -149,6 +150,10 @@ def _go_on(run_id: uuid.UUID, *, is_streamed: bool = False, delay_seconds: float
     """Go on with a run, unless it is to wait: a stub's time does not pass."""
     if not delay_seconds:
         chat.go_on(run_id)
+
+
+def _allow(_verb: str) -> None:
+    """A test's code may submit in a transaction, and a stub sends at once, for nothing."""
 
 
 def _send_what_waits() -> None:

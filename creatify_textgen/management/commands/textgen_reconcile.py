@@ -30,6 +30,7 @@ KINDS = {
     "ours_only": "only here",
     "different_credits": "with other credits",
     "different_status": "with another status",
+    "missing_answer": "that ended without the answer that the remote has",
 }
 UNDECIDED = (
     "that may have been charged, cost unknown; find out and decide with --settle ID --as "

@@ -365,6 +365,24 @@ class TestRefusal:
             "Creatify says: overloaded"
         )
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            RemoteUnavailableError("down", status=503, accepted_as="r1"),
+            RateLimitedError("busy", status=429, accepted_as="r1"),
+            RemoteRejectedError("no", status=400, accepted_as="r1"),
+            RemoteRejectedError("no", status=402, code="insufficient_credits", accepted_as="r1"),
+            RemoteRejectedError("no", status=400, code="missing_call_id", accepted_as="r1"),
+        ],
+        ids=["503", "429", "400", "402", "call"],
+    )
+    def test_that_names_a_generation_is_looked_up_at_once(
+        self, double: RemoteDouble, error: RemoteError
+    ) -> None:
+        settle_send(prepared(double), error)
+        row = Generation.objects.get(status=Status.UNCONFIRMED)
+        assert (row.unverified_remote_id, row.due_at, row.credits_used) == ("r1", NOW, None)
+
     @pytest.mark.parametrize(("resends", "first"), [(0, None), (1, NOW)])
     def test_uncharged_is_no_send_that_may_have_been_accepted(
         self, double: RemoteDouble, resends: int, first: Any

@@ -60,6 +60,28 @@ class TestOutcome:
         apply_snapshot(seen(row, "done"), cause=Cause.POLL, now=NOW)
         assert Generation.objects.get().error_code == ""
 
+    @pytest.mark.parametrize(
+        ("fields", "status"),
+        [
+            ({"response_text": "Hi"}, "done"),
+            ({"response_function_calls": [{"name": "f", "args": {}}]}, "done"),
+            ({"failed_reason": "No."}, "failed"),
+            ({}, "expired"),
+        ],
+        ids=["text", "call", "reason", "nothing"],
+    )
+    @pytest.mark.parametrize("cost", [Decimal("0.5"), Decimal(), None])
+    def test_of_an_unknown_status_is_an_end_once_we_have_stopped_waiting(
+        self, fields: dict[str, Any], status: str, cost: Decimal | None
+    ) -> None:
+        word = "completed"
+        row = claimed(status=Status.EXPIRED, remote_id="r1")
+        apply_snapshot(seen(row, word, credits_used=cost, **fields), cause=Cause.POLL, now=NOW)
+        row = Generation.objects.get()
+        assert (row.status, row.credits_used) == (status, (cost or None) if fields else None)
+        waiting = Generation(status=Status.PENDING)
+        assert seen(waiting, word, credits_used=cost, **fields).target == Status.PENDING
+
     def test_before_the_end_is_the_id_alone(self) -> None:
         row = claimed()
         snapshot = seen(row, "running", credits_used=Decimal(), response_text="half")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,9 +19,9 @@ from creatify_textgen import lifecycle, services, tasks
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
 from creatify_textgen.logs import SWEEP
-from creatify_textgen.models import DeletedGeneration, Generation, UsageDay
+from creatify_textgen.models import DeletedGeneration, Generation, GenerationContent, UsageDay
 from creatify_textgen.remote import Listing, RemoteGeneration
-from creatify_textgen.states import Status
+from creatify_textgen.states import Mode, Status
 from tests.factories import HELLO, let_time_pass, make_generation
 from tests.faults.processes import wait_until
 from tests.faults.remote_double import RemoteDouble
@@ -166,6 +166,55 @@ class TestFix:
         assert (report.adopted.count, report.remote_only.count) == (1, 0)
         ours = Generation.objects.filter(pk__in=[row.pk for row in rows])
         assert ours.exclude(remote_id=None).count() == report.fixed == (1 if fix else 0)
+
+
+class TestLateAnswer:
+    """The remote may call a generation done before it shows the text."""
+
+    CALL: ClassVar = {"name": "f", "args": {}}
+
+    def row(self, **fields: Any) -> Generation:
+        given = {"status": Status.DONE, "remote_id": "r1", "credits_used": Decimal(1)}
+        return make_generation(**{**given, **fields})
+
+    def have(self, double: RemoteDouble, **fields: Any) -> None:
+        given = {"response_text": "Hi", "credits_used": Decimal(1), **fields}
+        double.generations = {"r1": RemoteGeneration("r1", "done", **given)}
+
+    @pytest.mark.parametrize("status", [Status.DONE, Status.FAILED])
+    @pytest.mark.parametrize(
+        "answer", [{"response_text": "Hi"}, {"response_function_calls": [CALL]}]
+    )
+    def test_is_added(self, double: RemoteDouble, status: Status, answer: dict[str, Any]) -> None:
+        row = self.row(status=status)
+        self.have(double, **{"response_text": "", **answer})
+        assert services.reconcile().missing_answer.count == 1
+        assert services.reconcile(fix=True).fixed == 1
+        row = Generation.objects.select_related("content").get()
+        assert {name: getattr(row.content, name) for name in answer} == answer
+        assert (row.status, row.credits_used) == (status, 1)
+        assert row.events.last().cause == "reconcile"
+        assert services.reconcile(fix=True).missing_answer.count == 0
+
+    def test_takes_the_place_of_no_other(self, double: RemoteDouble) -> None:
+        row = self.row()
+        GenerationContent.objects.filter(pk=row.pk).update(response_text="Hello")
+        self.have(double)
+        assert services.reconcile(fix=True).is_clean
+        assert GenerationContent.objects.get(pk=row.pk).response_text == "Hello"
+
+    def test_is_not_added_to_what_was_stopped(self, double: RemoteDouble) -> None:
+        self.row(mode=Mode.STREAM, partial=True, error_code="stopped")
+        self.have(double)
+        assert services.reconcile(fix=True).is_clean
+        assert GenerationContent.objects.get().response_text == ""
+
+    def test_is_not_added_to_what_was_erased(self, double: RemoteDouble) -> None:
+        row = self.row()
+        lifecycle.remove_contents([row.pk], now=timezone.now(), detail="erased")
+        self.have(double)
+        assert services.reconcile(fix=True).is_clean
+        assert not GenerationContent.objects.exists()
 
 
 class TestImport:

@@ -18,6 +18,7 @@ from creatify_textgen.remote import (
     GenerationRequest,
     PreparedSend,
     RemoteClient,
+    RemoteGeneration,
     Timeouts,
     transport,
 )
@@ -359,3 +360,98 @@ class TestIdleConnection:
         client.create(a_request())
 
         assert server.connections == 2
+
+
+class TestHead:
+    """What the remote may write before its answer."""
+
+    @pytest.mark.parametrize("call", [CALLS["create"], CALLS["get"]], ids=["create", "get"])
+    def test_is_looked_for_behind_interim_answers(
+        self, serve: Serve, call: Callable[[RemoteClient], object]
+    ) -> None:
+        def early(connection: Connection) -> None:
+            connection.send("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
+            connection.send("HTTP/1.1 102 Processing\r\n\r\n")
+            connection.answer(200, PENDING)
+
+        client, _server = serve(early)
+
+        found = call(client)
+
+        assert isinstance(found, RemoteGeneration)
+        assert found.id == ID
+
+    def test_ends_by_the_deadline_if_interim_answers_do_not(self, serve: Serve) -> None:
+        client, _server = serve(
+            lambda connection: connection.drip("HTTP/1.1 103 Early Hints\r\n\r\n", 0.01),
+            timeouts=QUICK,
+        )
+
+        with ending_within(2), pytest.raises(RemoteUnavailableError):
+            client.get(ID)
+
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    @pytest.mark.parametrize("place", ["/\xff\xfe", "http://[::1", "//:x/", "http://a:99999999/"])
+    def test_with_a_location_that_cannot_be_read_is_an_error_of_the_remote(
+        self, serve: Serve, call: Callable[[RemoteClient], object], place: str
+    ) -> None:
+        def redirect(connection: Connection) -> None:
+            connection.send("HTTP/1.1 307 Elsewhere\r\nContent-Length: 0\r\n")
+            connection.send(b"Location: " + place.encode("latin-1") + b"\r\n\r\n")
+
+        client, _server = serve(redirect)
+
+        with pytest.raises(RemoteError) as caught:
+            call(client)
+
+        assert caught.value.status == 307
+
+    def test_with_a_redirect_leaves_an_endless_body_unread(self, serve: Serve) -> None:
+        def redirect(connection: Connection) -> None:
+            connection.send("HTTP/1.1 302 Found\r\nLocation: /elsewhere/\r\n\r\n")
+            connection.drip("x" * 65536, 0)
+
+        client, _server = serve(redirect, timeouts=Timeouts(connect=5, read=5))
+
+        with ending_within(3), pytest.raises(RemoteError):
+            client.get(ID)
+
+    def test_with_cookies_is_not_answered_with_them(self, serve: Serve) -> None:
+        client, server = serve(answer(200, PENDING, Set_Cookie="a=b; Path=/"))
+
+        for _ in range(2):
+            client.get(ID)
+
+        assert "cookie" not in server.requests[1].headers
+
+
+class TestBrokenAnswer:
+    """The id is the first that a create answers: it is not lost with what follows."""
+
+    @pytest.mark.parametrize(
+        "framing", ["Content-Length: 900", "X: y", "Transfer-Encoding: chunked"]
+    )
+    @pytest.mark.parametrize("length", [8, len(ID) + 8, len(ID) + 9, len(ID) + 30])
+    def test_tells_the_id_that_has_arrived(self, serve: Serve, framing: str, length: int) -> None:
+        def cut(connection: Connection) -> None:
+            size = f"{len(PENDING):x}\r\n" if "chunked" in framing else ""
+            connection.send(f"HTTP/1.1 201 Created\r\n{framing}\r\n\r\n{size}{PENDING[:length]}")
+            connection.end()
+
+        client, _server = serve(cut)
+
+        with pytest.raises(RemoteError) as caught:
+            client.create(a_request())
+
+        assert caught.value.accepted_as == (ID if length >= len(ID) + 9 else "")
+
+    @pytest.mark.parametrize(
+        "body", [f"[{PENDING}]", f'{{"data": {PENDING}}}', PENDING + "<!-- served by x -->"]
+    )
+    def test_tells_the_id_in_another_shape(self, serve: Serve, body: str) -> None:
+        client, _server = serve(answer(201, body))
+
+        with pytest.raises(RemoteError) as caught:
+            client.create(a_request())
+
+        assert caught.value.accepted_as == ID

@@ -3,16 +3,18 @@ lock that others wait for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from celery.signals import before_task_publish
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from creatify_textgen import databases, enqueue, services
+from creatify_textgen import chat, databases, enqueue, services, tasks
 from creatify_textgen.dispatch import circuit, sweep_schedule
+from creatify_textgen.dispatch.sending import call_quietly, prepare_send, settle_send
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Circuit, Generation, SweepSchedule
 
@@ -60,6 +62,73 @@ class TestGenerate:
         assert services.generate("Hello").status == "done"
         with transaction.atomic(), pytest.raises(RuntimeError, match="outside of atomic"):
             services.generate("Hello")
+
+
+def begin_run(prompt: str) -> Any:
+    return chat.submit_run(prompt, tools=[round_up])
+
+
+def round_up(number: float) -> int:
+    """Round up."""
+    return -int(-number // 1)
+
+
+def send(generation: Generation) -> None:
+    prepared = prepare_send(generation)
+    assert prepared is not None
+    settle_send(prepared, call_quietly(prepared))
+
+
+WORK: dict[str, tuple[Callable[[str], Any], Callable[[Any], object]]] = {
+    "sweep": (services.submit, lambda _: services.sweep()),
+    "command": (services.submit, lambda _: call_command("textgen_sweep")),
+    "send": (services.submit, lambda row: services.send_generation(row.pk)),
+    "task": (services.submit, lambda row: tasks.submit(str(row.pk))),
+    "pump": (services.begin_stream, lambda row: services.pump_stream(row.pk)),
+    "run": (begin_run, lambda row: tasks.run(str(row.pk))),
+    "any": (services.submit, send),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("save", "work"), WORK.values(), ids=WORK)
+class TestWork:
+    """What a worker does, called by the host itself."""
+
+    @pytest.fixture(autouse=True)
+    def _no_worker(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("submit", "stream", "sweep", "run"):
+            monkeypatch.setattr(enqueue, name, lambda *_, **__: None)
+
+    def test_is_paid_for_once_however_often_a_host_rolls_back(
+        self,
+        remote: Emulator,
+        save: Callable[[str], Any],
+        work: Callable[[Any], object],
+    ) -> None:
+        generation = save("Hello")
+        Generation.objects.update(due_at=generation.created_at)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="rollback"), transaction.atomic():
+                work(generation)
+        assert remote.counters["creates"] == 0
+        work(generation)
+        assert 0 < remote.counters["creates"] == Generation.objects.count()
+
+    def test_refuses_a_transaction_without_atomic(
+        self,
+        remote: Emulator,
+        save: Callable[[str], Any],
+        work: Callable[[Any], object],
+    ) -> None:
+        generation = save("Hello")
+        transaction.set_autocommit(False)
+        try:
+            with pytest.raises(RuntimeError, match="rollback"):
+                work(generation)
+        finally:
+            transaction.rollback()
+            transaction.set_autocommit(True)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -176,6 +176,27 @@ class TestHint:
         assert (generation.status, generation.remote_id) == ("done", accepted.id)
         assert remote.counters["creates"] == 1
 
+    @pytest.mark.parametrize("is_first", [True, False], ids=["before", "after"])
+    def test_of_an_unknown_id_beside_the_right_one_is_never_followed_by_a_send(
+        self, remote: Emulator, *, is_first: bool
+    ) -> None:
+        """The remote has used the URL of this row, so it has accepted the request."""
+        remote.switches.set(reset_after_accept=True, times=1)
+        generation = sent()
+        [accepted] = remote.generations
+        Generation.objects.update(status=Status.QUEUED, lease_until=None)
+        named = [accepted.id, str(uuid.uuid4())]
+        for remote_id in named[::-1] if is_first else named:
+            deliver(generation, body(remote_id))
+        remote.finish(accepted.id)
+        long_ago = timezone.now() - timedelta(minutes=11)
+        for _ in range(4):
+            Generation.objects.filter(finished_at=None).update(due_at=long_ago, updated_at=long_ago)
+            services.sweep()
+        generation.refresh_from_db()
+        assert (generation.status, generation.remote_id) == ("done", accepted.id)
+        assert remote.counters["creates"] == 1
+
     def test_of_no_id_keeps_the_one_that_came_before(self) -> None:
         generation = make_generation(status=Status.UNCONFIRMED)
         remote_id = str(uuid.uuid4())

@@ -145,6 +145,15 @@ class TestEnds:
         assert error is None
         assert chunks[0].receipt == Receipt("r-1", Decimal("0.00005"))
 
+    @pytest.mark.parametrize("cost", [b"0", b"null", b'"?"'])
+    def test_is_interrupted_if_it_goes_on_behind_a_receipt_without_cost(self, cost: bytes) -> None:
+        text = b'"candidates":[{"content":{"parts":[{"text":"a"}]}}]'
+        receipt = b'"creatify":{"id":"r-1","credits_used":' + cost + b"}"
+        early = b"data: {" + text + b"," + receipt + b"}\n\n"
+        for stream in (early, early * 2, b"data: {" + receipt + b"}\n\ndata: {" + text + b"}\n\n"):
+            chunks, error = read(stream)
+            assert (error and error.code, chunks[-1].text) == ("stream_interrupted", "a")
+
     def test_fails_with_an_error_beside_a_receipt(self) -> None:
         chunks, error = read(b'data: {"error":"no","creatify":{"id":"r-1"}}\n\n')
 

@@ -127,6 +127,62 @@ class TestParseError:
 SECRETS_OF_A_REQUEST = ("https://site.example/hooks/T/k+n/", "KEY&1", "")
 
 
+GENERATION = {"id": "r1", "model_name": "m", "messages": [], "status": "pending"}
+
+
+class TestAcceptance:
+    """An answer with any status that names a generation: the remote has accepted it."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            json.dumps(GENERATION),
+            json.dumps({"status": "running", "id": "r1"}),
+            json.dumps({"error": "busy", "generation": GENERATION}),
+            json.dumps([GENERATION]),
+            json.dumps({**GENERATION, "system_instruction": "x" * 20_000}),
+        ],
+        ids=["whole", "short", "inside", "listed", "cut off"],
+    )
+    @pytest.mark.parametrize("status", [302, 400, 402, 429, 500, 503])
+    def test_is_read_from_the_body(self, status: int, body: str) -> None:
+        assert parse_error(status, {}, body.encode()).accepted_as == "r1"
+
+    @pytest.mark.parametrize("name", ["location", "content-location"])
+    @pytest.mark.parametrize(
+        "place", ["/sse/text_generator/r1/", "https://x.y/sse/text_generator/r1"]
+    )
+    def test_is_read_from_where_the_head_points(self, name: str, place: str) -> None:
+        assert parse_error(302, {name: place}, b"").accepted_as == "r1"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "",
+            "Service Unavailable",
+            '{"error": "busy", "id": "e1"}',
+            '{"error": {"id": "e1", "status": "UNAVAILABLE", "code": 503}}',
+            '{"error": "bad", "request": {"model_name": "m", "messages": []}}',
+            '{"id": null, "status": "failed"}',
+            '[{"id": "r1", "status": "done"}, {"id": "r2", "status": "done"}]',
+        ],
+    )
+    def test_is_not_read_into_an_error(self, body: str) -> None:
+        assert parse_error(503, {}, body.encode()).accepted_as == ""
+
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "/sse/text_generator/",
+            "/sse/text_generator/stream/",
+            "https://x.y/login/?next=/sse/text_generator/r1/",
+            "/elsewhere/r1/",
+        ],
+    )
+    def test_is_not_read_into_a_redirect(self, place: str) -> None:
+        assert parse_error(307, {"location": place}, b"").accepted_as == ""
+
+
 class TestRetryAfter:
     @pytest.mark.parametrize(
         ("headers", "seconds"),

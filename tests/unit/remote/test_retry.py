@@ -67,6 +67,9 @@ class TestDecide:
             ContractError("see over there", status=303),
             ContractError("unreadable", status=201),
             StreamError("cut"),
+            RateLimitedError("busy, but yours", status=429, accepted_as="r1"),
+            RemoteUnavailableError("down, but yours", status=503, accepted_as="r1"),
+            RemoteRejectedError("refused, but yours", status=400, accepted_as="r1"),
         ],
         ids=str,
     )

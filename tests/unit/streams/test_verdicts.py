@@ -165,3 +165,39 @@ class TestJudge:
     def test_leaves_a_cut_stream_open(self) -> None:
         verdict = judge(received(said("Ye")), error=StreamError("cut"))
         assert (verdict.status, verdict.code) == (None, "stream_interrupted")
+
+
+class TestReceipts:
+    """The remote writes 0 for a cost that it does not know yet."""
+
+    def early(self, **fields: Any) -> dict[str, Any]:
+        return {"creatify": {"id": "r-1", **fields}}
+
+    @pytest.mark.parametrize("later", [{"credits_used": 0}, {"credits_used": None}, {}])
+    def test_that_know_no_cost_replace_none_that_does(self, later: dict[str, Any]) -> None:
+        verdict = judge(received(said("Hi"), RECEIPT, self.early(**later)), error=None)
+        assert (verdict.status, verdict.outcome.credits_used) == ("done", Decimal("0.0005"))
+
+    def test_that_know_the_cost_replace_others(self) -> None:
+        verdict = judge(received(said("Hi"), self.early(credits_used=0), RECEIPT), error=None)
+        assert (verdict.status, verdict.outcome.credits_used) == ("done", Decimal("0.0005"))
+
+    @pytest.mark.parametrize(
+        "chunks",
+        [
+            [{**said("Hi"), "creatify": {"id": "r-1", "credits_used": 0}}],
+            [{**said("H"), "creatify": {"id": "r-1"}}, said("i")],
+            [{"creatify": {"id": "r-1", "credits_used": 0}}, said("Hi")],
+            [{**said(text), "creatify": {"id": "r-1", "credits_used": 0}} for text in "Hi"],
+        ],
+        ids=["with text", "before text", "alone before text", "with each text"],
+    )
+    def test_that_come_early_only_name_the_generation(self, chunks: list[dict[str, Any]]) -> None:
+        cut = StreamError("cut")
+        verdict = judge(received(*chunks), error=cut)
+        assert (verdict.status, verdict.outcome.response_text) == (None, "Hi")
+        assert (verdict.outcome.remote_id, verdict.outcome.credits_used) == ("r-1", None)
+
+        ended = received(*chunks, said("", finishReason="STOP"))
+        verdict = judge(ended, error=cut)
+        assert (verdict.status, verdict.outcome.credits_used) == ("done", None)

@@ -1,0 +1,53 @@
+"""HTTP without what `requests` and `http.client` add to it: one request, and the answer to it.
+
+Invariant: nothing that the remote writes into a head raises an error of another kind than for a
+broken connection, sends a further request, or is sent back to it.
+"""
+
+from __future__ import annotations
+
+from http.client import HTTPResponse, parse_headers
+from http.cookiejar import DefaultCookiePolicy
+
+import requests
+from requests.auth import AuthBase
+
+__all__ = ["FinalAnswer", "PlainSession"]
+
+_INFORMATION = range(100, 200)
+_SWITCHING = 101
+
+
+class FinalAnswer(HTTPResponse):
+    """Passes over interim answers, such as 103 (RFC 9110, 15.2). `http.client` knows only 100."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # The deadline of the call ends a stream of interim answers.
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status not in _INFORMATION or status == _SWITCHING:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
+class PlainSession(requests.Session):
+    """A session that looks at no `Location` and keeps no cookie.
+
+    `requests` computes where a redirect leads even if it is not followed: it reads the whole body
+    for that, and raises other errors for a URL that it cannot read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = _NoNetrcAuth()
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: no answer is a redirect."""
+
+
+class _NoNetrcAuth(AuthBase):
+    """Adds nothing. Without an auth object, requests would read one from a netrc file."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
