@@ -9,7 +9,7 @@ reservation is what `estimates` learned of the model, and nothing while no cost 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import IntegrityError
 from django.db.models import F, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
@@ -98,8 +99,9 @@ class Reservations:
             scope = (intake.account, intake.owner_id, intake.model_name)
             if scope not in scopes:
                 scopes[scope] = [
-                    (_period(budget, now=now), _estimate(budget, intake.model_name))
+                    (period, _estimate(period.budget, intake.model_name))
                     for budget in _budgets_of(intake)
+                    if (period := _period(budget, now=now))
                 ]
             for period, amount in scopes[scope]:
                 plan.amounts.setdefault(period, {})[generation] = amount
@@ -112,29 +114,35 @@ class Reservations:
         Raises: ExhaustedError, and then the block did not run.
         """
         # In the order of their keys, so two requests cannot deadlock over them.
-        for period in sorted(self.amounts, key=lambda period: period.pk):
-            self._reserve(period, sum(self.amounts[period].values(), Decimal()))
+        reserved = [
+            period
+            for period in sorted(self.amounts, key=lambda period: period.pk)
+            if self._reserve(period, sum(self.amounts[period].values(), Decimal()))
+        ]
         yield
         BudgetHold.objects.bulk_create(
             (
                 BudgetHold(period=period, generation=generation, amount=amount)
-                for period, amounts in self.amounts.items()
-                for generation, amount in amounts.items()
+                for period in reserved
+                for generation, amount in self.amounts[period].items()
             ),
             batch_size=1000,
         )
 
-    def _reserve(self, period: BudgetPeriod, amount: Decimal) -> None:
+    def _reserve(self, period: BudgetPeriod, amount: Decimal) -> bool:
+        """Reserve in one period; False if its budget was deleted meanwhile, and limits nothing."""
         budget = period.budget
         mine = BudgetPeriod.objects.filter(pk=period.pk)
         held = mine.annotate(held=F("settled") + F("reserved") + F("unknown"))
         room = held.filter(held__lt=budget.limit, held__lte=budget.limit - amount)
         if room.update(reserved=F("reserved") + amount):
-            return
-        if budget.is_hard:
+            return True
+        if budget.is_hard and mine.exists():
             raise ExhaustedError(period)
-        mine.update(reserved=F("reserved") + amount)
+        if budget.is_hard or not mine.update(reserved=F("reserved") + amount):
+            return False
         report_reached(period, now=self.now)
+        return True
 
 
 def read_states(budgets: Iterable[Budget], *, now: datetime) -> list[BudgetState]:
@@ -185,14 +193,19 @@ def _budgets_of(intake: Intake) -> QuerySet[Budget]:
     )
 
 
-def _period(budget: Budget, *, now: datetime) -> BudgetPeriod:
+def _period(budget: Budget, *, now: datetime) -> BudgetPeriod | None:
+    """Return the period that runs now, and make it if there is none; None if the budget is gone."""
     starts_on = _first_day(budget, now=now)
-    found = BudgetPeriod.objects.filter(budget=budget, starts_on=starts_on).first()
+    periods = BudgetPeriod.objects.filter(budget=budget, starts_on=starts_on)
+    found = periods.first()
     if found is None:
         new = BudgetPeriod(budget=budget, starts_on=starts_on, settled=_used(budget, starts_on))
-        BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)
-        found = BudgetPeriod.objects.get(budget=budget, starts_on=starts_on)
-    found.budget = budget
+        # The budget may be deleted in this moment. MariaDB then ignores the new row.
+        with suppress(IntegrityError), databases.short_transaction():
+            BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)
+        found = periods.first()
+    if found is not None:
+        found.budget = budget
     return found
 
 

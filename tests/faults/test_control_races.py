@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -11,6 +13,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from creatify_textgen import databases, lifecycle, services
+from creatify_textgen.control import budgets
 from creatify_textgen.control.limits import count_refresh
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.lifecycle import Outcome
@@ -24,6 +27,7 @@ CALLERS = 16
 CROWD, EACH, SEATS = 20, 10, 50
 """Two hundred requests; a database allows fewer connections than that."""
 ROOM = 5
+ROUNDS, BUSY = 3, 5
 
 
 @pytest.fixture
@@ -91,6 +95,45 @@ class TestBudget:
         assert (sum(allowed), Generation.objects.count()) == (SEATS, SEATS)
         [state] = services.budget_states([budget])
         assert (state.reserved, state.left, BudgetHold.objects.count()) == (SEATS, 0, SEATS)
+
+
+class TestDeletionOfABudget:
+    @pytest.mark.parametrize("is_hard", [True, False], ids=["hard", "soft"])
+    def test_fails_neither_for_staff_nor_for_requests(self, is_hard: bool) -> None:
+        for number in range(ROUNDS):
+            budget = Budget.objects.create(
+                name=f"Team {number}", unit="generations", limit=1000, is_hard=is_hard
+            )
+            services.submit("Hello")  # makes the period
+            over = threading.Event()
+
+            def ask(over: threading.Event = over) -> None:
+                while not over.is_set():
+                    services.submit("Hello")
+
+            def delete(budget: Budget = budget, over: threading.Event = over) -> None:
+                time.sleep(0.1)
+                try:
+                    budget.delete()
+                finally:
+                    over.set()
+
+            all_at_once(delete, *[ask] * BUSY)
+        assert not BudgetPeriod.objects.exists()
+        assert not BudgetHold.objects.exists()
+
+    def test_leaves_no_period_that_is_made_in_that_moment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        budget = Budget.objects.create(name="Team", unit="generations", limit=1)
+
+        def use_and_delete(*_: Any) -> Decimal:
+            budget.delete()
+            return Decimal()
+
+        monkeypatch.setattr(budgets, "_used", use_and_delete)
+        assert services.submit("Hello").status == "queued"
+        assert not BudgetPeriod.objects.exists()
 
 
 class Killed(BaseException):

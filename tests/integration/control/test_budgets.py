@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from creatify_textgen import lifecycle, services
+from creatify_textgen.control.budgets import Reservations
 from creatify_textgen.dispatch.intents import save_intent
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.intake import accept
@@ -236,3 +237,23 @@ class TestBatch:
                 services.submit_many([{"messages": "Hello"}] * count)
             queries.append(len(captured))
         assert queries[0] == queries[1]
+
+
+class TestDeletedMeanwhile:
+    @pytest.fixture
+    def _deleted_once_planned(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plan = Reservations.plan
+
+        def plan_and_delete(*arguments: Any, **options: Any) -> Reservations:
+            planned = plan(*arguments, **options)
+            Budget.objects.all().delete()
+            return planned
+
+        monkeypatch.setattr(Reservations, "plan", plan_and_delete)
+
+    @pytest.mark.usefixtures("_deleted_once_planned")
+    @pytest.mark.parametrize("is_hard", [True, False])
+    def test_budget_limits_nothing(self, is_hard: bool, reached: list[Budget]) -> None:
+        make_budget(1, is_hard=is_hard)
+        assert save().status == "queued"
+        assert (BudgetHold.objects.count(), reached) == (0, [])
