@@ -61,6 +61,10 @@ def limit(settings: Any, **limits: Any) -> None:
     configure(settings, LIMITS=limits)
 
 
+async def allow_later(user: Any, request: Any, *, door: str) -> None:
+    """A rule that nothing awaits."""
+
+
 class TestPolicy:
     def test_is_asked_by_every_door(self, rule: Rule, user: User) -> None:
         first = services.submit("Hello", owner=user)
@@ -105,6 +109,13 @@ class TestPolicy:
             services.submit("Hello")
         assert (caught.value.code, caught.value.status) == ("policy_failed", 503)
         assert "POLICY" in caplog.text
+        assert not Generation.objects.exists()
+
+    def test_that_is_async_allows_nothing(self, settings: Any, caplog: Any) -> None:
+        configure(settings, POLICY=allow_later)
+        with pytest.raises(PolicyRefusal, match="cannot decide"):
+            services.submit("Hello")
+        assert "async" in caplog.text
         assert not Generation.objects.exists()
 
     def test_that_leads_nowhere_allows_nothing(self, settings: Any) -> None:
