@@ -28,6 +28,7 @@ from creatify_textgen.lifecycle.contents import (
     stop_keeping,
 )
 from creatify_textgen.lifecycle.corrections import complete_failed, complete_found, correct_credits
+from creatify_textgen.lifecycle.holds import drop_holds
 from creatify_textgen.lifecycle.imports import import_generation
 from creatify_textgen.lifecycle.marks import (
     Arrival,
@@ -62,6 +63,7 @@ __all__ = [
     "complete_found",
     "correct_credits",
     "discard_media",
+    "drop_holds",
     "drop_unverified_id",
     "import_generation",
     "is_refusal",

@@ -15,7 +15,7 @@ from django.db.models import F
 from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
 from creatify_textgen.states import Status
 
-__all__ = ["settle_holds"]
+__all__ = ["drop_holds", "settle_holds"]
 
 Sum = BudgetHold.Sum
 
@@ -39,6 +39,23 @@ def settle_holds(generations: Iterable[Generation]) -> None:
         if values:
             BudgetPeriod.objects.filter(pk=period_id).update(**values)
     BudgetHold.objects.bulk_update(changed, ["counts_as", "amount"], batch_size=500)
+
+
+def drop_holds(generation: Generation) -> None:
+    """Drop what is reserved for a generation that is about to be deleted.
+
+    What was never sent is given back. What was sent may have been charged, so it counts as unknown,
+    and nobody will know it: its row is gone.
+    """
+    reserved = BudgetHold.objects.filter(generation=generation, counts_as=Sum.RESERVED)
+    holds = reserved.select_related("generation").order_by("period_id")
+    for hold in holds:
+        if not BudgetHold.objects.filter(pk=hold.pk, counts_as=Sum.RESERVED).delete()[0]:
+            continue  # Another process has settled or dropped it.
+        change = {"reserved": F("reserved") - hold.amount}
+        if hold.generation.first_submitted_at is not None:
+            change["unknown"] = F("unknown") + hold.amount
+        BudgetPeriod.objects.filter(pk=hold.period_id).update(**change)
 
 
 def _cost(hold: BudgetHold, generation: Generation) -> tuple[str, Decimal]:

@@ -34,7 +34,7 @@ def connect_deletions() -> None:
     for model in apps.get_models():
         if issubclass(model, user_class):
             pre_delete.connect(_erase_owner, sender=model)
-    pre_delete.connect(_note_media, sender=Generation)
+    pre_delete.connect(_prepare_deletion, sender=Generation)
     post_delete.connect(_give_up, sender=Generation)
     post_delete.connect(_delete_file, sender=Media)
     pre_delete.connect(_delete_periods, sender=Budget)
@@ -44,7 +44,8 @@ def _erase_owner(instance: Any, **_: Any) -> None:
     erase_owner(instance.pk, detail="content erased: its owner was deleted")
 
 
-def _note_media(instance: Generation, **_: Any) -> None:
+def _prepare_deletion(instance: Generation, **_: Any) -> None:
+    lifecycle.drop_holds(instance)
     # Once the row is deleted, its links are, too.
     setattr(instance, MEDIA, list(instance.media.values_list("pk", flat=True)))
 

@@ -239,6 +239,28 @@ class TestBatch:
         assert queries[0] == queries[1]
 
 
+class TestDeletedGeneration:
+    def test_that_was_never_sent_gives_its_room_back(self) -> None:
+        make_budget(2)
+        save().delete()
+        save()
+        assert sums() == (0, 1, 0)
+
+    def test_that_was_sent_counts_as_unknown(self) -> None:
+        make_budget(2)
+        row = save()
+        lifecycle.mark_submitting(row, now=NOW, lease_seconds=1)
+        row.delete()
+        assert sums() == (0, 0, 1)
+
+    def test_that_has_ended_counts_as_before(self) -> None:
+        make_budget(2)
+        row = save()
+        finish(row, credits_used=1)
+        Generation.objects.filter(pk=row.pk).delete()
+        assert sums() == (1, 0, 0)
+
+
 class TestDeletedMeanwhile:
     @pytest.fixture
     def _deleted_once_planned(self, monkeypatch: pytest.MonkeyPatch) -> None:
