@@ -19,6 +19,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import IntegrityError
 from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.functions import Round
 from django.utils.translation import gettext as _
 
 from creatify_textgen import clock, databases
@@ -41,6 +42,8 @@ __all__ = ["BudgetState", "ExhaustedError", "Reservations", "read_states", "refu
 
 BEGINNING = date(1970, 1, 1)
 """The first day of a period without an end."""
+PLACES = 10
+"""Decimal places of every amount that is saved."""
 NEAR_END = 0.8
 """The share of a limit from which staff should look at a budget."""
 
@@ -133,7 +136,8 @@ class Reservations:
         """Reserve in one period; False if its budget was deleted meanwhile, and limits nothing."""
         budget = period.budget
         mine = BudgetPeriod.objects.filter(pk=period.pk)
-        held = mine.annotate(held=F("settled") + F("reserved") + F("unknown"))
+        # SQLite adds as floats: without it, 0.1 + 0.2 would be more than 0.3.
+        held = mine.annotate(held=Round(F("settled") + F("reserved") + F("unknown"), PLACES))
         room = held.filter(held__lt=budget.limit, held__lte=budget.limit - amount)
         if room.update(reserved=F("reserved") + amount):
             return True

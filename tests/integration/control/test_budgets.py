@@ -239,6 +239,21 @@ class TestBatch:
         assert queries[0] == queries[1]
 
 
+class TestFractions:
+    @pytest.mark.parametrize(
+        ("limit", "cost", "room"),
+        [("0.4", "0.1", 4), ("2.3", "0.1", 23), ("0.9", "0.3", 3), ("0.0000007", "0.0000001", 7)],
+    )
+    def test_fill_a_budget_exactly(self, limit: str, cost: str, room: int) -> None:
+        make_budget(Decimal(limit), unit="credits")
+        remember_cost(str(2 * Decimal(cost)))
+        for _ in range(room):
+            save()
+        with pytest.raises(PolicyRefusal):
+            save()
+        assert sums() == (0, Decimal(limit), 0)
+
+
 class TestDeletedGeneration:
     def test_that_was_never_sent_gives_its_room_back(self) -> None:
         make_budget(2)
