@@ -18,6 +18,7 @@ from creatify_textgen.admin.permissions import (
 )
 from creatify_textgen.admin.rendering import (
     NOTHING,
+    foreign,
     format_json,
     link_to_generation,
     render_moment,
@@ -31,6 +32,9 @@ __all__ = ["ConversationAdmin"]
 
 TURNS_SHOWN = 200
 CONTENT = {"title_text", "system_text", "tools_text", "metadata_text"}
+
+
+account = foreign(Conversation, "account")
 
 
 class ConversationAdmin(ReadOnlyAdmin):
@@ -52,7 +56,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         "window_tokens",
         "turn_list",
         "forked_from",
-        "account",
+        account,
         "created_at",
         "updated_at",
         "id",

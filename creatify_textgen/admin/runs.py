@@ -25,6 +25,7 @@ from creatify_textgen.admin.permissions import (
 )
 from creatify_textgen.admin.rendering import (
     NOTHING,
+    foreign,
     format_json,
     link_to_generation,
     render_credits,
@@ -40,15 +41,18 @@ __all__ = ["RunAdmin", "ToolCallAdmin"]
 STEPS_SHOWN = 200
 
 
+error_code = foreign(Run, "error_code")
+
+
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ("created", "id", "state", "owner_name", "error_code")
+    list_display = ("created", "id", "state", "owner_name", error_code)
     list_filter = ("state", OwnerFilter)
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)
     ordering = ("-created_at",)
     fields = (
         "state",
-        "error_code",
+        error_code,
         "owner_name",
         "step_list",
         "limit",
