@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
@@ -45,7 +45,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     ordering = ("-updated_at",)
     search_fields = ("=pk",)
     search_help_text = _("An id.")
-    fields = (
+    fields: ClassVar[Any] = (
         "title_text",
         "owner_name",
         "model_text",
@@ -61,7 +61,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         "updated_at",
         "id",
     )
-    readonly_fields = fields
+    readonly_fields: ClassVar[Any] = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         rows: QuerySet[Conversation] = super().get_queryset(request)
@@ -123,7 +123,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         return format_html('<ul class="textgen-links">{}</ul>', lines)
 
 
-def _may_see(name: str, request: HttpRequest) -> bool:
+def _may_see(name: Any, request: HttpRequest) -> bool:
     if name in CONTENT:
         return may_view_content(request)
     return name != "turn_list" or may_view_generations(request)

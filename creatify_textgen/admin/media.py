@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
@@ -53,8 +53,8 @@ class MediaAdmin(ReadOnlyAdmin):
     # Ids are made in the order of time, and have the index.
     ordering = ("-pk",)
     search_help_text = _("An id, or the SHA-256 of the file.")
-    readonly_fields = ("preview", *list_display[1:5], "used_by", stored_path)
-    fields = (
+    readonly_fields: ClassVar[Any] = ("preview", *list_display[1:5], "used_by", stored_path)
+    fields: ClassVar[Any] = (
         "preview",
         "kind",
         "type_name",

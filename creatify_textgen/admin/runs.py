@@ -6,7 +6,7 @@ What a call would do is content: whoever may not read it cannot decide about it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -50,7 +50,7 @@ class RunAdmin(ReadOnlyAdmin):
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)
     ordering = ("-created_at",)
-    fields = (
+    fields: ClassVar[Any] = (
         "state",
         error_code,
         "owner_name",
@@ -63,7 +63,7 @@ class RunAdmin(ReadOnlyAdmin):
         "due_at",
         "id",
     )
-    readonly_fields = fields
+    readonly_fields: ClassVar[Any] = fields
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         hidden = set() if may_view_generations(request) else {"step_list", "used"}
