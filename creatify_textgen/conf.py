@@ -162,7 +162,9 @@ class Conf:
     def policy(self) -> Callable[..., object] | None:
         """The host's own rule, or None. Raises: ImportError if the path leads nowhere."""
         value = self._read("POLICY")
-        rule: Callable[..., object] | None = import_string(value) if isinstance(value, str) else value
+        rule: Callable[..., object] | None = (
+            import_string(value) if isinstance(value, str) else value
+        )
         return rule
 
     @property

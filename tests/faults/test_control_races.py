@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +19,9 @@ from creatify_textgen.control import budgets
 from creatify_textgen.control.limits import count_refresh
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.lifecycle import Outcome
-from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
+from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation, Media
 from creatify_textgen.states import Cause
+from tests.bad_requests import PNG
 from tests.faults.crowd import all_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,6 +36,11 @@ ROUNDS, BUSY = 3, 5
 @pytest.fixture
 def user() -> User:
     return User.objects.create_user("owner")
+
+
+def picture_of(number: int) -> bytes:
+    """Return an image that is another one for each number."""
+    return PNG + bytes([number])
 
 
 def limit(settings: Any, **limits: Any) -> None:
@@ -73,6 +81,41 @@ class TestLimit:
         refresh = partial(count_refresh, user.pk, now=timezone.now())
         allowed = all_at_once(*[partial(is_allowed, refresh)] * CALLERS)
         assert sum(allowed) == ROOM
+
+    @pytest.mark.parametrize(
+        ("name", "room"),
+        [("uploads_per_day", ROOM), ("upload_bytes_per_day", ROOM * (len(PNG) + 1))],
+    )
+    def test_of_uploads_lets_as_many_in_as_there_is_room_for(
+        self, settings: Any, user: User, tmp_path: Path, name: str, room: int
+    ) -> None:
+        settings.MEDIA_ROOT = tmp_path
+        limit(settings, **{name: room})
+
+        def upload(number: int) -> Any:
+            return services.store_media(picture_of(number), owner=user)
+
+        uploads = [partial(is_allowed, partial(upload, number)) for number in range(CALLERS)]
+        assert sum(all_at_once(*uploads)) == ROOM
+        kept = Media.objects.filter(discarded_at=None)
+        assert kept.count() == ROOM
+        for media in kept:
+            services.open_media(media).close()
+
+    def test_of_uploads_inside_requests_is_kept_too(
+        self, settings: Any, user: User, tmp_path: Path
+    ) -> None:
+        settings.MEDIA_ROOT = tmp_path
+        limit(settings, uploads_per_day=ROOM, in_flight=None, streams=None, sync=None)
+
+        def ask(number: int) -> Any:
+            part = {"type": "image", "data": base64.b64encode(picture_of(number)).decode()}
+            message = {"role": "user", "content": [{**part, "mime_type": "image/png"}]}
+            return services.submit([message], owner=user)
+
+        asks = [partial(is_allowed, partial(ask, number)) for number in range(CALLERS)]
+        assert sum(all_at_once(*asks)) == ROOM
+        assert Generation.objects.count() == ROOM
 
 
 class TestBudget:
