@@ -41,7 +41,11 @@ class PauseForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         account: Any = self.fields["account"]
-        account.choices = [("", ALL_ACCOUNTS), *named(conf.accounts)]
+        names = list(conf.accounts)
+        if self.data.get("action") == "resume":
+            # An account may have been removed from the settings while it was paused.
+            names += Pause.objects.exclude(account="").values_list("account", flat=True)
+        account.choices = [("", ALL_ACCOUNTS), *named(names)]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
