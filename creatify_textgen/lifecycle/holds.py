@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 
-from django.db.models import F
+from django.contrib.auth import get_user_model
+from django.db.models import F, Q
 
 from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
 from creatify_textgen.states import Status
 
-__all__ = ["drop_holds", "settle_holds"]
+__all__ = ["drop_holds", "hold_imported", "settle_holds"]
 
 Sum = BudgetHold.Sum
 
@@ -39,6 +41,34 @@ def settle_holds(generations: Iterable[Generation]) -> None:
         if values:
             BudgetPeriod.objects.filter(pk=period_id).update(**values)
     BudgetHold.objects.bulk_update(changed, ["counts_as", "amount"], batch_size=500)
+
+
+def hold_imported(generation: Generation, *, day: date) -> None:
+    """Let a generation that was imported count in the budgets of this day (UTC).
+
+    Nothing was reserved for it, because none of our requests was allowed to make it. A budget
+    whose period does not exist yet will find it in the sums of its days.
+    """
+    of_group = Q(budget__group=None)
+    # A host's own user model may know no groups.
+    if generation.owner_id is not None and hasattr(get_user_model(), "groups"):
+        owners = get_user_model()._base_manager.filter(pk=generation.owner_id)
+        of_group |= Q(budget__group__in=owners.values("groups"))
+    scope = (
+        of_group,
+        Q(budget__account="") | Q(budget__account=generation.account),
+        Q(budget__model_name="") | Q(budget__model_name=generation.model_name),
+        Q(budget__owner=None) | Q(budget__owner=generation.owner_id),
+    )
+    running = (
+        Q(budget__period=Budget.Period.DAY, starts_on=day)
+        | Q(budget__period=Budget.Period.MONTH, starts_on=day.replace(day=1))
+        | Q(budget__period=Budget.Period.TOTAL)
+    )
+    BudgetHold.objects.bulk_create(
+        BudgetHold(period=period, generation=generation, amount=Decimal())
+        for period in BudgetPeriod.objects.filter(running, *scope)
+    )
 
 
 def drop_holds(generation: Generation) -> None:

@@ -18,9 +18,15 @@ from creatify_textgen.dispatch.intents import save_intent
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.intake import accept
 from creatify_textgen.lifecycle import Outcome
-from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
+from creatify_textgen.models import (
+    Budget,
+    BudgetHold,
+    BudgetPeriod,
+    Generation,
+    GenerationContent,
+)
 from creatify_textgen.signals import budget_reached
-from creatify_textgen.states import Cause, Mode
+from creatify_textgen.states import Cause, Mode, Status
 from tests.factories import NOW, save_usage
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("still_clock")]
@@ -237,6 +243,56 @@ class TestBatch:
                 services.submit_many([{"messages": "Hello"}] * count)
             queries.append(len(captured))
         assert queries[0] == queries[1]
+
+
+class TestImported:
+    def bring_in(self, owner: User | None = None, **fields: Any) -> Generation:
+        """Save a row as `reconcile` does for a charge that no request of this site made."""
+        values = {"model_name": MODEL, "due_at": NOW, "created_at": NOW, **fields}
+        row = Generation(owner=owner, mode=Mode.IMPORTED, fingerprint="f", **values)
+        outcome = Outcome(remote_id=f"r{Generation.objects.count()}", credits_used=Decimal("0.7"))
+        content = GenerationContent()
+        assert lifecycle.import_generation(row, content, to=Status.DONE, outcome=outcome)
+        return row
+
+    def test_counts_whether_the_period_runs_or_not(self, user: User) -> None:
+        group = Group.objects.create(name="Team")
+        user.groups.add(group)
+        scopes: list[dict[str, Any]] = [
+            {},
+            {"owner": user},
+            {"group": group},
+            {"model_name": MODEL, "account": "default"},
+        ]
+        for number, scope in enumerate(scopes):
+            for period in Budget.Period.values:
+                name, unit = f"{period} {number}", "credits"
+                make_budget(9, name=name, unit=unit, period=period, **scope)
+        self.bring_in(user)
+        save(user)  # makes the periods, with what was used before
+        second = self.bring_in(user)
+        states = services.budget_states()
+        assert {state.settled for state in states} == {Decimal("1.4")}
+        lifecycle.correct_credits(second, Decimal(1))
+        assert {state.settled for state in services.budget_states()} == {Decimal("1.7")}
+
+    def test_counts_in_no_other_budget(self, user: User) -> None:
+        other = User.objects.create_user("other")
+        save(other)
+        for scope in ({"owner": other}, {"model_name": "gemini-x"}, {"account": "second"}):
+            make_budget(9, name=str(scope), **scope)
+        make_budget(9, name="group", group=Group.objects.create(name="Others"))
+        for budget in Budget.objects.all():
+            day = NOW.date()
+            BudgetPeriod.objects.create(budget=budget, starts_on=day)
+        self.bring_in(user)
+        assert not BudgetHold.objects.exists()
+
+    def test_counts_as_one_generation(self) -> None:
+        make_budget(9)
+        save()
+        self.bring_in()
+        assert sums() == (1, 1, 0)
 
 
 class TestFractions:
