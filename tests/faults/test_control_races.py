@@ -170,11 +170,12 @@ class TestDeletionOfABudget:
     ) -> None:
         budget = Budget.objects.create(name="Team", unit="generations", limit=1)
 
-        def use_and_delete(*_: Any) -> Decimal:
+        def use_and_delete(asked: list[Budget], **_: Any) -> dict[Budget, Decimal]:
+            used = dict.fromkeys(asked, Decimal())
             budget.delete()
-            return Decimal()
+            return used
 
-        monkeypatch.setattr(budgets, "_used", use_and_delete)
+        monkeypatch.setattr(budgets, "used_before", use_and_delete)
         assert services.submit("Hello").status == "queued"
         assert not BudgetPeriod.objects.exists()
 

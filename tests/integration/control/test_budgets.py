@@ -245,6 +245,61 @@ class TestBatch:
         assert queries[0] == queries[1]
 
 
+class TestUsedBefore:
+    def use(self, owner: User | None, credits_used: int, **fields: Any) -> None:
+        row = {"day": NOW.date(), "account": "default", "model_name": MODEL, "status": "done"}
+        save_usage(owner=owner, generations=1, credits_used=credits_used, **{**row, **fields})
+
+    def test_is_that_of_each_scope(self, user: User) -> None:
+        other = User.objects.create_user("other")
+        both, one = (Group.objects.create(name=name) for name in ("both", "one"))
+        user.groups.add(both, one)
+        other.groups.add(both)
+        self.use(user, 1)
+        self.use(user, 2, model_name="gemini-x")
+        self.use(user, 4, account="second")
+        self.use(other, 8, day=NOW.date() - timedelta(days=1))
+        self.use(None, 16, status="cancelled")
+        scopes: dict[str, tuple[dict[str, Any], int, int, int]] = {
+            "all": ({}, 23, 31, 3),
+            "owner": ({"owner": user}, 7, 7, 3),
+            "nobody yet": ({"owner": User.objects.create_user("new")}, 0, 0, 0),
+            "both": ({"group": both}, 7, 15, 3),
+            "one": ({"group": one}, 7, 7, 3),
+            "model": ({"model_name": MODEL}, 21, 29, 2),
+            "account": ({"account": "second"}, 4, 4, 1),
+            "narrow": ({"owner": user, "group": one, "model_name": "gemini-x"}, 2, 2, 1),
+        }
+        for name, (scope, *_) in scopes.items():
+            make_budget(99, name=f"{name} day", unit="credits", **scope)
+            make_budget(99, name=f"{name} month", unit="credits", period="month", **scope)
+            make_budget(99, name=f"{name} count", **scope)
+        found = {state.budget.name: state.settled for state in services.budget_states()}
+        for name, (_, day, month, count) in scopes.items():
+            names = (f"{name} day", f"{name} month", f"{name} count")
+            assert [found[one] for one in names] == [day, month, count], name
+
+    def test_costs_as_many_queries_for_many_budgets(self) -> None:
+        def queries() -> int:
+            with CaptureQueriesContext(
+                connection,
+            ) as captured:
+                services.budget_states()
+            return len(captured)
+
+        def make(number: int) -> None:
+            owner = User.objects.create_user(f"user {number}")
+            group = Group.objects.create(name=f"group {number}")
+            make_budget(1, name=f"a {number}", owner=owner)
+            make_budget(1, name=f"b {number}", group=group, unit="credits")
+
+        make(0)
+        before = queries()
+        for number in range(1, 20):
+            make(number)
+        assert queries() == before
+
+
 class TestImported:
     def bring_in(self, owner: User | None = None, **fields: Any) -> Generation:
         """Save a row as `reconcile` does for a charge that no request of this site made."""
