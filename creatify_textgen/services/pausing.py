@@ -31,11 +31,9 @@ def resume_sending(account: str = "") -> bool:
     What waits is sent within `POLL_MAX_INTERVAL` seconds. A pause of all accounts and one of a
     single account end separately.
 
-    Raises: RequestError if the settings have no such account, unless it is paused: its pause would
-    otherwise never end.
+    Raises: RequestError if the settings have no such account, and it is not paused.
     """
-    resumed = control.resume_sending(account)
-    if not resumed:
+    if not (resumed := control.resume_sending(account)):
         _require(account)
     sweep_schedule.request_sweep()
     return resumed
