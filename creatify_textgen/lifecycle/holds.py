@@ -12,12 +12,12 @@ from datetime import date
 from decimal import Decimal
 
 from django.contrib.auth import get_user_model
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
 from creatify_textgen.states import Status
 
-__all__ = ["drop_holds", "hold_imported", "settle_holds"]
+__all__ = ["drop_holds", "hold_corrected", "hold_imported", "settle_holds"]
 
 Sum = BudgetHold.Sum
 
@@ -49,26 +49,50 @@ def hold_imported(generation: Generation, *, day: date) -> None:
     Nothing was reserved for it, because none of our requests was allowed to make it. A budget
     whose period does not exist yet will find it in the sums of its days.
     """
+    BudgetHold.objects.bulk_create(
+        BudgetHold(period=period, generation=generation, amount=Decimal())
+        for period in _periods_of(generation, day=day)
+    )
+
+
+def hold_corrected(generation: Generation, *, before: Decimal | None, day: date) -> None:
+    """Let a correction count in the budgets of this day (UTC) that were made after its end.
+
+    They found the generation in the sums of their days, with what was known of its cost before.
+    """
+    held = BudgetHold.objects.filter(generation=generation).values("period")
+    periods = _periods_of(generation, day=day).exclude(pk__in=held)
+    BudgetHold.objects.bulk_create(
+        BudgetHold(
+            period=period,
+            generation=generation,
+            counts_as=Sum.SETTLED,
+            amount=before or Decimal() if _counts_credits(period.budget) else Decimal(1),
+        )
+        for period in periods.select_related("budget")
+    )
+
+
+def _periods_of(generation: Generation, *, day: date) -> QuerySet[BudgetPeriod]:
+    """Return the periods that exist and in which a generation of this day counts."""
     of_group = Q(budget__group=None)
     # A host's own user model may know no groups.
     if generation.owner_id is not None and hasattr(get_user_model(), "groups"):
         owners = get_user_model()._base_manager.filter(pk=generation.owner_id)
         of_group |= Q(budget__group__in=owners.values("groups"))
-    scope = (
-        of_group,
+    return BudgetPeriod.objects.filter(
+        Q(budget__period=Budget.Period.DAY, starts_on=day)
+        | Q(budget__period=Budget.Period.MONTH, starts_on=day.replace(day=1))
+        | Q(budget__period=Budget.Period.TOTAL),
         Q(budget__account="") | Q(budget__account=generation.account),
         Q(budget__model_name="") | Q(budget__model_name=generation.model_name),
         Q(budget__owner=None) | Q(budget__owner=generation.owner_id),
+        of_group,
     )
-    running = (
-        Q(budget__period=Budget.Period.DAY, starts_on=day)
-        | Q(budget__period=Budget.Period.MONTH, starts_on=day.replace(day=1))
-        | Q(budget__period=Budget.Period.TOTAL)
-    )
-    BudgetHold.objects.bulk_create(
-        BudgetHold(period=period, generation=generation, amount=Decimal())
-        for period in BudgetPeriod.objects.filter(running, *scope)
-    )
+
+
+def _counts_credits(budget: Budget) -> bool:
+    return budget.unit == Budget.Unit.CREDITS
 
 
 def drop_holds(generation: Generation) -> None:
@@ -90,7 +114,7 @@ def drop_holds(generation: Generation) -> None:
 
 def _cost(hold: BudgetHold, generation: Generation) -> tuple[str, Decimal]:
     cost = generation.credits_used
-    if hold.period.budget.unit == Budget.Unit.GENERATIONS:
+    if not _counts_credits(hold.period.budget):
         was_free = cost == 0 and generation.status != Status.DONE
         return Sum.SETTLED, Decimal(0 if was_free else 1)
     return (Sum.UNKNOWN, hold.amount) if cost is None else (Sum.SETTLED, cost)

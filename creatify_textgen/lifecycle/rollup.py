@@ -18,7 +18,7 @@ from django.db.models import F, QuerySet
 
 from creatify_textgen import clock
 from creatify_textgen.lifecycle.by_key import ByKey
-from creatify_textgen.lifecycle.holds import settle_holds
+from creatify_textgen.lifecycle.holds import hold_corrected, settle_holds
 from creatify_textgen.models import DailySums, Generation, UsageDay, UsageTotal
 from creatify_textgen.states import Status
 
@@ -57,8 +57,9 @@ def correct_rollup(generation: Generation, *, before: Decimal | None) -> None:
     """Correct the sums of the day after a finished generation's credits changed from `before`."""
     if generation.finished_at is None:
         return
-    settle_holds([generation])
     day = utc_day(generation.finished_at)
+    hold_corrected(generation, before=before, day=day)
+    settle_holds([generation])
     difference = (generation.credits_used or Decimal()) - (before or Decimal())
     unknown = (generation.credits_used is None) - (before is None)
     usage = _usage_row(generation, status=Status(generation.status), day=day)

@@ -300,6 +300,23 @@ class TestUsedBefore:
         assert queries() == before
 
 
+class TestCorrected:
+    @pytest.mark.parametrize("before", [None, Decimal("0.5")])
+    def test_counts_in_a_budget_that_was_made_later(
+        self, user: User, before: Decimal | None
+    ) -> None:
+        row = save(user)
+        finish(row, credits_used=before)
+        make_budget(9, name="credits", unit="credits", owner=user)
+        make_budget(9, name="count", period="total")
+        make_budget(9, name="of others", unit="credits", model_name="gemini-x")
+        save(user, model_name="gemini-x")
+        for cost in (Decimal(4), Decimal(3)):
+            assert lifecycle.correct_credits(row, cost)
+            used = {state.budget.name: state.settled for state in services.budget_states()}
+            assert used == {"credits": cost, "count": 1, "of others": 0}
+
+
 class TestImported:
     def bring_in(self, owner: User | None = None, **fields: Any) -> Generation:
         """Save a row as `reconcile` does for a charge that no request of this site made."""
