@@ -55,6 +55,8 @@ def check_request(intake: Intake) -> None:
     if intake.owner_id is None:
         return
     models, most_tokens = conf.limits["models"], conf.limits["max_output_tokens"]
+    # A string, which `manage.py check` reports, would allow each part of the name.
+    models = [models] if isinstance(models, str) else models
     if models is not None and intake.model_name not in models:
         raise PolicyRefusal(
             _("You may use these models: %(models)s.") % {"models": ", ".join(models)},

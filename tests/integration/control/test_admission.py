@@ -198,6 +198,11 @@ class TestOpenLimits:
 
 
 class TestFixedLimits:
+    def test_allow_no_part_of_a_name(self, settings: Any, user: User) -> None:
+        limit(settings, models="gemini-pro")
+        with pytest.raises(PolicyRefusal, match="gemini-pro"):
+            services.submit("Hello", owner=user, model_name="gemini")
+
     def test_name_the_models_allowed(self, settings: Any, user: User) -> None:
         limit(settings, models=["small"])
         assert services.submit("Hello", owner=user, model_name="small").pk
