@@ -159,10 +159,12 @@ class Conf:
     restrict_models = _Value("RESTRICT_MODELS", bool)
 
     @property
-    def policy(self) -> Callable[..., None] | None:
+    def policy(self) -> Callable[..., object] | None:
         """The host's own rule, or None. Raises: ImportError if the path leads nowhere."""
         value = self._read("POLICY")
-        rule: Callable[..., None] | None = import_string(value) if isinstance(value, str) else value
+        rule: Callable[..., object] | None = (
+            import_string(value) if isinstance(value, str) else value
+        )
         return rule
 
     @property

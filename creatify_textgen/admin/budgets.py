@@ -24,8 +24,10 @@ from creatify_textgen import services
 from creatify_textgen.admin.filters import can_search_users
 from creatify_textgen.admin.permissions import ReadOnlyAdmin
 from creatify_textgen.admin.rendering import (
+    foreign,
     format_credits,
     format_number,
+    named,
     render_name,
     show_control_chars,
 )
@@ -37,6 +39,7 @@ from creatify_textgen.services import BudgetState
 __all__ = ["BudgetAdmin", "describe_state"]
 
 SCOPE = ("account", "owner", "group", "model_name")
+SHOWN_SCOPE = tuple(foreign(Budget, name) for name in SCOPE)
 PERIODS_SHOWN = 12
 
 
@@ -49,7 +52,7 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
             self.initial["limit"] = f"{self.instance.limit.normalize():f}"
         account: Any = self.fields.get("account")
         if account is not None:
-            names = [("", _("All accounts")), *((name, name) for name in conf.accounts)]
+            names = [("", _("All accounts")), *named(conf.accounts)]
             self.fields["account"] = forms.ChoiceField(
                 choices=names, required=False, label=account.label
             )
@@ -153,7 +156,7 @@ class BudgetAdmin(ReadOnlyAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         terms = {"fields": ["name", ("limit", "unit", "period"), "is_hard"]}
         counted = {
-            "fields": list(SCOPE),
+            "fields": SHOWN_SCOPE if obj else SCOPE,
             "description": _(
                 "Leave a field empty to count all. What a budget counts, its unit and its period "
                 "cannot be changed later: create another budget, and delete this one."
@@ -163,7 +166,7 @@ class BudgetAdmin(ReadOnlyAdmin):
         return [(None, terms), *now, (_("What it counts"), counted)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (used, periods, "unit", "period", *SCOPE) if obj else (used, periods)
+        return (used, periods, "unit", "period", *SHOWN_SCOPE) if obj else (used, periods)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("owner", "group")

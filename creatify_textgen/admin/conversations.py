@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
@@ -18,6 +18,7 @@ from creatify_textgen.admin.permissions import (
 )
 from creatify_textgen.admin.rendering import (
     NOTHING,
+    foreign,
     format_json,
     link_to_generation,
     render_moment,
@@ -33,6 +34,9 @@ TURNS_SHOWN = 200
 CONTENT = {"title_text", "system_text", "tools_text", "metadata_text"}
 
 
+account = foreign(Conversation, "account")
+
+
 class ConversationAdmin(ReadOnlyAdmin):
     list_display = ("updated", "id", "owner_name", "model_text", "turn_count", "title_text")
     list_filter = (OwnerFilter,)
@@ -41,7 +45,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     ordering = ("-updated_at",)
     search_fields = ("=pk",)
     search_help_text = _("An id.")
-    fields = (
+    fields: ClassVar[Any] = (
         "title_text",
         "owner_name",
         "model_text",
@@ -52,12 +56,12 @@ class ConversationAdmin(ReadOnlyAdmin):
         "window_tokens",
         "turn_list",
         "forked_from",
-        "account",
+        account,
         "created_at",
         "updated_at",
         "id",
     )
-    readonly_fields = fields
+    readonly_fields: ClassVar[Any] = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         rows: QuerySet[Conversation] = super().get_queryset(request)
@@ -119,7 +123,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         return format_html('<ul class="textgen-links">{}</ul>', lines)
 
 
-def _may_see(name: str, request: HttpRequest) -> bool:
+def _may_see(name: Any, request: HttpRequest) -> bool:
     if name in CONTENT:
         return may_view_content(request)
     return name != "turn_list" or may_view_generations(request)

@@ -27,6 +27,7 @@ from creatify_textgen.admin.rendering import (
     format_credits,
     format_duration,
     format_number,
+    named,
     show_control_chars,
 )
 from creatify_textgen.conf import conf
@@ -78,7 +79,7 @@ class CreditsForm(forms.Form):
         super().__init__(*args, **kwargs)
         account: Any = self.fields["account"]
         every = [(ALL_ACCOUNTS, _("All accounts"))] if len(conf.accounts) > 1 else []
-        account.choices = [*every, *((name, name) for name in conf.accounts)]
+        account.choices = [*every, *named(conf.accounts)]
 
     def days(self, *, today: date) -> tuple[date | None, date]:
         """Return the first day, or None for all time, and the last."""

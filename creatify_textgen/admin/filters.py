@@ -23,8 +23,9 @@ from django.utils.translation import gettext_lazy as _
 
 from creatify_textgen import clock, services
 from creatify_textgen.admin.periods import hidden_fields
-from creatify_textgen.admin.rendering import render_name
+from creatify_textgen.admin.rendering import render_name, show_control_chars
 from creatify_textgen.models import Generation
+from creatify_textgen.permissions import is_staff_with
 from creatify_textgen.states import TERMINAL, Status
 
 __all__ = [
@@ -138,9 +139,11 @@ class OwnerFilter(RecentValueFilter):
         return super().choices(changelist)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        keys = {key for key in recent_values(request, self.column) if key is not None}
-        keys |= self._chosen()
-        owners = get_user_model()._default_manager.in_bulk(list(keys))
+        recent = {key for key in recent_values(request, self.column) if key is not None}
+        chosen = self._chosen()
+        is_known = _may_be_named(chosen - recent, request, model_admin)
+        keys = recent | chosen
+        owners = get_user_model()._default_manager.in_bulk(list(keys if is_known else recent))
         named = sorted((str(owner), str(key)) for key, owner in owners.items())
         strangers = [str(key) for key in keys - owners.keys()]
         return [
@@ -167,6 +170,23 @@ class OwnerFilter(RecentValueFilter):
             raise IncorrectLookupParameters(str(error)) from error
 
 
+def _may_be_named(keys: set[Any], request: HttpRequest, model_admin: Any) -> bool:
+    """Whether the list has rows of these users, or this one may see all users.
+
+    Otherwise a query string with one key after another would list the names of all users.
+    """
+    if not keys or can_search_users(request, model_admin.admin_site):
+        return True
+    return bool(model_admin.model._default_manager.filter(owner_id__in=keys).exists())
+
+
+class OwnerField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """Shows the name of who is chosen, which cannot change how the text around it reads."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return show_control_chars(str(obj))
+
+
 def _owner_form(
     request: HttpRequest, model: Any, model_admin: Any, *, chosen: set[Any]
 ) -> forms.Form | None:
@@ -176,7 +196,7 @@ def _owner_form(
     widget = AutocompleteSelect(model._meta.get_field("owner"), site)
     rows = get_user_model()._default_manager.all()
     form = forms.Form({"owner": next(iter(chosen), None)})
-    form.fields["owner"] = forms.ModelChoiceField(rows, widget=widget, label=_("Any owner"))
+    form.fields["owner"] = OwnerField(rows, widget=widget, label=_("Any owner"))
     return form
 
 
@@ -187,7 +207,12 @@ def can_search_users(request: HttpRequest, site: admin.AdminSite) -> bool:
 
 
 def recent_values(request: HttpRequest, column: str) -> set[Any]:
-    """Return the values of a column in the latest generations, at one query per request."""
+    """Return the values of a column in the latest generations, at one query per request.
+
+    None for those who may not view generations: other lists have the filters, too.
+    """
+    if not is_staff_with(request.user, "view_generation"):
+        return set()
     seen = getattr(request, "_textgen_recent", None)
     if seen is None:
         latest = Generation.objects.order_by("-created_at").values_list(*RECENT_COLUMNS)

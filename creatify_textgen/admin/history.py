@@ -48,6 +48,7 @@ from creatify_textgen.admin.persons import PERSON_ACTIONS, PersonsMixin, person_
 from creatify_textgen.admin.playground import PlaygroundMixin, outcome_page
 from creatify_textgen.admin.rendering import (
     NOTHING,
+    foreign,
     format_duration,
     render_credits,
     render_moment,
@@ -119,19 +120,6 @@ def metadata(generation: Generation) -> str:
     return render_metadata(generation)
 
 
-def foreign(name: str) -> Callable[[Generation], str]:
-    """Return a field as it is shown if its text comes from a caller or from the remote."""
-    field = Generation._meta.get_field(name)
-
-    def show(generation: Generation) -> str:
-        value = getattr(generation, name)
-        return render_name(value) if value else NOTHING
-
-    # The name finds the field's help text, too.
-    show.__name__ = name
-    return admin.display(description=getattr(field, "verbose_name", name))(show)
-
-
 FOREIGN_FIELDS = (
     "model_name",
     "model_version",
@@ -142,7 +130,7 @@ FOREIGN_FIELDS = (
     "unverified_remote_id",
     "idempotency_key",
 )
-TEXTS = {name: foreign(name) for name in FOREIGN_FIELDS}
+TEXTS = {name: foreign(Generation, name) for name in FOREIGN_FIELDS}
 SUMMARY = (
     (status, credits_used),
     (TEXTS["model_name"], TEXTS["model_version"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
@@ -27,6 +27,7 @@ from creatify_textgen.admin.permissions import (
 from creatify_textgen.admin.rendering import (
     NOTHING,
     admin_path,
+    foreign,
     link_to_generation,
     render_moment,
     render_name,
@@ -41,6 +42,9 @@ __all__ = ["MediaAdmin"]
 USES_SHOWN = 20
 
 
+stored_path = foreign(Media, "path")
+
+
 class MediaAdmin(ReadOnlyAdmin):
     list_display = ("created", "kind_word", "type_name", "readable_size", "owner_name", "id")
     list_filter = ("kind", OwnerFilter)
@@ -49,8 +53,8 @@ class MediaAdmin(ReadOnlyAdmin):
     # Ids are made in the order of time, and have the index.
     ordering = ("-pk",)
     search_help_text = _("An id, or the SHA-256 of the file.")
-    readonly_fields = ("preview", *list_display[1:5], "used_by")
-    fields = (
+    readonly_fields: ClassVar[Any] = ("preview", *list_display[1:5], "used_by", stored_path)
+    fields: ClassVar[Any] = (
         "preview",
         "kind",
         "type_name",
@@ -58,7 +62,7 @@ class MediaAdmin(ReadOnlyAdmin):
         "owner_name",
         "used_by",
         "sha256",
-        "path",
+        stored_path,
         "created_at",
         "id",
     )
@@ -97,7 +101,7 @@ class MediaAdmin(ReadOnlyAdmin):
         return [file_path, *super().get_urls()]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        hidden = set() if may_view_content(request) else {"preview", "sha256", "path"}
+        hidden = set() if may_view_content(request) else {"preview", "sha256", stored_path}
         hidden |= set() if may_view_generations(request) else {"used_by"}
         return [name for name in self.fields if name not in hidden]
 

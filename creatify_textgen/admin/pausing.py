@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from creatify_textgen import clock, services
 from creatify_textgen.admin.permissions import may_pause, may_view_generations
-from creatify_textgen.admin.rendering import admin_path
+from creatify_textgen.admin.rendering import admin_path, named, show_control_chars
 from creatify_textgen.conf import conf
 from creatify_textgen.models import Pause
 
@@ -41,7 +41,11 @@ class PauseForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         account: Any = self.fields["account"]
-        account.choices = [("", ALL_ACCOUNTS), *((name, name) for name in conf.accounts)]
+        names = list(conf.accounts)
+        if self.data.get("action") == "resume":
+            # An account may have been removed from the settings while it was paused.
+            names += Pause.objects.exclude(account="").values_list("account", flat=True)
+        account.choices = [("", ALL_ACCOUNTS), *named(names)]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -70,7 +74,7 @@ def pause_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
 
 
 def _act(request: HttpRequest, model_admin: Any, *, account: str, reason: str) -> None:
-    subject = account or ALL_ACCOUNTS
+    subject = show_control_chars(account) or ALL_ACCOUNTS
     if request.POST.get("action") == "resume":
         if not services.resume_sending(account):
             messages.info(request, _("%s: sending was not paused.") % subject)

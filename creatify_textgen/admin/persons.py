@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import get_user_model
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -27,6 +27,8 @@ __all__ = ["PERSON_ACTIONS", "PersonsMixin", "person_page", "record_read"]
 
 MOST_PERSONS = 20
 CONFIRMED = "erase_confirmed"
+SHOWN = "erase_shown"
+"""The keys of the persons that the confirmation has shown."""
 IN_MEMORY_BYTES = 1024 * 1024
 
 
@@ -54,11 +56,15 @@ def erase_owners(
     if not owners:
         return None
     if request.POST.get(CONFIRMED):
+        # The filters may show rows of other owners by now: nobody else has been asked about.
+        shown = set(request.POST.getlist(SHOWN))
         for owner in owners:
-            _erase(request, owner)
+            if str(owner.pk) in shown:
+                _erase(request, owner)
         return None
     names = ("action", "select_across", ACTION_CHECKBOX_NAME)
     kept = [(name, value) for name in names for value in request.POST.getlist(name)]
+    kept += [(SHOWN, str(owner.pk)) for owner in owners]
     return _ask(request, model_admin, owners, hidden=kept)
 
 
@@ -84,17 +90,27 @@ class PersonForm(forms.Form):
     person = forms.CharField(
         label=gettext_lazy("User name"),
         max_length=254,
+        strip=False,
         widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
         help_text=gettext_lazy("As the user signs in. What is erased is shown before."),
     )
 
     def clean_person(self) -> Any:
-        model = get_user_model()
-        named = {getattr(model, "USERNAME_FIELD", "pk"): self.cleaned_data["person"]}
-        try:
-            return model._default_manager.get(**named)
-        except (model.DoesNotExist, ValueError) as error:
-            raise forms.ValidationError(_("There is no user of this name.")) from error
+        written = self.cleaned_data["person"]
+        # A name may begin or end with a space; mostly a space was copied by mistake.
+        for name in dict.fromkeys((written, written.strip())):
+            if (person := _find_person(name)) is not None:
+                return person
+        raise forms.ValidationError(_("There is no user of this name."))
+
+
+def _find_person(name: str) -> Any:
+    model = get_user_model()
+    try:
+        return model._default_manager.get(**{getattr(model, "USERNAME_FIELD", "pk"): name})
+    except (model.DoesNotExist, ValueError, ValidationError):
+        # A host's own name may be a number or a UUID.
+        return None
 
 
 # Each slice that is erased is a short transaction, and an export of gigabytes is none.

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from creatify_textgen import services
-from creatify_textgen.admin.rendering import show_control_chars
+from creatify_textgen.admin.rendering import named, show_control_chars
 from creatify_textgen.conf import conf
 from creatify_textgen.models import Generation, Media
 
@@ -122,10 +122,10 @@ class PlaygroundForm(forms.Form):
     def __init__(self, *args: Any, origin: Generation | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
-        models = [(name, name) for name in self.known_models(origin)]
+        models = named(self.known_models(origin))
         fields["model_name"].choices = models
         fields["compare_with"].choices = [("", _("no other model")), *models]
-        fields["account"].choices = [(name, name) for name in conf.accounts]
+        fields["account"].choices = named(conf.accounts)
         kept = list(_media_of(origin)) if origin else []
         fields["kept_media"].choices = [(str(one.pk), _describe(one)) for one in kept]
         if not kept:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.contrib import admin
+from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
 from django.utils.formats import date_format, number_format, time_format
 from django.utils.html import format_html, format_html_join
@@ -22,6 +25,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from creatify_textgen.models import Generation
+from creatify_textgen.models.control_chars import show_control_chars
 from creatify_textgen.states import Status
 
 __all__ = [
@@ -31,12 +35,14 @@ __all__ = [
     "Budget",
     "Cut",
     "admin_path",
+    "foreign",
     "format_credits",
     "format_duration",
     "format_json",
     "format_json_text",
     "format_number",
     "link_to_generation",
+    "named",
     "render_credits",
     "render_moment",
     "render_name",
@@ -55,22 +61,6 @@ SMALLEST_COST = 500
 """The least that a text costs: its markup is at least as large, and there may be very many."""
 DEEPEST_LAYOUT = 40
 
-_CONTROLS = (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0))
-# Marks that change the order in which a text is read (Unicode TR 36, 2.5).
-_REORDERING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_TAGS = range(0xE0000, 0xE0080)
-# Characters that show nothing, and could hide words. The joiners stay: emoji and some scripts
-# need them.
-_INVISIBLE = (
-    0xAD,
-    0x200B,
-    0x2028,
-    0x2029,
-    *range(0x2060, 0x2065),
-    0xFEFF,
-    *range(0xE0000, 0xE0080),
-)
-_VISIBLE = {code: f"[U+{code:04X}]" for code in (*_CONTROLS, *_REORDERING, *_INVISIBLE)}
 LONGEST_RUN = 500
 """Characters without a space that a line may hold. Chromium takes 24 s to lay out 200,000 of them
 without a place to break."""
@@ -103,11 +93,6 @@ class Budget:
         return Cut(show_control_chars(text[:room]), max(0, len(text) - room))
 
 
-def show_control_chars(text: str) -> str:
-    """Return the text with control, reordering and invisible characters as `[U+202E]`."""
-    return text.translate(_VISIBLE)
-
-
 def render_text(text: str) -> SafeString:
     """Return the text with a place to break in every long run of characters.
 
@@ -115,6 +100,24 @@ def render_text(text: str) -> SafeString:
     """
     pieces = _LONG_RUN.sub(r"\g<0>\0", show_control_chars(text)).split("\0")
     return format_html_join(SafeString("<wbr>"), "{}", ((piece,) for piece in pieces))
+
+
+def named(values: Iterable[str]) -> list[tuple[str, str]]:
+    """Return names as the choices of a field, which cannot change how the page reads."""
+    return [(value, show_control_chars(value)) for value in values]
+
+
+def foreign(model: type[Model], name: str) -> Callable[[Any], str]:
+    """Return a column as it is shown if its text comes from a caller or from the remote."""
+    field = model._meta.get_field(name)
+
+    def show(row: Any) -> str:
+        value = getattr(row, name)
+        return render_name(value) if value else NOTHING
+
+    # The name finds the field's help text, too.
+    show.__name__ = name
+    return admin.display(description=getattr(field, "verbose_name", name))(show)
 
 
 def render_name(value: Any) -> SafeString:

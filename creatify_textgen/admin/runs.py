@@ -6,7 +6,7 @@ What a call would do is content: whoever may not read it cannot decide about it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -25,6 +25,7 @@ from creatify_textgen.admin.permissions import (
 )
 from creatify_textgen.admin.rendering import (
     NOTHING,
+    foreign,
     format_json,
     link_to_generation,
     render_credits,
@@ -40,15 +41,18 @@ __all__ = ["RunAdmin", "ToolCallAdmin"]
 STEPS_SHOWN = 200
 
 
+error_code = foreign(Run, "error_code")
+
+
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ("created", "id", "state", "owner_name", "error_code")
+    list_display = ("created", "id", "state", "owner_name", error_code)
     list_filter = ("state", OwnerFilter)
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)
     ordering = ("-created_at",)
-    fields = (
+    fields: ClassVar[Any] = (
         "state",
-        "error_code",
+        error_code,
         "owner_name",
         "step_list",
         "limit",
@@ -59,7 +63,7 @@ class RunAdmin(ReadOnlyAdmin):
         "due_at",
         "id",
     )
-    readonly_fields = fields
+    readonly_fields: ClassVar[Any] = fields
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         hidden = set() if may_view_generations(request) else {"step_list", "used"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -125,13 +126,16 @@ def _is_stream_backend(value: Any) -> bool:
 
 
 def _is_policy(value: Any) -> bool:
-    """Whether this is None, or a callable or the dotted path of one."""
+    """Whether this is None, or a plain function or the dotted path of one."""
     if isinstance(value, str):
         try:
             value = import_string(value)
         except ImportError:
             return False
-    return value is None or callable(value)
+    if value is None:
+        return True
+    is_async = any(map(inspect.iscoroutinefunction, (value, getattr(value, "__call__", None))))  # noqa: B004
+    return callable(value) and not is_async
 
 
 def _is_permission(value: Any) -> bool:
@@ -180,7 +184,7 @@ RULES: dict[str, Rule] = {
     "RESTRICT_MODELS": FLAG,
     "STORE_CONTENT": FLAG,
     "RECORD_READS": FLAG,
-    "POLICY": Rule(_is_policy, "None, or the dotted path of a function that can be imported"),
+    "POLICY": Rule(_is_policy, "None, or the dotted path of a function that is not async"),
     "CREATE_PERMISSION": Rule(_is_permission, "'app_label.codename', or None"),
     "LIMITS": Rule(lambda value: isinstance(value, Mapping), "a dict of limits"),
     "MIN_REMAINING": Rule(_is_amount, "a number of credits from 0, or None"),

@@ -6,7 +6,7 @@ the host's own rule, then what is counted. Nothing here calls the remote.
 Invariant: requests of one user are counted one after another, however many arrive at once.
 """
 
-from creatify_textgen.control.admission import admit_refresh, admit_uploads, admitted
+from creatify_textgen.control.admission import admit_refresh, admitted, admitted_uploads
 from creatify_textgen.control.budgets import BudgetState, read_states
 from creatify_textgen.control.estimates import Estimate, estimate_of
 from creatify_textgen.control.pause import (
@@ -23,8 +23,8 @@ __all__ = [
     "BudgetState",
     "Estimate",
     "admit_refresh",
-    "admit_uploads",
     "admitted",
+    "admitted_uploads",
     "estimate_of",
     "find_pause",
     "pause_for_credits",

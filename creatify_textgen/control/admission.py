@@ -18,6 +18,7 @@ from creatify_textgen.control.budgets import ExhaustedError, Reservations, refus
 from creatify_textgen.control.limits import (
     check_request,
     check_uploads,
+    confirm_uploads,
     count_open,
     count_refresh,
     counting,
@@ -27,10 +28,10 @@ from creatify_textgen.control.policy import ask_policy
 from creatify_textgen.intake import Intake
 from creatify_textgen.intake.owners import refuse_deleted
 from creatify_textgen.intake.staging import StagedMedia
-from creatify_textgen.models import Budget, Generation
+from creatify_textgen.models import Budget, Generation, Media
 from creatify_textgen.states import Mode
 
-__all__ = ["admit_refresh", "admit_uploads", "admitted"]
+__all__ = ["admit_refresh", "admitted", "admitted_uploads"]
 
 PAUSE, BUDGET = "pause", "budget"
 DOORS = {Mode.ASYNC: "submit", Mode.SYNC: "generate", Mode.STREAM: "stream"}
@@ -87,15 +88,24 @@ def _rules_in_force(accounts: Iterable[str], *, now: datetime) -> set[str]:
     return {rule for (rule,) in pauses.values_list("rule").union(budgets.values_list("rule"))}
 
 
-def admit_uploads(owner: Any, staged: Sequence[StagedMedia], *, now: datetime) -> None:
-    """Ask whether this user may store these files, which were read and not stored yet.
+@contextmanager
+def admitted_uploads(owner: Any, staged: Sequence[StagedMedia], *, now: datetime) -> Iterator[None]:
+    """Ask whether this user may store these files, and run the block, which stores them.
 
-    Raises: PolicyRefusal.
+    Raises: PolicyRefusal. Mostly the block did not run; if other files were stored at the same
+    moment, what it has stored is given up.
     """
     for one in staged:
         ask_policy(owner, one, door="upload")
-    if owner is not None:
-        check_uploads(owner.pk, sizes=[one.size for one in staged], now=now)
+    if owner is None:
+        yield
+        return
+    check_uploads(owner.pk, sizes=[one.size for one in staged], now=now)
+    hashes = [one.sha256 for one in staged]
+    mine = Media.objects.filter(owner_id=owner.pk, sha256__in=hashes, discarded_at=None)
+    before = set(mine.values_list("pk", flat=True))
+    yield
+    confirm_uploads(owner.pk, stored=list(mine.exclude(pk__in=before)), now=now)
 
 
 def admit_refresh(user: Any, generation: Generation, *, now: datetime) -> None:

@@ -9,19 +9,20 @@ reservation is what `estimates` learned of the model, and nothing while no cost 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db.models import F, Q, QuerySet, Sum
+from django.db import IntegrityError
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Round
 from django.utils.translation import gettext as _
 
-from creatify_textgen import clock, databases
+from creatify_textgen import databases
 from creatify_textgen.control.estimates import estimate_of
+from creatify_textgen.control.used import first_day, used_before
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.intake import Intake
 from creatify_textgen.logs import CONTROL
@@ -30,16 +31,13 @@ from creatify_textgen.models import (
     BudgetHold,
     BudgetPeriod,
     Generation,
-    UsageDay,
-    UsageTotal,
 )
 from creatify_textgen.signals import budget_reached
-from creatify_textgen.states import Status
 
 __all__ = ["BudgetState", "ExhaustedError", "Reservations", "read_states", "refusal_of"]
 
-BEGINNING = date(1970, 1, 1)
-"""The first day of a period without an end."""
+PLACES = 10
+"""Decimal places of every amount that is saved."""
 NEAR_END = 0.8
 """The share of a limit from which staff should look at a budget."""
 
@@ -98,8 +96,9 @@ class Reservations:
             scope = (intake.account, intake.owner_id, intake.model_name)
             if scope not in scopes:
                 scopes[scope] = [
-                    (_period(budget, now=now), _estimate(budget, intake.model_name))
+                    (period, _estimate(period.budget, intake.model_name))
                     for budget in _budgets_of(intake)
+                    if (period := _period(budget, now=now))
                 ]
             for period, amount in scopes[scope]:
                 plan.amounts.setdefault(period, {})[generation] = amount
@@ -112,40 +111,49 @@ class Reservations:
         Raises: ExhaustedError, and then the block did not run.
         """
         # In the order of their keys, so two requests cannot deadlock over them.
-        for period in sorted(self.amounts, key=lambda period: period.pk):
-            self._reserve(period, sum(self.amounts[period].values(), Decimal()))
+        reserved = [
+            period
+            for period in sorted(self.amounts, key=lambda period: period.pk)
+            if self._reserve(period, sum(self.amounts[period].values(), Decimal()))
+        ]
         yield
         BudgetHold.objects.bulk_create(
             (
                 BudgetHold(period=period, generation=generation, amount=amount)
-                for period, amounts in self.amounts.items()
-                for generation, amount in amounts.items()
+                for period in reserved
+                for generation, amount in self.amounts[period].items()
             ),
             batch_size=1000,
         )
 
-    def _reserve(self, period: BudgetPeriod, amount: Decimal) -> None:
+    def _reserve(self, period: BudgetPeriod, amount: Decimal) -> bool:
+        """Reserve in one period; False if its budget was deleted meanwhile, and limits nothing."""
         budget = period.budget
         mine = BudgetPeriod.objects.filter(pk=period.pk)
-        held = mine.annotate(held=F("settled") + F("reserved") + F("unknown"))
+        # SQLite adds as floats: without it, 0.1 + 0.2 would be more than 0.3.
+        held = mine.annotate(held=Round(F("settled") + F("reserved") + F("unknown"), PLACES))
         room = held.filter(held__lt=budget.limit, held__lte=budget.limit - amount)
         if room.update(reserved=F("reserved") + amount):
-            return
-        if budget.is_hard:
+            return True
+        if budget.is_hard and mine.exists():
             raise ExhaustedError(period)
-        mine.update(reserved=F("reserved") + amount)
+        if budget.is_hard or not mine.update(reserved=F("reserved") + amount):
+            return False
         report_reached(period, now=self.now)
+        return True
 
 
 def read_states(budgets: Iterable[Budget], *, now: datetime) -> list[BudgetState]:
-    """Return each budget with its sums. One query, and one per budget without a period yet."""
-    starts = {budget: _first_day(budget, now=now) for budget in budgets}
+    """Return each budget with its sums. The number of queries does not grow with the budgets."""
+    starts = {budget: first_day(budget, now=now) for budget in budgets}
     periods = BudgetPeriod.objects.filter(budget__in=starts, starts_on__in=set(starts.values()))
     found = {(period.budget_id, period.starts_on): period for period in periods}
+    new = [budget for budget, day in starts.items() if (budget.pk, day) not in found]
+    used = used_before(new, now=now)
     return [
         BudgetState(budget, day, period.settled, period.reserved, period.unknown)
         if (period := found.get((budget.pk, day)))
-        else BudgetState(budget, day, _used(budget, day), Decimal(), Decimal())
+        else BudgetState(budget, day, used[budget], Decimal(), Decimal())
         for budget, day in starts.items()
     ]
 
@@ -185,41 +193,22 @@ def _budgets_of(intake: Intake) -> QuerySet[Budget]:
     )
 
 
-def _period(budget: Budget, *, now: datetime) -> BudgetPeriod:
-    starts_on = _first_day(budget, now=now)
-    found = BudgetPeriod.objects.filter(budget=budget, starts_on=starts_on).first()
+def _period(budget: Budget, *, now: datetime) -> BudgetPeriod | None:
+    """Return the period that runs now, and make it if there is none; None if the budget is gone."""
+    starts_on = first_day(budget, now=now)
+    periods = BudgetPeriod.objects.filter(budget=budget, starts_on=starts_on)
+    found = periods.first()
     if found is None:
-        new = BudgetPeriod(budget=budget, starts_on=starts_on, settled=_used(budget, starts_on))
-        BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)
-        found = BudgetPeriod.objects.get(budget=budget, starts_on=starts_on)
-    found.budget = budget
+        new = BudgetPeriod(
+            budget=budget, starts_on=starts_on, settled=used_before([budget], now=now)[budget]
+        )
+        # The budget may be deleted in this moment. MariaDB then ignores the new row.
+        with suppress(IntegrityError), databases.short_transaction():
+            BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)
+        found = periods.first()
+    if found is not None:
+        found.budget = budget
     return found
-
-
-def _first_day(budget: Budget, *, now: datetime) -> date:
-    today = clock.as_utc_range(now)[1].date()
-    if budget.period == Budget.Period.DAY:
-        return today
-    return today.replace(day=1) if budget.period == Budget.Period.MONTH else BEGINNING
-
-
-def _used(budget: Budget, since: date) -> Decimal:
-    """Return what was used in the period before the budget was made."""
-    is_shared = budget.owner_id is None and budget.group_id is None
-    table = UsageTotal if is_shared else UsageDay
-    usage: QuerySet[Any] = table._default_manager.filter(day__gte=since)
-    if budget.account:
-        usage = usage.filter(account=budget.account)
-    if budget.model_name:
-        usage = usage.filter(model_name=budget.model_name)
-    if budget.owner_id is not None:
-        usage = usage.filter(owner=budget.owner_id)
-    if budget.group_id is not None and hasattr(get_user_model(), "groups"):
-        usage = usage.filter(owner__groups=budget.group_id)
-    if budget.unit == Budget.Unit.CREDITS:
-        return usage.aggregate(used=Sum("credits_used"))["used"] or Decimal()
-    charged = usage.exclude(status=Status.CANCELLED)
-    return Decimal(charged.aggregate(used=Sum("generations"))["used"] or 0)
 
 
 def _estimate(budget: Budget, model_name: str) -> Decimal:

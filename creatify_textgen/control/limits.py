@@ -23,7 +23,14 @@ from creatify_textgen.intake import Intake
 from creatify_textgen.models import Allowance, Generation, Media
 from creatify_textgen.states import IN_FLIGHT, Mode, Status
 
-__all__ = ["check_request", "check_uploads", "count_open", "count_refresh", "counting"]
+__all__ = [
+    "check_request",
+    "check_uploads",
+    "confirm_uploads",
+    "count_open",
+    "count_refresh",
+    "counting",
+]
 
 MINUTE = timedelta(minutes=1)
 OPEN = IN_FLIGHT | {Status.QUEUED}
@@ -48,6 +55,8 @@ def check_request(intake: Intake) -> None:
     if intake.owner_id is None:
         return
     models, most_tokens = conf.limits["models"], conf.limits["max_output_tokens"]
+    # A string, which `manage.py check` reports, would allow each part of the name.
+    models = [models] if isinstance(models, str) else models
     if models is not None and intake.model_name not in models:
         raise PolicyRefusal(
             _("You may use these models: %(models)s.") % {"models": ", ".join(models)},
@@ -69,7 +78,13 @@ def counting(owner_ids: Collection[Any]) -> Iterator[None]:
     A transaction of the host may take long, so nothing is locked in one: there, requests that
     arrive in the same moment may pass a limit together.
     """
-    locks = _has_open_limit() and not databases.connection().in_atomic_block
+    with _locked(owner_ids if _has_open_limit() else ()):
+        yield
+
+
+@contextmanager
+def _locked(owner_ids: Collection[Any]) -> Iterator[None]:
+    locks = bool(owner_ids) and not databases.connection().in_atomic_block
     with ExitStack() as counted:
         counted.enter_context(databases.short_transaction())
         if locks and not _lock_allowances(owner_ids):
@@ -114,19 +129,21 @@ def count_open(owner_id: Any, *, mode: Mode, count: int) -> None:
     _refuse_above("in_flight", found["in_flight"], count, text=text)
 
 
-def check_uploads(owner_id: Any, *, sizes: Sequence[int], now: datetime) -> None:
+def check_uploads(
+    owner_id: Any, *, sizes: Sequence[int], now: datetime, besides: Collection[Any] = ()
+) -> None:
     """Refuse files of these sizes (bytes) if the user has stored too many since midnight UTC.
 
-    Raises: PolicyRefusal (429).
+    `besides` are the keys of rows that are not counted. Raises: PolicyRefusal (429).
     """
     limits = conf.limits
     if limits["uploads_per_day"] is None and limits["upload_bytes_per_day"] is None:
         return
     midnight = clock.as_utc_range(now)[1].replace(hour=0, minute=0, second=0, microsecond=0)
     rest = (midnight + timedelta(days=1) - clock.as_utc_range(now)[1]).total_seconds()
-    today = Media.objects.filter(
-        owner_id=owner_id, created_at__gte=clock.to_stored(midnight)
-    ).aggregate(files=Count("pk"), size=Sum("size"))
+    since = clock.to_stored(midnight)
+    stored = Media.objects.filter(owner_id=owner_id, created_at__gte=since, discarded_at=None)
+    today = stored.exclude(pk__in=besides).aggregate(files=Count("pk"), size=Sum("size"))
     files, size = today["files"], today["size"] or 0
     _refuse_above(
         "uploads_per_day",
@@ -144,6 +161,28 @@ def check_uploads(owner_id: Any, *, sizes: Sequence[int], now: datetime) -> None
         code="upload_bytes",
         wait=rest,
     )
+
+
+def confirm_uploads(owner_id: Any, *, stored: Sequence[Media], now: datetime) -> None:
+    """Count these files again, which the user has stored since `check_uploads`.
+
+    What was stored at the same moment was not counted then. Files are written outside of any
+    lock, because a storage may take long; what is too much is given up, and the sweep deletes it.
+
+    Raises: PolicyRefusal (429).
+    """
+    keys, refusal = [media.pk for media in stored], None
+    if not keys:
+        return
+    with _locked([owner_id]):
+        try:
+            sizes = [media.size for media in stored]
+            check_uploads(owner_id, sizes=sizes, now=now, besides=keys)
+        except PolicyRefusal as error:
+            Media.objects.filter(pk__in=keys).update(discarded_at=now)
+            refusal = error
+    if refusal:
+        raise refusal
 
 
 def count_refresh(user_id: Any, *, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -23,8 +24,11 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
     """
     try:
         rule = conf.policy
-        if rule is not None:
-            rule(user, request, door=door)
+        answer = None if rule is None else rule(user, request, door=door)
+        if inspect.iscoroutine(answer):
+            # It has not run, so it has allowed nothing.
+            answer.close()
+            raise TypeError("It is async, and must be a plain function.")
     except PolicyRefusal:
         raise
     except PermissionDenied as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,8 +38,8 @@ def accept_request(*messages: Any, **fields: Any) -> Intake:
     Raises: RequestError, or PolicyRefusal, and then nothing was stored.
     """
 
-    def admit(owner: Any, staged: Sequence[StagedMedia]) -> None:
-        control.admit_uploads(owner, staged, now=clock.now())
+    def admit(owner: Any, staged: Sequence[StagedMedia]) -> AbstractContextManager[None]:
+        return control.admitted_uploads(owner, staged, now=clock.now())
 
     return accept(*messages, **fields, admit=admit)
 

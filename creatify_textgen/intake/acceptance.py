@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -30,7 +31,7 @@ from creatify_textgen.remote.contract import MAX_MODEL_NAME_LENGTH
 
 __all__ = ["Intake", "accept", "excerpt_of"]
 
-Admit = Callable[[Any, Sequence[StagedMedia]], None]
+Admit = Callable[[Any, Sequence[StagedMedia]], AbstractContextManager[None]]
 
 MAX_METADATA_BYTES = 16 * 1024
 
@@ -88,7 +89,7 @@ def accept(
 ) -> Intake:
     """Check a request, store its media, and return it ready to be saved.
 
-    `extra` goes into the body last; `admit` is asked before new media are stored. Raises:
+    `extra` goes into the body last; new media are stored within `admit`. Raises:
     RequestError, whose `errors` name each wrong field; TextgenError `media_storage_failed`.
     """
     reader, slots = Reader(), list[MediaSlot]()
@@ -118,8 +119,8 @@ def _complete_all(
     """Store the media of a request in which nothing is wrong, if `admit` allows the new ones."""
     uploads = _find_uploads(slots, owner_id=owner_id, reader=reader)
     reader.raise_if_refused()
-    _ask(admit, slots, owner=owner)
-    return [_complete(slot, uploads=uploads, owner_id=owner_id) for slot in slots]
+    with _admitted(admit, slots, owner=owner):
+        return [_complete(slot, uploads=uploads, owner_id=owner_id) for slot in slots]
 
 
 def _close(slots: list[MediaSlot]) -> None:
@@ -196,15 +197,17 @@ def _read_store_content(value: Any, *, reader: Reader) -> bool:
     return conf.store_content if value is None else bool(value)
 
 
-def _ask(admit: Admit | None, slots: list[MediaSlot], *, owner: Any) -> None:
+def _admitted(
+    admit: Admit | None, slots: list[MediaSlot], *, owner: Any
+) -> AbstractContextManager[None]:
     """Call `admit` with the content that the owner has not stored yet, if there is any."""
     staged = {slot.staged.sha256: slot.staged for slot in slots if slot.staged}
     if admit is None or not staged:
-        return
+        return nullcontext()
     mine = Media.objects.filter(owner_id=getattr(owner, "pk", None), discarded_at=None)
     known = set(mine.filter(sha256__in=staged).values_list("sha256", flat=True))
-    if new := [one for sha256, one in staged.items() if sha256 not in known]:
-        admit(owner, new)
+    new = [one for sha256, one in staged.items() if sha256 not in known]
+    return admit(owner, new) if new else nullcontext()
 
 
 def _find_uploads(slots: list[MediaSlot], *, owner_id: Any, reader: Reader) -> Mapping[UUID, Media]:

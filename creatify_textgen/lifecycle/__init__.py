@@ -34,6 +34,7 @@ from creatify_textgen.lifecycle.corrections import (
     complete_found,
     correct_credits,
 )
+from creatify_textgen.lifecycle.holds import drop_holds
 from creatify_textgen.lifecycle.imports import import_generation
 from creatify_textgen.lifecycle.marks import (
     Arrival,
@@ -69,6 +70,7 @@ __all__ = [
     "complete_found",
     "correct_credits",
     "discard_media",
+    "drop_holds",
     "drop_unverified_id",
     "hold_queued",
     "import_generation",

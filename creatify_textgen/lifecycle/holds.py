@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 
-from django.db.models import F
+from django.contrib.auth import get_user_model
+from django.db.models import F, Q, QuerySet
 
 from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
 from creatify_textgen.states import Status
 
-__all__ = ["settle_holds"]
+__all__ = ["drop_holds", "hold_corrected", "hold_imported", "settle_holds"]
 
 Sum = BudgetHold.Sum
 
@@ -41,9 +43,78 @@ def settle_holds(generations: Iterable[Generation]) -> None:
     BudgetHold.objects.bulk_update(changed, ["counts_as", "amount"], batch_size=500)
 
 
+def hold_imported(generation: Generation, *, day: date) -> None:
+    """Let a generation that was imported count in the budgets of this day (UTC).
+
+    Nothing was reserved for it, because none of our requests was allowed to make it. A budget
+    whose period does not exist yet will find it in the sums of its days.
+    """
+    BudgetHold.objects.bulk_create(
+        BudgetHold(period=period, generation=generation, amount=Decimal())
+        for period in _periods_of(generation, day=day)
+    )
+
+
+def hold_corrected(generation: Generation, *, before: Decimal | None, day: date) -> None:
+    """Let a correction count in the budgets of this day (UTC) that were made after its end.
+
+    They found the generation in the sums of their days, with what was known of its cost before.
+    """
+    held = BudgetHold.objects.filter(generation=generation).values("period")
+    periods = _periods_of(generation, day=day).exclude(pk__in=held)
+    BudgetHold.objects.bulk_create(
+        BudgetHold(
+            period=period,
+            generation=generation,
+            counts_as=Sum.SETTLED,
+            amount=before or Decimal() if _counts_credits(period.budget) else Decimal(1),
+        )
+        for period in periods.select_related("budget")
+    )
+
+
+def _periods_of(generation: Generation, *, day: date) -> QuerySet[BudgetPeriod]:
+    """Return the periods that exist and in which a generation of this day counts."""
+    of_group = Q(budget__group=None)
+    # A host's own user model may know no groups.
+    if generation.owner_id is not None and hasattr(get_user_model(), "groups"):
+        owners = get_user_model()._base_manager.filter(pk=generation.owner_id)
+        of_group |= Q(budget__group__in=owners.values("groups"))
+    return BudgetPeriod.objects.filter(
+        Q(budget__period=Budget.Period.DAY, starts_on=day)
+        | Q(budget__period=Budget.Period.MONTH, starts_on=day.replace(day=1))
+        | Q(budget__period=Budget.Period.TOTAL),
+        Q(budget__account="") | Q(budget__account=generation.account),
+        Q(budget__model_name="") | Q(budget__model_name=generation.model_name),
+        Q(budget__owner=None) | Q(budget__owner=generation.owner_id),
+        of_group,
+    )
+
+
+def _counts_credits(budget: Budget) -> bool:
+    return budget.unit == Budget.Unit.CREDITS
+
+
+def drop_holds(generation: Generation) -> None:
+    """Drop what is reserved for a generation that is about to be deleted.
+
+    What was never sent is given back. What was sent may have been charged, so it counts as unknown,
+    and nobody will know it: its row is gone.
+    """
+    reserved = BudgetHold.objects.filter(generation=generation, counts_as=Sum.RESERVED)
+    holds = reserved.select_related("generation").order_by("period_id")
+    for hold in holds:
+        if not BudgetHold.objects.filter(pk=hold.pk, counts_as=Sum.RESERVED).delete()[0]:
+            continue  # Another process has settled or dropped it.
+        change = {"reserved": F("reserved") - hold.amount}
+        if hold.generation.first_submitted_at is not None:
+            change["unknown"] = F("unknown") + hold.amount
+        BudgetPeriod.objects.filter(pk=hold.period_id).update(**change)
+
+
 def _cost(hold: BudgetHold, generation: Generation) -> tuple[str, Decimal]:
     cost = generation.credits_used
-    if hold.period.budget.unit == Budget.Unit.GENERATIONS:
+    if not _counts_credits(hold.period.budget):
         was_free = cost == 0 and generation.status != Status.DONE
         return Sum.SETTLED, Decimal(0 if was_free else 1)
     return (Sum.UNKNOWN, hold.amount) if cost is None else (Sum.SETTLED, cost)

@@ -18,11 +18,11 @@ from django.db.models import F, QuerySet
 
 from creatify_textgen import clock
 from creatify_textgen.lifecycle.by_key import ByKey
-from creatify_textgen.lifecycle.holds import settle_holds
+from creatify_textgen.lifecycle.holds import hold_corrected, settle_holds
 from creatify_textgen.models import DailySums, Generation, UsageDay, UsageTotal
 from creatify_textgen.states import Status
 
-__all__ = ["add_to_rollup", "correct_rollup"]
+__all__ = ["add_to_rollup", "correct_rollup", "utc_day"]
 
 SHARDS = 16
 """Rows of one day's sums of all owners, so that generations that end at once seldom wait for each
@@ -45,7 +45,7 @@ def add_to_rollup(generations: Collection[Generation], *, status: Status, now: d
     for rows in (_usage_row, _total_row):
         sums: dict[uuid.UUID, _Sum] = {}
         for generation in generations:
-            row = rows(generation, status=status, day=_utc_day(now))
+            row = rows(generation, status=status, day=utc_day(now))
             total = sums.setdefault(row.key, _Sum(row))
             total.generations += 1
             total.credits_used += generation.credits_used or 0
@@ -57,8 +57,9 @@ def correct_rollup(generation: Generation, *, before: Decimal | None) -> None:
     """Correct the sums of the day after a finished generation's credits changed from `before`."""
     if generation.finished_at is None:
         return
+    day = utc_day(generation.finished_at)
+    hold_corrected(generation, before=before, day=day)
     settle_holds([generation])
-    day = _utc_day(generation.finished_at)
     difference = (generation.credits_used or Decimal()) - (before or Decimal())
     unknown = (generation.credits_used is None) - (before is None)
     usage = _usage_row(generation, status=Status(generation.status), day=day)
@@ -81,7 +82,8 @@ def _find(row: UsageDay) -> UsageDay | None:
     return _locked(UsageDay, [row.key]).first() or alike.order_by("-credits_unknown").first()
 
 
-def _utc_day(now: datetime) -> date:
+def utc_day(now: datetime) -> date:
+    """Return the day (UTC) whose sums count what ends at this stored time."""
     return clock.as_utc_range(now)[0].date()
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from creatify_textgen.models.amounts import CreditsField
+from creatify_textgen.models.control_chars import show_control_chars
 from creatify_textgen.models.generation import Generation
 from creatify_textgen.models.media import Media
 from creatify_textgen.models.querysets import PauseQuerySet, WrittenManager
@@ -165,7 +166,7 @@ class Pause(models.Model):
         verbose_name_plural = _("pauses")
 
     def __str__(self) -> str:
-        return f"{self.account or 'all accounts'}: {self.code}"
+        return f"{show_control_chars(self.account) or 'all accounts'}: {self.code}"
 
 
 class SweepSchedule(models.Model):

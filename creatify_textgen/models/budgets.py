@@ -11,6 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from creatify_textgen.models.amounts import CreditsField
+from creatify_textgen.models.control_chars import show_control_chars
 from creatify_textgen.models.querysets import WrittenManager
 
 __all__ = ["Budget", "BudgetHold", "BudgetPeriod"]
@@ -64,7 +65,7 @@ class Budget(models.Model):
         verbose_name_plural = _("budgets")
 
     def __str__(self) -> str:
-        return self.name
+        return show_control_chars(self.name)
 
 
 class BudgetPeriod(models.Model):

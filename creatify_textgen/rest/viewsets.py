@@ -98,9 +98,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, generation_id: UUID) -> Response:
-        generation = self.get_object()
-        self._record([generation])
-        return self._show(generation)
+        return self._show(self.get_object())
 
     def _record(self, generations: Sequence[Generation]) -> None:
         if is_staff_with(self.request.user, "view_content"):
@@ -143,6 +141,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _show(self, generation: Generation, *, status: int = status.HTTP_200_OK) -> Response:
+        self._record([generation])
         headers = {}
         if status != 200:
             headers["Location"] = self.path_to("generation-detail", generation.pk)

@@ -1,4 +1,4 @@
-"""Follows the deletion of a user, a generation or a medium, whoever deletes it.
+"""Follows the deletion of a user, a generation, a medium or a budget, whoever deletes it.
 
 Rows and files are given up in the transaction that deletes, and files are deleted after its commit.
 """
@@ -12,7 +12,14 @@ from django.contrib.auth import get_user_model
 from django.db.models.signals import post_delete, pre_delete
 
 from creatify_textgen import clock, databases, lifecycle
-from creatify_textgen.models import DeletedGeneration, Generation, Media
+from creatify_textgen.models import (
+    Budget,
+    BudgetHold,
+    BudgetPeriod,
+    DeletedGeneration,
+    Generation,
+    Media,
+)
 from creatify_textgen.retention.erasure import erase_owner
 from creatify_textgen.retention.pruning import delete_all_discarded
 
@@ -27,16 +34,18 @@ def connect_deletions() -> None:
     for model in apps.get_models():
         if issubclass(model, user_class):
             pre_delete.connect(_erase_owner, sender=model)
-    pre_delete.connect(_note_media, sender=Generation)
+    pre_delete.connect(_prepare_deletion, sender=Generation)
     post_delete.connect(_give_up, sender=Generation)
     post_delete.connect(_delete_file, sender=Media)
+    pre_delete.connect(_delete_periods, sender=Budget)
 
 
 def _erase_owner(instance: Any, **_: Any) -> None:
     erase_owner(instance.pk, detail="content erased: its owner was deleted")
 
 
-def _note_media(instance: Generation, **_: Any) -> None:
+def _prepare_deletion(instance: Generation, **_: Any) -> None:
+    lifecycle.drop_holds(instance)
     # Once the row is deleted, its links are, too.
     setattr(instance, MEDIA, list(instance.media.values_list("pk", flat=True)))
 
@@ -65,3 +74,17 @@ def _delete_file(instance: Media, **_: Any) -> None:
             discarded_at=clock.now(),
         )
         databases.after_commit(delete_all_discarded)
+
+
+def _delete_periods(instance: Budget, **_: Any) -> None:
+    """Delete what belongs to the budget once no request can add to it.
+
+    A request that has reserved adds its hold before it commits. Django deletes the holds first and
+    then waits for such a request, whose hold would then refer to a deleted period.
+    """
+    list(Budget.objects.select_for_update().filter(pk=instance.pk))
+    periods = BudgetPeriod.objects.filter(budget=instance)
+    # In the order in which requests lock them.
+    list(periods.select_for_update().order_by("pk").values_list("pk"))
+    BudgetHold.objects.filter(period__budget=instance).delete()
+    periods.delete()

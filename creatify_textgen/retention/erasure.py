@@ -127,8 +127,10 @@ def _count(
         report.cancelled = waiting.filter(status=Status.QUEUED).count()
         waiting = waiting.exclude(status=Status.QUEUED)
         report.generations = _ended(rows).count() + report.cancelled
-        used = Generation.media.through.objects.filter(generation__in=waiting.values("pk"))
-        media = media.exclude(pk__in=used.values("media_id"))
+        # What another user's generation has stays, too.
+        erased = rows.filter(status__in=[*lifecycle.ENDED, Status.QUEUED]).values("pk")
+        kept = Generation.media.through.objects.exclude(generation__in=erased)
+        media = media.exclude(pk__in=kept.values("media_id"))
     else:
         media = media.exclude(discarded_at=None)
     report.still_open = waiting.count()

@@ -26,6 +26,8 @@ def store_media(
     reader = Reader()
     owner_id = read_owner(owner, reader=reader)
     reader.raise_if_refused()
-    with read_upload(file, mime_type=mime_type, kind=kind) as staged:
-        control.admit_uploads(owner, [staged], now=clock.now())
+    with (
+        read_upload(file, mime_type=mime_type, kind=kind) as staged,
+        control.admitted_uploads(owner, [staged], now=clock.now()),
+    ):
         return keep(staged, owner_id=owner_id)

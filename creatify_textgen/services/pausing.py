@@ -31,10 +31,10 @@ def resume_sending(account: str = "") -> bool:
     What waits is sent within `POLL_MAX_INTERVAL` seconds. A pause of all accounts and one of a
     single account end separately.
 
-    Raises: RequestError if the settings have no such account.
+    Raises: RequestError if the settings have no such account, and it is not paused.
     """
-    _require(account)
-    resumed = control.resume_sending(account)
+    if not (resumed := control.resume_sending(account)):
+        _require(account)
     sweep_schedule.request_sweep()
     return resumed
 

@@ -12,11 +12,18 @@ from django import template
 from creatify_textgen import clock
 from creatify_textgen.admin.health import read_lines
 from creatify_textgen.admin.permissions import may_pause
+from creatify_textgen.admin.rendering import render_name, render_text, show_control_chars
 from creatify_textgen.models import Pause
 
 __all__ = ["register"]
 
 register = template.Library()
+
+
+# For texts from elsewhere: see `rendering`.
+register.filter("textgen_name", render_name)
+register.filter("textgen_text", render_text)
+register.filter("textgen_plain", show_control_chars)
 
 
 @register.inclusion_tag("creatify_textgen/admin/pause_banner.html", takes_context=True)

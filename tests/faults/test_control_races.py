@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import threading
+import time
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +15,13 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from creatify_textgen import databases, lifecycle, services
+from creatify_textgen.control import budgets
 from creatify_textgen.control.limits import count_refresh
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.lifecycle import Outcome
-from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
+from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation, Media
 from creatify_textgen.states import Cause
+from tests.bad_requests import PNG
 from tests.faults.crowd import all_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,11 +30,17 @@ CALLERS = 16
 CROWD, EACH, SEATS = 20, 10, 50
 """Two hundred requests; a database allows fewer connections than that."""
 ROOM = 5
+ROUNDS, BUSY = 3, 5
 
 
 @pytest.fixture
 def user() -> User:
     return User.objects.create_user("owner")
+
+
+def picture_of(number: int) -> bytes:
+    """Return an image that is another one for each number."""
+    return PNG + bytes([number])
 
 
 def limit(settings: Any, **limits: Any) -> None:
@@ -70,6 +82,41 @@ class TestLimit:
         allowed = all_at_once(*[partial(is_allowed, refresh)] * CALLERS)
         assert sum(allowed) == ROOM
 
+    @pytest.mark.parametrize(
+        ("name", "room"),
+        [("uploads_per_day", ROOM), ("upload_bytes_per_day", ROOM * (len(PNG) + 1))],
+    )
+    def test_of_uploads_lets_as_many_in_as_there_is_room_for(
+        self, settings: Any, user: User, tmp_path: Path, name: str, room: int
+    ) -> None:
+        settings.MEDIA_ROOT = tmp_path
+        limit(settings, **{name: room})
+
+        def upload(number: int) -> Any:
+            return services.store_media(picture_of(number), owner=user)
+
+        uploads = [partial(is_allowed, partial(upload, number)) for number in range(CALLERS)]
+        assert sum(all_at_once(*uploads)) == ROOM
+        kept = Media.objects.filter(discarded_at=None)
+        assert kept.count() == ROOM
+        for media in kept:
+            services.open_media(media).close()
+
+    def test_of_uploads_inside_requests_is_kept_too(
+        self, settings: Any, user: User, tmp_path: Path
+    ) -> None:
+        settings.MEDIA_ROOT = tmp_path
+        limit(settings, uploads_per_day=ROOM, in_flight=None, streams=None, sync=None)
+
+        def ask(number: int) -> Any:
+            part = {"type": "image", "data": base64.b64encode(picture_of(number)).decode()}
+            message = {"role": "user", "content": [{**part, "mime_type": "image/png"}]}
+            return services.submit([message], owner=user)
+
+        asks = [partial(is_allowed, partial(ask, number)) for number in range(CALLERS)]
+        assert sum(all_at_once(*asks)) == ROOM
+        assert Generation.objects.count() == ROOM
+
 
 class TestBudget:
     def test_lets_as_many_in_as_there_is_room_for(self) -> None:
@@ -91,6 +138,46 @@ class TestBudget:
         assert (sum(allowed), Generation.objects.count()) == (SEATS, SEATS)
         [state] = services.budget_states([budget])
         assert (state.reserved, state.left, BudgetHold.objects.count()) == (SEATS, 0, SEATS)
+
+
+class TestDeletionOfABudget:
+    @pytest.mark.parametrize("is_hard", [True, False], ids=["hard", "soft"])
+    def test_fails_neither_for_staff_nor_for_requests(self, is_hard: bool) -> None:
+        for number in range(ROUNDS):
+            budget = Budget.objects.create(
+                name=f"Team {number}", unit="generations", limit=1000, is_hard=is_hard
+            )
+            services.submit("Hello")  # makes the period
+            over = threading.Event()
+
+            def ask(over: threading.Event = over) -> None:
+                while not over.is_set():
+                    services.submit("Hello")
+
+            def delete(budget: Budget = budget, over: threading.Event = over) -> None:
+                time.sleep(0.1)
+                try:
+                    budget.delete()
+                finally:
+                    over.set()
+
+            all_at_once(delete, *[ask] * BUSY)
+        assert not BudgetPeriod.objects.exists()
+        assert not BudgetHold.objects.exists()
+
+    def test_leaves_no_period_that_is_made_in_that_moment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        budget = Budget.objects.create(name="Team", unit="generations", limit=1)
+
+        def use_and_delete(asked: list[Budget], **_: Any) -> dict[Budget, Decimal]:
+            used = dict.fromkeys(asked, Decimal())
+            budget.delete()
+            return used
+
+        monkeypatch.setattr(budgets, "used_before", use_and_delete)
+        assert services.submit("Hello").status == "queued"
+        assert not BudgetPeriod.objects.exists()
 
 
 class Killed(BaseException):

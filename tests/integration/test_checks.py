@@ -215,6 +215,7 @@ class TestValues:
             {"POLICY": "nowhere"},
             {"POLICY": "creatify_textgen.conf.DEFAULTS"},
             {"POLICY": 1},
+            {"POLICY": "tests.integration.control.test_admission.allow_later"},
             {"MIN_REMAINING": -1},
             {"MIN_REMAINING": "50"},
             {"MIN_REMAINING": float("nan")},

@@ -23,6 +23,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from creatify_textgen import services
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint
 from creatify_textgen.http.tickets import (
@@ -166,7 +167,9 @@ class AttachView(StreamEndpoint):
         return [TicketAuthentication(), *super().get_authenticators()]
 
     def get(self, request: Request, generation_id: UUID) -> HttpResponseBase:
-        return self.attach(request, self._find(request, generation_id))
+        generation = self._find(request, generation_id)
+        services.record_reads([generation], by=request.user, where="a stream of the REST API")
+        return self.attach(request, generation)
 
 
 class TicketView(StreamEndpoint):

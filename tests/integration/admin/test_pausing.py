@@ -104,6 +104,12 @@ class TestBanner:
         assert "Sending of the account “default” is paused." in page
         assert User.objects.get().username in page
 
+    def test_ends_the_pause_of_an_account_that_was_removed(self, guard: Client) -> None:
+        Pause.objects.create(account="former", code="paused", paused_at=timezone.now())
+        body = {"action": "resume", "account": "former", "next": HISTORY}
+        assert guard.post(f"{HISTORY}pause/", body).status_code == 302
+        assert not Pause.objects.exists()
+
     def test_is_gone_where_sending_is_tried_again(self, guard: Client) -> None:
         Pause.objects.create(
             account="default",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -45,14 +46,26 @@ class TestErase:
         assert "content of 3 generations and 0 files" in page
         assert "ada&lt;b&gt;" in page
         assert Generation.objects.filter(content_removed_at=None).count() == 3
-        done = act(client, "erase_owners", rows[0], erase_confirmed="yes").content.decode()
+        confirmed = {"erase_confirmed": "yes", "erase_shown": ada.pk}
+        done = act(client, "erase_owners", rows[0], **confirmed).content.decode()
         assert "content of 3 generations and 0 files was erased" in done
         assert not Generation.objects.filter(content_removed_at=None).exists()
         assert rows[0].events.last().detail.startswith("content erased by user ")
 
+    def test_erases_nobody_who_was_not_shown(self, staff_with: Staff, ada: User) -> None:
+        client, ben = staff_with(*ERASER), User.objects.create_user("ben")
+        row = make(owner=ada)
+        page = act(client, "erase_owners", row, select_across="1").content.decode()
+        fields = dict(re.findall(r'<input type="hidden" name="(erase_\w+)" value="(\w+)"', page))
+        assert fields == {"erase_confirmed": "yes", "erase_shown": str(ada.pk)}
+        make(owner=ben)
+        act(client, "erase_owners", row, select_across="1", **fields)
+        assert [one.owner for one in Generation.objects.filter(content_removed_at=None)] == [ben]
+
     def test_says_what_has_not_ended(self, staff_with: Staff, ada: User) -> None:
         row = make(owner=ada, status=Status.PENDING, due_at="2020-01-01T00:00Z")
-        done = act(staff_with(*ERASER), "erase_owners", row, erase_confirmed="yes")
+        confirmed = {"erase_confirmed": "yes", "erase_shown": ada.pk}
+        done = act(staff_with(*ERASER), "erase_owners", row, **confirmed)
         assert "1 of them have not ended" in done.content.decode()
 
     def test_does_nothing_for_rows_of_nobody(self, staff_with: Staff) -> None:
@@ -64,7 +77,8 @@ class TestErase:
         self, staff_with: Staff, ada: User, codenames: tuple[str, ...]
     ) -> None:
         row = make(owner=ada)
-        act(staff_with(*codenames), "erase_owners", row, erase_confirmed="yes")
+        confirmed = {"erase_confirmed": "yes", "erase_shown": ada.pk}
+        act(staff_with(*codenames), "erase_owners", row, **confirmed)
         row.refresh_from_db()
         assert row.content_removed_at is None
 
@@ -143,6 +157,14 @@ class TestPage:
         client = staff_with(*(EXPORTER if action == "erase" else ERASER))
         asked = {"person": ada.username, "action": action, "erase_confirmed": "yes"}
         assert client.post(PERSON, asked).status_code == 403
+
+    def test_finds_a_name_with_spaces_at_its_ends(self, staff_with: Staff) -> None:
+        spaced, plain = User.objects.create(username=" ben "), User.objects.create(username="cy")
+        for name, person in ((" ben ", spaced), ("cy ", plain)):
+            make(owner=person)
+            body = {"person": name, "action": "erase", "erase_confirmed": "yes"}
+            staff_with(*ERASER).post(f"{HISTORY}person/", body)
+            assert not Generation.objects.filter(owner=person, content_removed_at=None).exists()
 
     @pytest.mark.parametrize("name", ["", "nobody", "a\0b", "x" * 300])
     def test_says_that_there_is_no_such_user(self, staff_with: Staff, name: str) -> None:

@@ -62,6 +62,10 @@ def limit(settings: Any, **limits: Any) -> None:
     configure(settings, LIMITS=limits)
 
 
+async def allow_later(user: Any, request: Any, *, door: str) -> None:
+    """A rule that nothing awaits."""
+
+
 class TestPolicy:
     def test_is_asked_by_every_door(self, rule: Rule, user: User) -> None:
         first = services.submit("Hello", owner=user)
@@ -114,6 +118,13 @@ class TestPolicy:
         with pytest.raises(PolicyRefusal, match=text or "does not allow") as caught:
             services.submit("Hello")
         assert (caught.value.code, caught.value.status) == ("permission_denied", 403)
+        assert not Generation.objects.exists()
+
+    def test_that_is_async_allows_nothing(self, settings: Any, caplog: Any) -> None:
+        configure(settings, POLICY=allow_later)
+        with pytest.raises(PolicyRefusal, match="cannot decide"):
+            services.submit("Hello")
+        assert "async" in caplog.text
         assert not Generation.objects.exists()
 
     def test_that_leads_nowhere_allows_nothing(self, settings: Any) -> None:
@@ -196,6 +207,11 @@ class TestOpenLimits:
 
 
 class TestFixedLimits:
+    def test_allow_no_part_of_a_name(self, settings: Any, user: User) -> None:
+        limit(settings, models="gemini-pro")
+        with pytest.raises(PolicyRefusal, match="gemini-pro"):
+            services.submit("Hello", owner=user, model_name="gemini")
+
     def test_name_the_models_allowed(self, settings: Any, user: User) -> None:
         limit(settings, models=["small"])
         assert services.submit("Hello", owner=user, model_name="small").pk

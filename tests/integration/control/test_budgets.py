@@ -13,13 +13,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from creatify_textgen import lifecycle, services
+from creatify_textgen.control.budgets import Reservations
 from creatify_textgen.dispatch.intents import save_intent
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.intake import accept
 from creatify_textgen.lifecycle import Outcome
-from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
+from creatify_textgen.models import (
+    Budget,
+    BudgetHold,
+    BudgetPeriod,
+    Generation,
+    GenerationContent,
+)
 from creatify_textgen.signals import budget_reached
-from creatify_textgen.states import Cause, Mode
+from creatify_textgen.states import Cause, Mode, Status
 from tests.factories import NOW, save_usage
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("still_clock")]
@@ -236,3 +243,182 @@ class TestBatch:
                 services.submit_many([{"messages": "Hello"}] * count)
             queries.append(len(captured))
         assert queries[0] == queries[1]
+
+
+class TestUsedBefore:
+    def use(self, owner: User | None, credits_used: int, **fields: Any) -> None:
+        row = {"day": NOW.date(), "account": "default", "model_name": MODEL, "status": "done"}
+        save_usage(owner=owner, generations=1, credits_used=credits_used, **{**row, **fields})
+
+    def test_is_that_of_each_scope(self, user: User) -> None:
+        other = User.objects.create_user("other")
+        both, one = (Group.objects.create(name=name) for name in ("both", "one"))
+        user.groups.add(both, one)
+        other.groups.add(both)
+        self.use(user, 1)
+        self.use(user, 2, model_name="gemini-x")
+        self.use(user, 4, account="second")
+        self.use(other, 8, day=NOW.date() - timedelta(days=1))
+        self.use(None, 16, status="cancelled")
+        scopes: dict[str, tuple[dict[str, Any], int, int, int]] = {
+            "all": ({}, 23, 31, 3),
+            "owner": ({"owner": user}, 7, 7, 3),
+            "nobody yet": ({"owner": User.objects.create_user("new")}, 0, 0, 0),
+            "both": ({"group": both}, 7, 15, 3),
+            "one": ({"group": one}, 7, 7, 3),
+            "model": ({"model_name": MODEL}, 21, 29, 2),
+            "account": ({"account": "second"}, 4, 4, 1),
+            "narrow": ({"owner": user, "group": one, "model_name": "gemini-x"}, 2, 2, 1),
+        }
+        for name, (scope, *_) in scopes.items():
+            make_budget(99, name=f"{name} day", unit="credits", **scope)
+            make_budget(99, name=f"{name} month", unit="credits", period="month", **scope)
+            make_budget(99, name=f"{name} count", **scope)
+        found = {state.budget.name: state.settled for state in services.budget_states()}
+        for name, (_, day, month, count) in scopes.items():
+            names = (f"{name} day", f"{name} month", f"{name} count")
+            assert [found[one] for one in names] == [day, month, count], name
+
+    def test_costs_as_many_queries_for_many_budgets(self) -> None:
+        def queries() -> int:
+            with CaptureQueriesContext(
+                connection,
+            ) as captured:
+                services.budget_states()
+            return len(captured)
+
+        def make(number: int) -> None:
+            owner = User.objects.create_user(f"user {number}")
+            group = Group.objects.create(name=f"group {number}")
+            make_budget(1, name=f"a {number}", owner=owner)
+            make_budget(1, name=f"b {number}", group=group, unit="credits")
+
+        make(0)
+        before = queries()
+        for number in range(1, 20):
+            make(number)
+        assert queries() == before
+
+
+class TestCorrected:
+    @pytest.mark.parametrize("before", [None, Decimal("0.5")])
+    def test_counts_in_a_budget_that_was_made_later(
+        self, user: User, before: Decimal | None
+    ) -> None:
+        row = save(user)
+        finish(row, credits_used=before)
+        make_budget(9, name="credits", unit="credits", owner=user)
+        make_budget(9, name="count", period="total")
+        make_budget(9, name="of others", unit="credits", model_name="gemini-x")
+        save(user, model_name="gemini-x")
+        for cost in (Decimal(4), Decimal(3)):
+            assert lifecycle.correct_credits(row, cost)
+            used = {state.budget.name: state.settled for state in services.budget_states()}
+            assert used == {"credits": cost, "count": 1, "of others": 0}
+
+
+class TestImported:
+    def bring_in(self, owner: User | None = None, **fields: Any) -> Generation:
+        """Save a row as `reconcile` does for a charge that no request of this site made."""
+        values = {"model_name": MODEL, "due_at": NOW, "created_at": NOW, **fields}
+        row = Generation(owner=owner, mode=Mode.IMPORTED, fingerprint="f", **values)
+        outcome = Outcome(remote_id=f"r{Generation.objects.count()}", credits_used=Decimal("0.7"))
+        content = GenerationContent()
+        assert lifecycle.import_generation(row, content, to=Status.DONE, outcome=outcome)
+        return row
+
+    def test_counts_whether_the_period_runs_or_not(self, user: User) -> None:
+        group = Group.objects.create(name="Team")
+        user.groups.add(group)
+        scopes: list[dict[str, Any]] = [
+            {},
+            {"owner": user},
+            {"group": group},
+            {"model_name": MODEL, "account": "default"},
+        ]
+        for number, scope in enumerate(scopes):
+            for period in Budget.Period.values:
+                name, unit = f"{period} {number}", "credits"
+                make_budget(9, name=name, unit=unit, period=period, **scope)
+        self.bring_in(user)
+        save(user)  # makes the periods, with what was used before
+        second = self.bring_in(user)
+        states = services.budget_states()
+        assert {state.settled for state in states} == {Decimal("1.4")}
+        lifecycle.correct_credits(second, Decimal(1))
+        assert {state.settled for state in services.budget_states()} == {Decimal("1.7")}
+
+    def test_counts_in_no_other_budget(self, user: User) -> None:
+        other = User.objects.create_user("other")
+        save(other)
+        for scope in ({"owner": other}, {"model_name": "gemini-x"}, {"account": "second"}):
+            make_budget(9, name=str(scope), **scope)
+        make_budget(9, name="group", group=Group.objects.create(name="Others"))
+        for budget in Budget.objects.all():
+            day = NOW.date()
+            BudgetPeriod.objects.create(budget=budget, starts_on=day)
+        self.bring_in(user)
+        assert not BudgetHold.objects.exists()
+
+    def test_counts_as_one_generation(self) -> None:
+        make_budget(9)
+        save()
+        self.bring_in()
+        assert sums() == (1, 1, 0)
+
+
+class TestFractions:
+    @pytest.mark.parametrize(
+        ("limit", "cost", "room"),
+        [("0.4", "0.1", 4), ("2.3", "0.1", 23), ("0.9", "0.3", 3), ("0.0000007", "0.0000001", 7)],
+    )
+    def test_fill_a_budget_exactly(self, limit: str, cost: str, room: int) -> None:
+        make_budget(Decimal(limit), unit="credits")
+        remember_cost(str(2 * Decimal(cost)))
+        for _ in range(room):
+            save()
+        with pytest.raises(PolicyRefusal):
+            save()
+        assert sums() == (0, Decimal(limit), 0)
+
+
+class TestDeletedGeneration:
+    def test_that_was_never_sent_gives_its_room_back(self) -> None:
+        make_budget(2)
+        save().delete()
+        save()
+        assert sums() == (0, 1, 0)
+
+    def test_that_was_sent_counts_as_unknown(self) -> None:
+        make_budget(2)
+        row = save()
+        lifecycle.mark_submitting(row, now=NOW, lease_seconds=1)
+        row.delete()
+        assert sums() == (0, 0, 1)
+
+    def test_that_has_ended_counts_as_before(self) -> None:
+        make_budget(2)
+        row = save()
+        finish(row, credits_used=1)
+        Generation.objects.filter(pk=row.pk).delete()
+        assert sums() == (1, 0, 0)
+
+
+class TestDeletedMeanwhile:
+    @pytest.fixture
+    def _deleted_once_planned(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plan = Reservations.plan
+
+        def plan_and_delete(*arguments: Any, **options: Any) -> Reservations:
+            planned = plan(*arguments, **options)
+            Budget.objects.all().delete()
+            return planned
+
+        monkeypatch.setattr(Reservations, "plan", plan_and_delete)
+
+    @pytest.mark.usefixtures("_deleted_once_planned")
+    @pytest.mark.parametrize("is_hard", [True, False])
+    def test_budget_limits_nothing(self, is_hard: bool, reached: list[Budget]) -> None:
+        make_budget(1, is_hard=is_hard)
+        assert save().status == "queued"
+        assert (BudgetHold.objects.count(), reached) == (0, [])

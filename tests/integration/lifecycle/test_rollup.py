@@ -129,7 +129,7 @@ class TestDay:
 
     def test_of_a_site_without_time_zones_is_the_day_in_utc(self, settings: Any) -> None:
         settings.TIME_ZONE = "America/Los_Angeles"
-        assert rollup._utc_day(datetime(2020, 11, 22, 17)) == date(2020, 11, 23)  # noqa: DTZ001
+        assert rollup.utc_day(datetime(2020, 11, 22, 17)) == date(2020, 11, 23)  # noqa: DTZ001
 
 
 class TestCorrection:

@@ -135,6 +135,18 @@ class TestErase:
         assert caught.value.code == "idempotency_conflict"
         assert Generation.objects.get() == first
 
+    def test_counts_no_file_that_another_user_keeps(
+        self, make: Make, store: Any, ada: User, ben: User
+    ) -> None:
+        shared, own = store(ada), store(ada, number=1)
+        make(ada, media=shared)
+        make(ben, media=shared)
+        make(ada, media=own)
+        would = services.erase(ada, dry_run=True)
+        assert (would.media, would.generations) == (1, 2)
+        services.erase(ada)
+        assert list(Media.objects.all()) == [shared]
+
     def test_counts_the_same_in_a_dry_run_and_changes_nothing(
         self, make: Make, store: Any, ada: User
     ) -> None:
