@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import iscoroutine
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -20,9 +22,9 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
     rule raised anything else, because a rule that is broken has allowed nothing.
     """
     try:
-        rule = conf.policy
+        rule: Callable[..., Any] | None = conf.policy
         if rule is not None:
-            rule(user, request, door=door)
+            _refuse_async(rule(user, request, door=door))
     except PolicyRefusal:
         raise
     except Exception as error:
@@ -32,3 +34,10 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
             code="policy_failed",
             status=503,
         ) from error
+
+
+def _refuse_async(decision: Any) -> None:
+    if iscoroutine(decision):
+        # Nobody awaits it, so it has decided nothing.
+        decision.close()
+        raise TypeError("CREATIFY_TEXTGEN['POLICY'] must not be async.")

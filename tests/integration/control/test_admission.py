@@ -107,6 +107,15 @@ class TestPolicy:
         assert "POLICY" in caplog.text
         assert not Generation.objects.exists()
 
+    def test_that_nobody_awaits_allows_nothing(self, settings: Any) -> None:
+        async def rule(user: Any, request: Any, *, door: str) -> None:
+            raise PolicyRefusal("Not this.")
+
+        configure(settings, POLICY=rule)
+        with pytest.raises(PolicyRefusal) as caught:
+            services.submit("Hello")
+        assert caught.value.code == "policy_failed"
+
     def test_that_leads_nowhere_allows_nothing(self, settings: Any) -> None:
         configure(settings, POLICY="host.is.gone")
         with pytest.raises(PolicyRefusal, match="cannot decide"):
