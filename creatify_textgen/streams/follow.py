@@ -16,7 +16,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 
 from creatify_textgen import clock, lifecycle
-from creatify_textgen.logs import STREAMS
+from creatify_textgen.logs import STREAMS, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.states import Cause
 from creatify_textgen.streams import database
@@ -147,10 +147,19 @@ def _row_work(step: Step, generation_id: uuid.UUID) -> Callable[[], Generation]:
 
 
 def _call_off(generation_id: uuid.UUID) -> Generation:
-    lifecycle.mark_cancelled(
+    won = lifecycle.mark_cancelled(
         generation_id,
         cause=Cause.SWEEP,
         now=clock.now(),
         detail="no pump took it up in time",
     )
-    return database.load(generation_id)
+    row = database.load(generation_id)
+    if won:
+        warn_of(
+            ("not taken up", row.account),
+            STREAMS,
+            "No worker started the stream of generation %s in time: start one for STREAM_QUEUE, or "
+            "raise its number of threads.",
+            generation_id,
+        )
+    return row
