@@ -131,7 +131,8 @@ def _pause_after(error: Exception, pauses: Iterator[float]) -> float | None:
     """Return the seconds until the next try, or None after the last one."""
     pause = next(pauses, None)
     level = logging.ERROR if pause is None else logging.WARNING
-    STREAMS.log(level, "A reader could not read its row (%s).", type(error).__name__)
+    name = type(error).__name__
+    warn_of((level, name), STREAMS, "A reader could not read its row (%s).", name, level=level)
     return pause
 
 
