@@ -151,7 +151,12 @@ class Conf:
                 "environment."
             )
         base_url = _resolve(entry.get("BASE_URL")) or DEFAULT_BASE_URL
-        return Account(name, str(api_id), str(api_key), str(base_url).rstrip("/"))
+        if not all(isinstance(value, str) for value in (api_id, api_key, base_url)):
+            raise ImproperlyConfigured(
+                f"API_ID, API_KEY and BASE_URL of the Creatify account {name!r} must be text: look "
+                "at what their callables and dotted paths in CREATIFY_TEXTGEN['ACCOUNTS'] give."
+            )
+        return Account(name, api_id, api_key, base_url.rstrip("/"))
 
     default_model = _Value("DEFAULT_MODEL", str)
     models = _Value[tuple[str, ...]]("MODELS", tuple)
@@ -266,6 +271,12 @@ def _resolve(value: Any) -> Any:
             value = import_string(value)
         except ImportError:
             return value
+        except Exception as error:
+            problem = (
+                "A dotted path in CREATIFY_TEXTGEN['ACCOUNTS'] leads to a module that raised "
+                f"{type(error).__name__} when it was imported."
+            )
+            raise ImproperlyConfigured(problem) from error
     return _call(value) if callable(value) else value
 
 

@@ -72,8 +72,14 @@ class _Causes:
 causes = _Causes()
 
 
-def warn_of(cause: Hashable, logger: logging.Logger, message: str, *args: object) -> None:
-    """Log a warning the first time that this cause occurs in this process.
+def warn_of(
+    cause: Hashable,
+    logger: logging.Logger,
+    message: str,
+    *args: object,
+    level: int = logging.WARNING,
+) -> None:
+    """Log a line, a warning if not said otherwise, the first time that this cause occurs here.
 
     Until `REPEAT_SECONDS` later the same cause is only counted; the next line gives the number.
     """
@@ -82,4 +88,4 @@ def warn_of(cause: Hashable, logger: logging.Logger, message: str, *args: object
         return
     if count:
         message, args = f"{message} (%d more times since the last line)", (*args, count)
-    logger.warning(message, *args, extra={"repeats": count})
+    logger.log(level, message, *args, extra={"repeats": count})

@@ -1,4 +1,4 @@
-"""Compares the setting with the rest of the site: URLs, storages, apps, Celery, processes.
+"""Compares the setting with the rest of the site: URLs, apps, Celery, processes.
 
 Invariant: reads configuration only. `textgen_doctor` checks what needs an answer from a server.
 """
@@ -8,20 +8,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from celery import current_app
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth import get_permission_codename
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
-from django.db import connections, router
+from django.http.request import split_domain_port, validate_host
 from django.urls import NoReverseMatch
 
 from creatify_textgen import services
+from creatify_textgen.checks.addresses import is_loopback
 from creatify_textgen.checks.rules import RULES
+from creatify_textgen.checks.servers import broker_scheme, server_messages
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch.callbacks import TOKEN_LENGTH, webhook_path
 from creatify_textgen.models import uuid7
@@ -33,11 +35,9 @@ LONGEST_WEBHOOK_URL = 200
 """Characters that Creatify accepts (contract, section 3)."""
 MODEL_NOTICE = timedelta(days=60)
 """How long before a model ends the check begins to warn."""
-FILE_SYSTEM = "django.core.files.storage.FileSystemStorage"
+DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+"""What Django allows with DEBUG and an empty ALLOWED_HOSTS."""
 LOCAL_BROKERS = ("memory", "filesystem")
-# Brokers that deliver a message again if no worker acknowledged it in time.
-BROKERS_WITH_VISIBILITY = ("redis", "rediss", "sentinel", "sqs")
-KOMBU_VISIBILITY_SECONDS = 3600
 
 
 def check_deployment(**_: Any) -> list[CheckMessage]:
@@ -50,11 +50,11 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
     return [
         *_app_messages(),
         *_model_messages(),
-        *_database_messages(),
+        *_permission_messages(),
         *_tenant_messages(),
         *_webhook_messages(),
-        *_storage_messages(),
         *_celery_messages(),
+        *server_messages(),
         *_process_messages(),
         *_metrics_messages(),
     ]
@@ -83,29 +83,37 @@ def _model_messages() -> Iterator[CheckMessage]:
     )
 
 
-def _database_messages() -> Iterator[CheckMessage]:
-    models = apps.get_app_config("creatify_textgen").get_models(include_auto_created=True)
-    aliases = {router.db_for_write(model) for model in models}
-    if len(aliases) > 1:
-        yield Error(
-            f"DATABASE_ROUTERS write the tables of creatify_textgen to {', '.join(sorted(aliases))}"
-            ": a generation and what belongs to it change in one transaction.",
-            hint="Send the whole app to one alias.",
-            id="creatify_textgen.E015",
+def _permission_messages() -> Iterator[CheckMessage]:
+    wanted = conf.create_permission
+    if wanted is None:
+        return
+    label, _, codename = wanted.partition(".")
+    known = {
+        name
+        for model in apps.get_models()
+        if model._meta.app_label == label
+        for name in (
+            *(
+                get_permission_codename(verb, model._meta)
+                for verb in model._meta.default_permissions
+            ),
+            *(name for name, _ in model._meta.permissions),
         )
-    for alias in sorted(aliases):
-        if not connections.settings.get(alias, {}).get("AUTOCOMMIT", True):
-            yield Error(
-                f"DATABASES[{alias!r}] has AUTOCOMMIT False: a generation would be paid for before "
-                "its row is committed, and paid for again after a rollback.",
-                hint="Remove AUTOCOMMIT, or send the app to another alias.",
-                id="creatify_textgen.E017",
-            )
+    }
+    if codename not in known:
+        yield Caution(
+            f"CREATIFY_TEXTGEN['CREATE_PERMISSION'] is {wanted!r}, which no model of this site "
+            "has: only superusers could use the REST API.",
+            hint='Correct it, for instance to "creatify_textgen.add_generation".',
+            id="creatify_textgen.W023",
+        )
 
 
 def _tenant_messages() -> Iterator[CheckMessage]:
     """Look at the settings of django-tenants: workers and pumps know no tenant."""
-    shared, tenant = (getattr(settings, f"{kind}_APPS", ()) for kind in ("SHARED", "TENANT"))
+    shared, tenant = (
+        getattr(settings, f"{kind}_APPS", None) or () for kind in ("SHARED", "TENANT")
+    )
     if APP in tenant and APP not in shared:
         yield Error(
             "creatify_textgen is listed in TENANT_APPS: workers, sweeps and streams run in no "
@@ -133,31 +141,20 @@ def _webhook_messages() -> Iterator[CheckMessage]:
             hint="Include creatify_textgen.urls under a shorter path, or use a shorter host name.",
             id="creatify_textgen.E012",
         )
-    if urlsplit(base_url).scheme != "https" and not _is_loopback(base_url):
+    host = split_domain_port(urlsplit(base_url).netloc)[0]
+    if not validate_host(host, settings.ALLOWED_HOSTS or (DEBUG_HOSTS if settings.DEBUG else [])):
+        yield Caution(
+            f"ALLOWED_HOSTS does not have {host!r}, the host of WEBHOOK_BASE_URL: Django answers "
+            "400 to each webhook, unless a proxy sends another Host.",
+            hint="Add the host to ALLOWED_HOSTS.",
+            id="creatify_textgen.W024",
+        )
+    if urlsplit(base_url).scheme != "https" and not is_loopback(base_url):
         yield Caution(
             "CREATIFY_TEXTGEN['WEBHOOK_BASE_URL'] is not https: tokens and results of webhooks "
             "are sent without encryption.",
             hint="Use https://; http is for loopback only.",
             id="creatify_textgen.W010",
-        )
-
-
-def _storage_messages() -> Iterator[CheckMessage]:
-    if conf.media_storage not in settings.STORAGES:
-        yield Error(
-            f"CREATIFY_TEXTGEN['MEDIA_STORAGE'] is {conf.media_storage!r}: no alias in STORAGES.",
-            hint=f"STORAGES has {', '.join(sorted(settings.STORAGES))}.",
-            id="creatify_textgen.E013",
-        )
-        return
-    storage = settings.STORAGES[conf.media_storage]
-    has_place = settings.MEDIA_ROOT or "location" in storage.get("OPTIONS", {})
-    if storage["BACKEND"] == FILE_SYSTEM and not has_place:
-        yield Caution(
-            "MEDIA_ROOT is empty: images and videos are stored below the folder in which each "
-            "process was started, so a worker may not find what the site stored.",
-            hint='Set MEDIA_ROOT to an absolute path, such as BASE_DIR / "media".',
-            id="creatify_textgen.W020",
         )
 
 
@@ -177,39 +174,12 @@ def _celery_messages() -> Iterator[CheckMessage]:
             hint="Turn CELERY_TASK_ALWAYS_EAGER off and run a worker.",
             id="creatify_textgen.W012",
         )
-    yield from _visibility_messages()
-
-
-def _visibility_messages() -> Iterator[CheckMessage]:
-    if _broker_scheme() not in BROKERS_WITH_VISIBILITY:
-        return
-    options = current_app.conf.broker_transport_options or {}
-    visibility = options.get("visibility_timeout", KOMBU_VISIBILITY_SECONDS)
-    needed = _longest_unacknowledged()
-    if visibility <= needed:
-        yield Caution(
-            f"The broker's visibility_timeout ({visibility} s) is not longer than the {needed:g} s "
-            "for which our messages may stay unacknowledged: they would be delivered repeatedly.",
-            hint="Raise visibility_timeout in broker_transport_options.",
-            id="creatify_textgen.W013",
-        )
-
-
-def _longest_unacknowledged() -> float:
-    """Return how many seconds a worker may hold a message without acknowledging it.
-
-    That is the longest countdown, or the longest send if tasks are acknowledged late.
-    """
-    if not current_app.conf.task_acks_late:
-        return conf.poll_max_interval
-    send = conf.timeouts["connect"] + conf.timeouts["sync"] + conf.submit_lease
-    return max(conf.poll_max_interval, send)
 
 
 def _process_messages() -> Iterator[CheckMessage]:
     if not conf.stream_backend.startswith("memory://"):
         return
-    web_processes = os.environ.get("WEB_CONCURRENCY", "")
+    web_processes = os.environ.get("WEB_CONCURRENCY", "").strip()
     hint = 'Set STREAM_BACKEND to a Redis, such as "redis://127.0.0.1:6379/1".'
     if web_processes.isdecimal() and int(web_processes) > 1:
         yield Error(
@@ -218,7 +188,7 @@ def _process_messages() -> Iterator[CheckMessage]:
             hint=hint,
             id="creatify_textgen.E014",
         )
-    elif not settings.DEBUG and _broker_scheme() not in LOCAL_BROKERS:
+    elif not settings.DEBUG and broker_scheme() not in LOCAL_BROKERS:
         yield Caution(
             "STREAM_BACKEND is memory://, but the broker is for separate workers: streams run in "
             "the web process, end with it, and no other process finds them.",
@@ -247,19 +217,3 @@ def _webhook_path() -> str | None:
         return webhook_path(uuid7(), token="0" * TOKEN_LENGTH)
     except NoReverseMatch:
         return None
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _broker_scheme() -> str:
-    broker: Any = current_app.conf.broker_write_url or current_app.conf.broker_url or "amqp://"
-    first = broker[0] if isinstance(broker, list | tuple) else broker
-    return str(first).partition("://")[0].partition("+")[0]

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import partial
 from importlib.util import find_spec
+from inspect import iscoroutinefunction, signature
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from django.core.checks import Error
 from django.utils.module_loading import import_string
+
+from creatify_textgen.checks.addresses import is_optional_origin, is_stream_backend
 
 __all__ = [
     "LIMIT",
     "MODELS_ALLOWED",
     "RULES",
     "SECONDS",
+    "TIMEOUT",
     "Rule",
+    "found_at",
     "is_header_value",
     "is_left_to_runtime",
-    "is_origin",
     "leads_nowhere",
     "must_be",
     "unknown_keys",
@@ -31,8 +35,12 @@ __all__ = [
 LONGEST_MODEL_NAME = 255
 MOST_SECONDS = 10**9
 """About 30 years. With a much larger value, times would be outside the calendar."""
+LONGEST_TIMEOUT = 86_400
+"""A day. The operating system counts milliseconds and would take a longer one for a short one."""
+MOST = 10**12
+"""More than any site has; a database's numbers end somewhere above."""
 MOST_DAYS = 36_500
-STREAM_SCHEMES = ("memory", "redis", "rediss", "unix")
+QUEUE_NAME = re.compile(r"[!-+\--~]{1,255}")
 
 
 class Rule(NamedTuple):
@@ -59,10 +67,18 @@ def leads_nowhere(value: Any) -> bool:
         return False
     try:
         import_string(value)
-    except ImportError:
+    except Exception:  # noqa: BLE001  a module may raise anything while it is imported
         # A key may contain a dot, too, but not after the name of a package of this site.
         return find_spec(value.partition(".")[0]) is not None
     return False
+
+
+def found_at(value: Any) -> Any:
+    """Return what a dotted path leads to, and any other value as it is."""
+    if isinstance(value, str) and is_left_to_runtime(value):
+        with suppress(Exception):
+            return import_string(value)
+    return value
 
 
 def is_left_to_runtime(value: Any) -> bool:
@@ -72,13 +88,14 @@ def is_left_to_runtime(value: Any) -> bool:
     )
 
 
-def _is_seconds(value: Any) -> bool:
+def _is_seconds(value: Any, *, most: float = MOST_SECONDS) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 < value <= MOST_SECONDS
+    return is_number and 0 < value <= most
 
 
 def _is_model_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_MODEL_NAME
+    is_text = isinstance(value, str) and value == value.strip() and value.isprintable()
+    return is_text and 0 < len(value) <= LONGEST_MODEL_NAME
 
 
 def _are_names(value: Any) -> bool:
@@ -90,52 +107,30 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_queue(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and bool(value))
-
-
-def is_origin(value: Any) -> bool:
-    """Whether this is http(s)://host, with or without port and path, and nothing else."""
-    # urlsplit silently removes line breaks.
-    if not isinstance(value, str) or " " in value or not value.isprintable():
-        return False
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018  # raises if the port is not a number
-    except ValueError:
-        return False
-    is_plain = "@" not in parts.netloc and not parts.query and not parts.fragment
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_plain
-
-
-def _is_optional_origin(value: Any) -> bool:
-    return not value or is_origin(value)
-
-
-def _is_stream_backend(value: Any) -> bool:
-    if not isinstance(value, str) or "://" not in value:
-        return False
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018  # raises if the port is not a number
-    except ValueError:
-        return False
-    # redis-py takes a database that is not a number for database 0.
-    has_database = parts.scheme in ("redis", "rediss")
-    is_database = re.fullmatch(r"/?[0-9]*", parts.path)
-    return parts.scheme in STREAM_SCHEMES and (not has_database or bool(is_database))
+    # The option --queues of a worker separates names by commas; AMQP has 255 bytes for a name.
+    return value is None or (isinstance(value, str) and bool(QUEUE_NAME.fullmatch(value)))
 
 
 def _is_policy(value: Any) -> bool:
-    """Whether this is None, or a plain function or the dotted path of one."""
+    """Whether this is None, or can be called as `ask_policy` does; or the dotted path of that."""
     if isinstance(value, str):
         try:
             value = import_string(value)
-        except ImportError:
+        except Exception:  # noqa: BLE001  a module may raise anything while it is imported
             return False
-    if value is None:
-        return True
-    is_async = any(map(inspect.iscoroutinefunction, (value, getattr(value, "__call__", None))))  # noqa: B004
-    return callable(value) and not is_async
+    return value is None or (callable(value) and _takes_a_request(value))
+
+
+def _takes_a_request(rule: Callable[..., Any]) -> bool:
+    if iscoroutinefunction(rule) or iscoroutinefunction(getattr(rule, "__call__", None)):  # noqa: B004
+        return False
+    try:
+        signature(rule).bind(None, None, door="")
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # written in C, and silent about its arguments
+    return True
 
 
 def _is_permission(value: Any) -> bool:
@@ -145,16 +140,18 @@ def _is_permission(value: Any) -> bool:
 
 
 def _is_token(value: Any) -> bool:
-    return value is None or (is_header_value(value) and len(value) >= TOKEN_LENGTH)
+    is_text = isinstance(value, str) and is_header_value(value)
+    return value is None or (is_text and len(value) >= TOKEN_LENGTH)
 
 
 def _is_limit(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return value is None or (is_whole and 0 <= value <= MOST)
 
 
 def _is_amount(value: Any) -> bool:
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    return value is None or (is_number and Decimal(value).is_finite() and value >= 0)
+    return value is None or (is_number and Decimal(value).is_finite() and 0 <= value <= MOST)
 
 
 def _is_days(value: Any) -> bool:
@@ -162,8 +159,12 @@ def _is_days(value: Any) -> bool:
 
 
 SECONDS = Rule(_is_seconds, f"a number of seconds above 0, at most {MOST_SECONDS}")
+TIMEOUT = Rule(
+    partial(_is_seconds, most=LONGEST_TIMEOUT),
+    f"a number of seconds above 0, at most {LONGEST_TIMEOUT}",
+)
 FLAG = Rule(_is_flag, "True or False")
-LIMIT = Rule(_is_limit, "a whole number from 0, or None for no limit")
+LIMIT = Rule(_is_limit, f"a whole number from 0 to {MOST}, or None for no limit")
 MODELS_ALLOWED = Rule(
     lambda value: value is None or _are_names(value), "a list of model names, or None"
 )
@@ -176,20 +177,30 @@ def _is_thread_count(value: Any) -> bool:
     return is_whole and 1 <= value <= MOST_THREADS
 
 
-QUEUE = Rule(_is_queue, "the name of a queue, or None")
+QUEUE = Rule(_is_queue, "the name of a queue in ASCII, without spaces and commas, or None")
 RULES: dict[str, Rule] = {
-    "DEFAULT_MODEL": Rule(_is_model_name, f"a name of 1 to {LONGEST_MODEL_NAME} characters"),
+    "DEFAULT_MODEL": Rule(
+        _is_model_name,
+        f"a name of 1 to {LONGEST_MODEL_NAME} characters, without control characters and without "
+        "spaces at its ends",
+    ),
     "MODELS": Rule(_are_names, "a list of model names"),
     "ALLOW_REMOTE": FLAG,
     "RESTRICT_MODELS": FLAG,
     "STORE_CONTENT": FLAG,
     "RECORD_READS": FLAG,
-    "POLICY": Rule(_is_policy, "None, or the dotted path of a function that is not async"),
+    "POLICY": Rule(
+        _is_policy,
+        "None, or the dotted path of a function that can be imported and called as "
+        "rule(user, request, door=…), and is not async",
+    ),
     "CREATE_PERMISSION": Rule(_is_permission, "'app_label.codename', or None"),
     "LIMITS": Rule(lambda value: isinstance(value, Mapping), "a dict of limits"),
-    "MIN_REMAINING": Rule(_is_amount, "a number of credits from 0, or None"),
+    "MIN_REMAINING": Rule(_is_amount, f"a number of credits from 0 to {MOST}, or None"),
     "CONTENT_RETENTION_DAYS": Rule(_is_days, f"a whole number of 1 to {MOST_DAYS} days, or None"),
-    "WEBHOOK_BASE_URL": Rule(_is_optional_origin, "https://host without query or user, or None"),
+    "WEBHOOK_BASE_URL": Rule(
+        is_optional_origin, "https://host in ASCII, without query or user, or None"
+    ),
     "CONFIRM_WEBHOOKS": FLAG,
     "POLL_INTERVAL": SECONDS,
     "POLL_MAX_INTERVAL": SECONDS,
@@ -201,7 +212,7 @@ RULES: dict[str, Rule] = {
     "EXTRA_CONFIG": Rule(("refuse", "pass").__contains__, "'refuse' or 'pass'"),
     "REST_ACCOUNTS": Rule(_are_names, "a list of names of accounts"),
     "STREAM_BACKEND": Rule(
-        _is_stream_backend, "memory://, or redis://host:port/number, rediss:// or unix://"
+        is_stream_backend, "memory://, or redis://host:port/number, rediss:// or unix://"
     ),
     "TIMEOUTS": Rule(lambda value: isinstance(value, Mapping), "a dict of seconds"),
     "MEDIA_STORAGE": Rule(lambda value: isinstance(value, str) and bool(value), "an alias"),

@@ -12,15 +12,16 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 
+from creatify_textgen.checks.addresses import is_loopback, is_origin
 from creatify_textgen.checks.rules import (
     LIMIT,
     MODELS_ALLOWED,
     RULES,
-    SECONDS,
+    TIMEOUT,
     Rule,
+    found_at,
     is_header_value,
     is_left_to_runtime,
-    is_origin,
     leads_nowhere,
     must_be,
     unknown_keys,
@@ -62,8 +63,8 @@ def _timeout_messages(timeouts: Any) -> Iterator[Error]:
     where = "CREATIFY_TEXTGEN['TIMEOUTS']"
     yield from unknown_keys(timeouts, DEFAULTS["TIMEOUTS"], where=where)
     for key in DEFAULTS["TIMEOUTS"]:
-        if key in timeouts and not SECONDS.holds(timeouts[key]):
-            yield must_be(f"{where}['{key}']", SECONDS)
+        if key in timeouts and not TIMEOUT.holds(timeouts[key]):
+            yield must_be(f"{where}['{key}']", TIMEOUT)
 
 
 def _limit_messages(limits: Any) -> Iterator[Error]:
@@ -95,34 +96,75 @@ def _order_messages(configured: Mapping[str, Any]) -> Iterator[Error]:
 
 
 def _account_messages(accounts: Any) -> Iterator[CheckMessage]:
-    if is_left_to_runtime(accounts) and not leads_nowhere(accounts):
+    accounts = found_at(accounts)
+    if callable(accounts) or _is_unknown(accounts):
         return
     if accounts is not None and not isinstance(accounts, Mapping):
         yield must_be("CREATIFY_TEXTGEN['ACCOUNTS']", Rule(bool, "a dict of accounts"))
         return
-    if DEFAULT_ACCOUNT not in conf.accounts and all(map(_is_account_name, conf.accounts)):
+    yield from _name_messages(conf.accounts)
+    yield from _rest_messages(conf.accounts)
+    for name, entry in conf.accounts.items():
+        if _is_account_name(name):
+            yield from _entry_messages(name, found_at(entry))
+
+
+def _name_messages(accounts: Mapping[Any, Any]) -> Iterator[CheckMessage]:
+    wrong = [name for name in accounts if not _is_account_name(name)]
+    for name in wrong:
+        words = f"named by 1 to {LONGEST_ACCOUNT_NAME} characters, without control characters and "
+        where = f"CREATIFY_TEXTGEN['ACCOUNTS'][{name!r}]"
+        yield must_be(where, Rule(bool, f"{words}without spaces at its ends"))
+    if wrong:
+        return
+    if DEFAULT_ACCOUNT not in accounts:
         yield Caution(
             f"CREATIFY_TEXTGEN['ACCOUNTS'] has no account {DEFAULT_ACCOUNT!r}: the REST API, the "
             "commands and each request without `account=` use it, and fail.",
             hint=f"Name one of the accounts {DEFAULT_ACCOUNT!r}.",
             id="creatify_textgen.W018",
         )
-    for name, entry in conf.accounts.items():
-        where = f"CREATIFY_TEXTGEN['ACCOUNTS'][{name!r}]"
-        if not _is_account_name(name):
-            words = f"named by 1 to {LONGEST_ACCOUNT_NAME} characters"
-            yield must_be(where, Rule(bool, words))
-        elif is_left_to_runtime(entry) and not leads_nowhere(entry):
-            continue
-        elif not isinstance(entry, Mapping):
-            yield must_be(where, Rule(bool, "a dict with API_ID and API_KEY"))
-        else:
-            yield from unknown_keys(entry, ACCOUNT_KEYS, where=where)
-            yield from _credential_messages(entry, where=where)
+    if len({name.casefold() for name in accounts}) < len(accounts):
+        yield Error(
+            "CREATIFY_TEXTGEN['ACCOUNTS'] has names that differ only in capital letters: MariaDB "
+            "takes them for one.",
+            hint="Give each account another name.",
+            id="creatify_textgen.E004",
+        )
+
+
+def _rest_messages(accounts: Mapping[Any, Any]) -> Iterator[Error]:
+    listed = conf.configured.get("REST_ACCOUNTS", ())
+    if not RULES["REST_ACCOUNTS"].holds(listed):
+        return
+    unknown = [name for name in listed if name not in accounts]
+    if unknown:
+        yield Error(
+            f"CREATIFY_TEXTGEN['REST_ACCOUNTS'] lists {', '.join(unknown)}, and ACCOUNTS does not.",
+            hint="Add the account to ACCOUNTS, or take its name from REST_ACCOUNTS.",
+            id="creatify_textgen.E004",
+        )
+
+
+def _entry_messages(name: str, entry: Any) -> Iterator[CheckMessage]:
+    where = f"CREATIFY_TEXTGEN['ACCOUNTS'][{name!r}]"
+    if callable(entry) or _is_unknown(entry):
+        return
+    if not isinstance(entry, Mapping):
+        yield must_be(where, Rule(bool, "a dict with API_ID and API_KEY"))
+    else:
+        yield from unknown_keys(entry, ACCOUNT_KEYS, where=where)
+        yield from _credential_messages(entry, where=where)
+
+
+def _is_unknown(value: Any) -> bool:
+    """Whether this is a dotted path into a package that is not on this machine."""
+    return is_left_to_runtime(value) and not leads_nowhere(value)
 
 
 def _is_account_name(name: Any) -> bool:
-    return isinstance(name, str) and 0 < len(name) <= LONGEST_ACCOUNT_NAME
+    is_text = isinstance(name, str) and name == name.strip() and name.isprintable()
+    return is_text and 0 < len(name) <= LONGEST_ACCOUNT_NAME
 
 
 def _credential_messages(entry: Mapping[str, Any], *, where: str) -> Iterator[CheckMessage]:
@@ -143,9 +185,21 @@ def _credential_messages(entry: Mapping[str, Any], *, where: str) -> Iterator[Ch
                 id="creatify_textgen.W019",
             )
     for key in ("API_ID", "API_KEY"):
-        if entry.get(key) and not is_header_value(entry[key]):
+        if entry.get(key) and not is_header_value(found_at(entry[key])):
             words = "printable ASCII text without spaces at its ends"
             yield must_be(f"{where}['{key}']", Rule(bool, words))
-    base_url = entry.get("BASE_URL")
-    if base_url and not is_left_to_runtime(base_url) and not is_origin(base_url):
-        yield must_be(f"{where}['BASE_URL']", Rule(bool, "https://host without query or user"))
+    yield from _base_url_messages(found_at(entry.get("BASE_URL")), where=where)
+
+
+def _base_url_messages(base_url: Any, *, where: str) -> Iterator[CheckMessage]:
+    where = f"{where}['BASE_URL']"
+    if not base_url or is_left_to_runtime(base_url):
+        return
+    if not is_origin(base_url):
+        yield must_be(where, Rule(bool, "https://host in ASCII, without query or user"))
+    elif base_url.startswith("http:") and not is_loopback(base_url):
+        yield Caution(
+            f"{where} is not https: the keys of the account are sent without encryption.",
+            hint="Use https://; http is for loopback only.",
+            id="creatify_textgen.W021",
+        )

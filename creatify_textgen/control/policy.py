@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable
+from inspect import iscoroutine
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -23,12 +24,9 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
     because a rule that is broken has allowed nothing.
     """
     try:
-        rule = conf.policy
-        answer = None if rule is None else rule(user, request, door=door)
-        if inspect.iscoroutine(answer):
-            # It has not run, so it has allowed nothing.
-            answer.close()
-            raise TypeError("It is async, and must be a plain function.")
+        rule: Callable[..., Any] | None = conf.policy
+        if rule is not None:
+            _refuse_async(rule(user, request, door=door))
     except PolicyRefusal:
         raise
     except PermissionDenied as error:
@@ -41,3 +39,10 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
             code="policy_failed",
             status=503,
         ) from error
+
+
+def _refuse_async(decision: Any) -> None:
+    if iscoroutine(decision):
+        # Nobody awaits it, so it has decided nothing.
+        decision.close()
+        raise TypeError("CREATIFY_TEXTGEN['POLICY'] must not be async.")

@@ -69,9 +69,9 @@ def begin_send(generation: Generation) -> Send | None:
     return prepare_send(generation)
 
 
-def call_off_stream(generation_id: uuid.UUID, *, now: datetime) -> None:
-    """Cancel a queued stream that is due: no process began it in time."""
-    lifecycle.mark_cancelled(
+def call_off_stream(generation_id: uuid.UUID, *, now: datetime) -> bool:
+    """Cancel a queued stream that is due: no process began it in time. False if one did."""
+    return lifecycle.mark_cancelled(
         generation_id, cause=Cause.SWEEP, now=now, code=NOT_TAKEN_UP, detail=NO_PUMP
     )
 

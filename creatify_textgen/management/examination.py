@@ -25,7 +25,7 @@ from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import TextgenError
 from creatify_textgen.services import health
 
-__all__ = ["EXAMINATIONS", "Finding", "examine"]
+__all__ = ["EXAMINATIONS", "NEEDS", "Finding", "examine"]
 
 APP = "creatify_textgen"
 SECONDS = 3
@@ -34,6 +34,17 @@ WEBHOOK_SECONDS = 10.0
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Without the named file, requests connects to nobody."""
 SUBMIT = "creatify_textgen.submit"
+HINTS = {
+    "database": "Is the database of DATABASES running, and may this process connect to it?",
+    "cache": "Is the server of CACHES['default'] running, and is its LOCATION right?",
+    "media storage": "Does the storage of MEDIA_STORAGE exist, and may this process write to it?",
+    "streams": "Is the Redis of STREAM_BACKEND running, and is its address right?",
+    "broker": "Is the broker running, and is its address right (CELERY_BROKER_URL)?",
+    "workers": "Workers are asked through the broker: does it answer?",
+}
+"""What to do about an examination that failed with an error of a driver."""
+NEEDS = {"workers": "broker", "sweep": "database", "queue": "database", "models": "database"}
+"""What an examination uses that another one has examined before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ def examine(name: str, examination: Callable[[], Findings]) -> list[Finding]:
     try:
         findings.extend(examination())
     except Exception as error:  # noqa: BLE001  # the others must still run
-        findings.append(Finding(name, "failed", _message_of(error)))
+        findings.append(Finding(name, "failed", _message_of(error), HINTS.get(name, "")))
     return findings
 
 

@@ -34,7 +34,9 @@ from creatify_textgen.remote.observation import Observation, observed
 from creatify_textgen.remote.pages import Page, is_part, read_pages
 from creatify_textgen.remote.sse import DEFAULT_EVENT_CAP
 
-DEFAULT_MAX_ANSWER_BYTES = 32 * 1024 * 1024
+DEFAULT_MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""Twice the longest text that a model reads. While it is read there are up to three copies."""
+MAX_BALANCE_BYTES = 64 * 1024
 DEFAULT_POOL_SIZE = 32
 LONGEST_LIST_SECONDS = 600.0
 _DEFAULT_TIMEOUTS = Timeouts()
@@ -194,7 +196,7 @@ class RemoteClient:
         with self._observed("credits"):
             exchange, response = self._get(self._url(contract.CREDITS_PATH), until=until)
             with closing(response):
-                return exchange.read(response, protocol.parse_credits, cap=self._max_answer_bytes)
+                return exchange.read(response, protocol.parse_credits, cap=MAX_BALANCE_BYTES)
 
     def close(self) -> None:
         """Close idle connections. The client may still be used, and opens new ones."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from creatify_textgen.remote.value_count import refuse_many
 from creatify_textgen.remote.wire import STRICT, UNREADABLE, load, plain
 
 __all__ = ["read_event"]
@@ -19,6 +20,10 @@ def read_event(text: str) -> tuple[str, Any]:
     What is JSON only for a lenient reader (`NaN`, an integer of thousands of digits) is written
     again, with null for it: an odd number must not hide the text and the cost beside it.
     """
+    try:
+        refuse_many(text)
+    except UNREADABLE:
+        return text, None
     try:
         # `decode` removes white space around the value, which is rare and costs more than this.
         answer, end = STRICT.raw_decode(text)

@@ -175,14 +175,13 @@ def read_blocks(response: requests.Response, *, line: WatchedSocket) -> Iterator
 
 def read_whole(blocks: Iterator[bytes], *, cap: int) -> bytes:
     """Return all blocks as one. Raises: `ContractError` above the cap."""
-    pieces = []
-    size = 0
+    # Not a list: a block may be one byte, and takes eight in a list.
+    body = bytearray()
     for block in blocks:
-        size += len(block)
-        if size > cap:
+        if len(body) + len(block) > cap:
             raise ContractError(f"The remote's answer is above {cap} bytes.")
-        pieces.append(block)
-    return b"".join(pieces)
+        body += block
+    return bytes(body)
 
 
 class _Reader(io.RawIOBase):

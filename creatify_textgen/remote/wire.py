@@ -15,6 +15,7 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from creatify_textgen.remote.contract import MAX_REMOTE_ID_LENGTH
+from creatify_textgen.remote.value_count import refuse_many
 
 # Levels of lists and objects in a column. MariaDB accepts 31. For one level more it refuses the
 # whole statement, with the other rows in it.
@@ -71,7 +72,9 @@ def load(body: bytes | str) -> Any:
     if it is not exactly one JSON value, or is nested too deeply for the parser.
     """
     try:
-        return _LENIENT.decode(decoded(body) if isinstance(body, bytes) else body)
+        text = decoded(body) if isinstance(body, bytes) else body
+        refuse_many(text)
+        return _LENIENT.decode(text)
     except UNREADABLE as error:
         # The parser's message quotes nothing, but its exception contains the whole document.
         reason = type(error).__name__
@@ -84,6 +87,7 @@ def scan(body: str, position: int) -> tuple[Any, int]:
     Raises: `ValueError` as `load` does, and if the text ends inside the value.
     """
     try:
+        refuse_many(body, position)
         return _LENIENT.raw_decode(body, position)
     except UNREADABLE as error:
         reason = type(error).__name__

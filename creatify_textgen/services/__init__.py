@@ -7,7 +7,7 @@ from creatify_textgen.intake.media import open_media
 from creatify_textgen.recovery.audit import BalanceAudit, latest_audit
 from creatify_textgen.recovery.reconciliation import ReconcileReport, reconcile
 from creatify_textgen.recovery.settlement import settle
-from creatify_textgen.recovery.workload import OVERDUE_AFTER, Workload
+from creatify_textgen.recovery.workload import OVERDUE_AFTER, UNKNOWN_DAYS, Workload
 from creatify_textgen.retention import (
     EraseReport,
     ExportReport,
@@ -74,6 +74,7 @@ __all__ = [
     "ModelFacts",
     "OVERDUE_AFTER",
     "SweepReport",
+    "UNKNOWN_DAYS",
     "Workload",
     "aattach",
     "acancel",

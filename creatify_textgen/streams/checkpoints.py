@@ -23,7 +23,7 @@ from django.db import DatabaseError
 from creatify_textgen import clock, databases, lifecycle
 from creatify_textgen.conf import conf
 from creatify_textgen.lifecycle import NOTHING_NEW, Outcome
-from creatify_textgen.logs import STREAMS
+from creatify_textgen.logs import STREAMS, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.per_process import per_process
 from creatify_textgen.streams import database
@@ -152,8 +152,17 @@ class CheckpointWriter:
                     continue
             try:
                 database.run(self._look_after)
-            except Exception:  # without this thread no stream here would give a sign of life
-                STREAMS.exception("Could not save the texts of streams; trying again.")
+            except Exception as error:  # noqa: BLE001  this thread must live
+                _report(error)
+
+
+def _report(error: Exception) -> None:
+    if not databases.is_outage(error):
+        STREAMS.error("Could not save the texts of streams; trying again.", exc_info=error)
+        return
+    name = type(error).__name__
+    text = "The texts of streams wait for the database (%s)."
+    warn_of(("texts wait", name), STREAMS, text, name)
 
 
 @per_process

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError
 
 from creatify_textgen import clock
 from creatify_textgen.dispatch.turns import call_off_stream
-from creatify_textgen.logs import STREAMS
+from creatify_textgen.logs import STREAMS, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.streams import database
 from creatify_textgen.streams.hub import START, Position, get_hub
@@ -131,7 +131,8 @@ def _pause_after(error: Exception, pauses: Iterator[float]) -> float | None:
     """Return the seconds until the next try, or None after the last one."""
     pause = next(pauses, None)
     level = logging.ERROR if pause is None else logging.WARNING
-    STREAMS.log(level, "A reader could not read its row (%s).", type(error).__name__)
+    name = type(error).__name__
+    warn_of((level, name), STREAMS, "A reader could not read its row (%s).", name, level=level)
     return pause
 
 
@@ -147,5 +148,14 @@ def _row_work(step: Step, generation_id: uuid.UUID) -> Callable[[], Generation]:
 
 
 def _call_off(generation_id: uuid.UUID) -> Generation:
-    call_off_stream(generation_id, now=clock.now())
-    return database.load(generation_id)
+    won = call_off_stream(generation_id, now=clock.now())
+    row = database.load(generation_id)
+    if won:
+        warn_of(
+            ("not taken up", row.account),
+            STREAMS,
+            "No worker started the stream of generation %s in time: start one for STREAM_QUEUE, or "
+            "raise its number of threads.",
+            generation_id,
+        )
+    return row

@@ -42,7 +42,7 @@ from creatify_textgen.dispatch.sending import (
 )
 from creatify_textgen.exceptions import RemoteError, StreamError, TextgenError, TransitionError
 from creatify_textgen.lifecycle import Arrival
-from creatify_textgen.logs import STREAMS
+from creatify_textgen.logs import STREAMS, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import ChunkStream, decide
 from creatify_textgen.states import Cause, Status
@@ -213,7 +213,13 @@ class _Pump:
             except DatabaseFault as error:
                 if not databases.is_outage(error):
                     raise
-                STREAMS.warning("The end of %s waits for the database: %s", self._key, error)
+                warn_of(
+                    ("end waits", type(error)),
+                    STREAMS,
+                    "The end of %s waits for the database (%s).",
+                    self._key,
+                    type(error).__name__,
+                )
                 time.sleep(pause)
         return database.run(write)
 

@@ -6,6 +6,7 @@ the token, which is part of the path.
 
 from __future__ import annotations
 
+import logging
 from typing import IO
 from uuid import UUID
 
@@ -50,6 +51,13 @@ def receive(request: HttpRequest, generation_id: UUID, token: str) -> HttpRespon
 
 
 def _report(error: Exception, generation_id: UUID) -> None:
+    if databases.is_outage(error):
+        name = type(error).__name__
+        text = (
+            "Deliveries cannot be saved, their rows are polled: the database does not answer (%s)."
+        )
+        warn_of(("outage", name), WEBHOOKS, text, name, level=logging.ERROR)
+        return
     # Without the frame of the view, whose variables include the path and the token.
     frames = error.__traceback__ and error.__traceback__.tb_next
     WEBHOOKS.error(

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
+from django.db.models import F
+from django.test import Client
 from prometheus_client import CollectorRegistry
 
-from creatify_textgen import clock, services
+from creatify_textgen import clock, enqueue, services
+from creatify_textgen.contrib.prometheus import counters
 from creatify_textgen.contrib.prometheus.rows import RowCollector
+from creatify_textgen.dispatch.callbacks import webhook_url
 from creatify_textgen.emulator import Emulator
-from creatify_textgen.exceptions import PolicyRefusal
-from creatify_textgen.models import Circuit, Generation, Pause
+from creatify_textgen.exceptions import PolicyRefusal, TextgenError
+from creatify_textgen.models import Budget, Circuit, Generation, Pause, UsageTotal
+from creatify_textgen.monitoring.readiness import readiness
+from creatify_textgen.services import health
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,6 +62,56 @@ def sweep_until_done() -> None:
         make_due()
         services.sweep()
     assert set(Generation.objects.values_list("status", flat=True)) == {"done"}
+
+
+def lines_of(caplog: Any, name: str) -> list[str]:
+    """Return what the logger of this name has said."""
+    logger = f"creatify_textgen.{name}"
+    return [record.getMessage() for record in caplog.records if record.name == logger]
+
+
+def consume(row: Generation) -> str:
+    """Read a stream to its end and return its text."""
+    return "".join(chunk.text for chunk in services.attach(row))
+
+
+def rejections() -> float:
+    return sum(
+        sample.value
+        for family in counters.rejections.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    )
+
+
+def finish_by_a_delivery_with_nulls(settings: Any) -> Generation:
+    settings.CREATIFY_TEXTGEN = {
+        **settings.CREATIFY_TEXTGEN,
+        "WEBHOOK_BASE_URL": "http://127.0.0.1:9",
+        "CONFIRM_WEBHOOKS": False,
+    }
+    row = services.submit("Hello")
+    services.send_generation(row.pk)
+    row.refresh_from_db()
+    body = {"id": row.remote_id, "status": "done", "response_text": "Hi.", "credits_used": None}
+    path = urlsplit(webhook_url(row)).path
+    assert Client().post(path, body, content_type="application/json").status_code == 204
+    row.refresh_from_db()
+    return row
+
+
+def break_part(part: str, broken: pytest.MonkeyPatch) -> None:
+    """Let one part of the site fail as its driver does."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    names = {"database": "oldest_overdue", "broker": "try_broker", "streams": "try_streams"}
+    if part in names:
+        broken.setattr(health, names[part], fail)
+    else:
+        services.submit("Hello")
+        Generation.objects.update(due_at=clock.now() - timedelta(minutes=10))
 
 
 class TestRunbook:
@@ -113,6 +171,101 @@ class TestRunbook:
         sweep_until_done()
         assert figure("open", status="unconfirmed") == 0
         assert remote.counters["creates"] == 1
+
+    def test_costs_unknown(self, remote: Emulator, settings: Any) -> None:
+        """Creatify's delivery has nulls, and this site believes it."""
+        row = finish_by_a_delivery_with_nulls(settings)
+        assert (row.status, row.credits_used) == ("done", None)
+        assert figure("credits_unknown_today", account="default") == 1
+        UsageTotal.objects.update(day=F("day") - timedelta(days=1))  # midnight
+        assert figure("costs_unknown", account="default") == 1
+        UsageTotal.objects.update(day=F("day") + timedelta(days=1))
+        call_command("textgen_reconcile", fix=True, stdout=StringIO())
+        row.refresh_from_db()
+        assert row.credits_used is not None
+        assert figure("costs_unknown", account="default") == 0
+
+    def test_pumps_die(self, remote: Emulator, caplog: Any) -> None:
+        """A killed one leaves a row that nobody moves any more, like a connection that broke."""
+        remote.switches.set(chunk_interval=0, stream_fault="cut_mid_event")
+        stream = services.stream("Hello")
+        with suppress(TextgenError):
+            list(stream)
+        row = stream.generation
+        Generation.objects.update(due_at=clock.now(), updated_at=clock.now() - timedelta(minutes=5))
+        services.sweep()
+        assert any("gives no sign of life" in line for line in lines_of(caplog, "streams"))
+        sweep_until_done()
+        row.refresh_from_db()
+        assert row.content.response_text
+        assert row.credits_used is not None
+
+    def test_readers_wait(
+        self, remote: Emulator, caplog: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All threads for streams are occupied: none takes this one up."""
+        with monkeypatch.context() as occupied:
+            occupied.setattr(enqueue, "stream", lambda generation_id: None)
+            row = services.begin_stream("Hello")
+        Generation.objects.update(
+            created_at=clock.now() - timedelta(minutes=1), due_at=clock.now() - timedelta(seconds=1)
+        )
+        assert consume(row) == ""
+        row.refresh_from_db()
+        assert (row.status, row.credits_used) == ("cancelled", 0)
+        assert any("No worker started" in line for line in lines_of(caplog, "streams"))
+        assert remote.counters["creates"] == 0
+        assert consume(services.stream("Hello").generation)
+
+    @pytest.mark.parametrize("is_hard", [True, False], ids=["hard", "soft"])
+    def test_a_budget_is_reached(self, remote: Emulator, caplog: Any, *, is_hard: bool) -> None:
+        budget = Budget.objects.create(name="team", unit="generations", limit=1, is_hard=is_hard)
+        services.submit("Hello")
+        with pytest.raises(PolicyRefusal) if is_hard else nullcontext():
+            services.submit("Hello again")
+        assert any("'team' is reached" in line for line in lines_of(caplog, "control"))
+        held = figure("budget_used", budget="team")
+        assert held >= figure("budget_limit", budget="team") == 1
+        budget.limit = 5
+        budget.save()
+        services.submit("Hello once more")
+        sweep_until_done()
+
+    def test_deliveries_are_refused(self, remote: Emulator, caplog: Any, settings: Any) -> None:
+        """The secret key is not the one that made the URLs; then the old one is known, too."""
+        settings.CREATIFY_TEXTGEN = {
+            **settings.CREATIFY_TEXTGEN,
+            "WEBHOOK_BASE_URL": "http://127.0.0.1:9",
+        }
+        row = services.submit("Hello")
+        services.send_generation(row.pk)
+        row.refresh_from_db()
+        path = urlsplit(webhook_url(row)).path
+        body = {"id": row.remote_id, "status": "done"}
+        old = settings.SECRET_KEY
+        settings.SECRET_KEY = "another-key-that-is-as-long-as-the-first"
+        counters.listen()
+        before = rejections()
+        answer = Client().post(path, body, content_type="application/json")
+        assert (answer.status_code, rejections() - before) == (404, 1)
+        assert any("delivery was refused" in line for line in lines_of(caplog, "webhooks"))
+        settings.SECRET_KEY_FALLBACKS = [old]
+        answer = Client().post(path, body, content_type="application/json")
+        assert (answer.status_code, rejections() - before) == (204, 1)
+
+    @pytest.mark.parametrize("part", ["database", "broker", "streams", "sweep"])
+    def test_not_ready(
+        self, remote: Emulator, caplog: Any, part: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as broken:
+            break_part(part, broken)
+            readiness.forget()
+            assert Client().get("/textgen/health/?ready").status_code == 503
+            assert Client().get("/textgen/health/").status_code == 200
+            assert any(part in line for line in lines_of(caplog, "requests"))
+        Generation.objects.all().delete()
+        readiness.forget()
+        assert Client().get("/textgen/health/?ready").status_code == 200
 
     def test_stop_all_spending_at_once(self, remote: Emulator) -> None:
         row = services.submit("Hello")

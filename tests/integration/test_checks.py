@@ -11,10 +11,11 @@ import pytest
 from celery import Celery
 from django.apps import apps
 from django.core.checks import CheckMessage, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from creatify_textgen.checks import check_deployment, check_values
-from creatify_textgen.conf import DEFAULTS
+from creatify_textgen.conf import DEFAULTS, conf
 from tests.architecture.source import PACKAGE, ROOT
 
 
@@ -23,8 +24,17 @@ class ScatteringRouter:
         return "elsewhere" if model._meta.model_name == "usageday" else None
 
 
+def rule(user: Any, request: Any, *, door: str) -> None:
+    """Allow everything."""
+
+
+async def rule_that_nobody_awaits(user: Any, request: Any, *, door: str) -> None:
+    """Decide nothing."""
+
+
 ACCOUNT = {"API_ID": "test-api-id", "API_KEY": "test-api-key"}
 TYPE = "creatify_textgen.E003"
+FILES = "django.core.files.storage.FileSystemStorage"
 
 WRONG_VALUES: list[tuple[str, Any]] = [
     ("DEFAULT_MODEL", ""),
@@ -127,6 +137,49 @@ WRONG_VALUES: list[tuple[str, Any]] = [
     ("ACCOUNTS", {"default": {**ACCOUNT, "API_ID": " id"}}),
     ("ACCOUNTS", {"default": {**ACCOUNT, "API_ID": 17}}),
     ("ACCOUNTS", {"default": {**ACCOUNT, "BASE_URL": "api.creatify.ai/"}}),
+    ("DEFAULT_MODEL", " gemini-2.5-pro"),
+    ("DEFAULT_MODEL", "gemini\x00"),
+    ("DEFAULT_MODEL", "gemini\ud800"),
+    ("MODELS", ["gemini-2.5-pro\n"]),
+    ("POLICY", "os.path.join"),
+    ("POLICY", "tests.integration.test_checks.rule_that_nobody_awaits"),
+    ("POLICY", lambda user, request: None),
+    ("POLICY", "tests.raises_when_imported.rule"),
+    ("MIN_REMAINING", 10**400),
+    ("MIN_REMAINING", Decimal("1e100")),
+    ("METRICS_TOKEN", print),
+    ("METRICS_TOKEN", "short"),
+    ("METRICS_TOKEN", "token-with-a-line-break\n"),
+    ("WEBHOOK_BASE_URL", 0),
+    ("WEBHOOK_BASE_URL", []),
+    ("WEBHOOK_BASE_URL", "https://ex\u00e4mple.com"),
+    ("WEBHOOK_BASE_URL", "https://exa\\mple.com"),
+    ("WEBHOOK_BASE_URL", "https://ex<script>.com"),
+    ("WEBHOOK_BASE_URL", "https://a..com"),
+    ("WEBHOOK_BASE_URL", "https://-a-.com"),
+    ("WEBHOOK_BASE_URL", "https://" + 64 * "a" + ".com"),
+    ("WEBHOOK_BASE_URL", "https://example.com:0"),
+    ("WEBHOOK_BASE_URL", "https://example.com:"),
+    ("WEBHOOK_BASE_URL", "https://example.com?"),
+    ("STREAM_BACKEND", "MEMORY://"),
+    ("STREAM_BACKEND", "Redis://127.0.0.1"),
+    ("STREAM_BACKEND", "redis://127.0.0.1:0/1"),
+    ("STREAM_BACKEND", "redis://127.0.0.1/1#top"),
+    ("STREAM_BACKEND", "redis://127.0. 0.1/1"),
+    ("STREAM_BACKEND", "unix://"),
+    ("TIMEOUTS", {"read": 86_401}),
+    ("CELERY_QUEUE", " "),
+    ("CELERY_QUEUE", "celery,streams"),
+    ("CELERY_QUEUE", "short tasks"),
+    ("CELERY_QUEUE", "tasks\n"),
+    ("STREAM_QUEUE", 256 * "q"),
+    ("ACCOUNTS", "os.sep"),
+    ("ACCOUNTS", {"default": "os.sep"}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "API_KEY": "os.environ"}}),
+    ("ACCOUNTS", {"default": ACCOUNT, "a\x00b": ACCOUNT}),
+    ("ACCOUNTS", {"default": ACCOUNT, " ": ACCOUNT}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "BASE_URL": "https://api..ai"}}),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "BASE_URL": "https://api.creatify.ai:0"}}),
 ]
 RIGHT_VALUES: list[tuple[str, Any]] = [
     *((key, default) for key, default in DEFAULTS.items() if key != "ACCOUNTS"),
@@ -134,6 +187,11 @@ RIGHT_VALUES: list[tuple[str, Any]] = [
     ("STREAM_BACKEND", "rediss://:password@example.com:6380/1"),
     ("STREAM_BACKEND", "redis://127.0.0.1:6379"),
     ("STREAM_BACKEND", "unix:///run/redis.sock?db=2"),
+    ("WEBHOOK_BASE_URL", ""),
+    ("WEBHOOK_BASE_URL", "http://[::1]:8000/prefix"),
+    ("WEBHOOK_BASE_URL", "http://my_site:8000"),
+    ("CELERY_QUEUE", "textgen-tasks.short"),
+    ("METRICS_TOKEN", "words.with.dots.and.more"),
     ("TIMEOUTS", {"sync": 60.5}),
     ("TIMEOUTS", {}),
     ("ACCOUNTS", lambda: 1 / 0),
@@ -216,6 +274,10 @@ class TestValues:
             {"POLICY": "creatify_textgen.conf.DEFAULTS"},
             {"POLICY": 1},
             {"POLICY": "tests.integration.control.test_admission.allow_later"},
+            {"POLICY": "creatify_textgen.services.submit"},
+            {"POLICY": print},
+            {"LIMITS": {"in_flight": 10**30}},
+            {"LIMITS": {"models": []}},
             {"MIN_REMAINING": -1},
             {"MIN_REMAINING": "50"},
             {"MIN_REMAINING": float("nan")},
@@ -232,8 +294,8 @@ class TestValues:
         "values",
         [
             {"LIMITS": {"sync": None, "models": ["gemini"], "in_flight": 0}},
-            {"POLICY": "creatify_textgen.services.submit"},
-            {"POLICY": print},
+            {"POLICY": "tests.integration.test_checks.rule"},
+            {"POLICY": lambda *args, **kwargs: None},
             {"CREATE_PERMISSION": "creatify_textgen.add_generation"},
             {"MIN_REMAINING": 0},
             {"MIN_REMAINING": Decimal("12.5")},
@@ -254,8 +316,10 @@ class TestValues:
         [
             {"POLL_INTERVAL": 90},
             {"RESTRICT_MODELS": True, "MODELS": ["gemini-2.5-pro"]},
+            {"REST_ACCOUNTS": ["default", "research"]},
+            {"ACCOUNTS": {"default": ACCOUNT, "Default": ACCOUNT}},
         ],
-        ids=["intervals", "models"],
+        ids=["intervals", "models", "accounts", "capitals"],
     )
     def test_tells_what_contradicts(self, settings: Any, values: dict[str, Any]) -> None:
         change(settings, **values)
@@ -344,7 +408,8 @@ class TestDeployment:
         self, settings: Any, length: int, ids: list[str]
     ) -> None:
         rest = "https:///textgen/webhooks/" + 36 * "i" + "/" + 32 * "t" + "/"
-        change(settings, WEBHOOK_BASE_URL="https://" + "h" * (length - len(rest)))
+        host = "h" * 50 + "." + "h" * (length - len(rest) - 51)
+        change(settings, WEBHOOK_BASE_URL=f"https://{host}")
         assert ids_of(check_deployment()) == ids
 
     @pytest.mark.parametrize(
@@ -374,8 +439,10 @@ class TestDeployment:
             ("", {}, ["creatify_textgen.W020"]),
             ("/srv/media", {}, []),
             ("", {"location": "/srv/media"}, []),
+            ("media", {}, ["creatify_textgen.W020"]),
+            ("/srv/media", {"location": "media"}, ["creatify_textgen.W020"]),
         ],
-        ids=["nowhere", "root", "location"],
+        ids=["nowhere", "root", "location", "relative root", "relative location"],
     )
     def test_warns_of_files_below_the_folder_of_the_process(
         self, settings: Any, root: str, options: dict[str, str], ids: list[str]
@@ -434,6 +501,137 @@ class TestDeployment:
         settings.CELERY_TASK_ACKS_LATE = late
         assert ids_of(check_deployment()) == ids
 
+    @pytest.mark.parametrize("visibility", ["3600", None, True])
+    def test_wants_a_number_for_the_visibility_timeout(
+        self, settings: Any, visibility: object
+    ) -> None:
+        change(settings, STREAM_BACKEND="redis://")
+        settings.CELERY_BROKER_URL = "redis://"
+        settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": visibility}
+        assert ids_of(check_deployment()) == [TYPE]
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "redis://127.0.0.1/0?nonsense=1",
+            "redis://127.0.0.1/0?max_connections=many",
+            "redis://127.0.0.1/0?db=x",
+            "redis://127.0.0.1/0?ssl_cert_reqs=none",
+            "rediss://127.0.0.1/0?ssl_cert_reqs=maybe",
+            "unix:///run/redis.sock?db=x",
+        ],
+    )
+    def test_refuses_an_option_that_redis_does_not_take(self, settings: Any, address: str) -> None:
+        change(settings, STREAM_BACKEND=address)
+        assert ids_of(check_deployment()) == ["creatify_textgen.E021"]
+
+    @pytest.mark.parametrize(
+        "broker",
+        [
+            "redis",
+            "redis:/127.0.0.1",
+            "redis://127.0.0.1:port",
+            "redis://127.0.0.1/99x",
+            "amqp://user:s3cret@127.0.0.1:port//",
+            "http://127.0.0.1",
+            "nonsense://",
+        ],
+    )
+    def test_refuses_a_broker_that_celery_cannot_use(self, settings: Any, broker: str) -> None:
+        change(settings, STREAM_BACKEND="redis://")
+        settings.CELERY_BROKER_URL = broker
+        [message] = check_deployment()
+        assert message.id == "creatify_textgen.E022"
+        assert "s3cret" not in str(message)
+
+    @pytest.mark.parametrize(
+        "broker",
+        ["redis+socket:///run/redis.sock", "sentinel://127.0.0.1:26379", "redis://127.0.0.1//3"],
+    )
+    def test_accepts_what_celery_accepts(self, settings: Any, broker: str) -> None:
+        change(settings, STREAM_BACKEND="redis://")
+        settings.CELERY_BROKER_URL = broker
+        assert check_deployment() == []
+
+    @pytest.mark.parametrize(
+        "storage",
+        [
+            {},
+            None,
+            "django.core.files.storage.InMemoryStorage",
+            {"BACKEND": "tests.no_such_module.Storage"},
+            {"BACKEND": FILES, "OPTIONS": None},
+            {"BACKEND": FILES, "OPTIONS": {"bucket": "b"}},
+        ],
+        ids=str,
+    )
+    def test_refuses_a_storage_that_cannot_be_made(self, settings: Any, storage: Any) -> None:
+        change(settings)
+        settings.STORAGES = {**settings.STORAGES, "default": storage}
+        assert ids_of(check_deployment()) == ["creatify_textgen.E019"]
+
+    @pytest.mark.parametrize(
+        "caches", [{"other": {}}, {"default": {"BACKEND": "tests.no_such_module.Cache"}}], ids=str
+    )
+    def test_refuses_a_cache_that_cannot_be_made(self, settings: Any, caches: Any) -> None:
+        change(settings)
+        settings.CACHES = caches
+        assert ids_of(check_deployment()) == ["creatify_textgen.E020"]
+
+    @pytest.mark.parametrize(
+        ("name", "answer", "id_"),
+        [
+            ("db_for_write", "gone", "creatify_textgen.E018"),
+            ("db_for_read", "gone", "creatify_textgen.E018"),
+            ("allow_migrate", False, "creatify_textgen.W022"),
+        ],
+    )
+    def test_looks_where_routers_lead(
+        self, settings: Any, name: str, answer: Any, id_: str
+    ) -> None:
+        change(settings)
+        router = type("Router", (), {name: lambda *args, **hints: answer})
+        settings.DATABASE_ROUTERS = [router()]
+        assert ids_of(check_deployment()) == [id_]
+
+    @pytest.mark.parametrize(
+        ("permission", "ids"),
+        [
+            ("creatify_textgen.add_generation", []),
+            ("auth.view_user", []),
+            ("creatify_textgen.generate", ["creatify_textgen.W023"]),
+            ("gone.add_thing", ["creatify_textgen.W023"]),
+        ],
+    )
+    def test_warns_of_a_permission_that_nobody_has(
+        self, settings: Any, permission: str, ids: list[str]
+    ) -> None:
+        change(settings, CREATE_PERMISSION=permission)
+        assert ids_of(check_deployment()) == ids
+
+    @pytest.mark.parametrize(
+        ("hosts", "debug", "ids"),
+        [
+            (["example.com"], False, ["creatify_textgen.W024"]),
+            ([".example.org"], False, []),
+            (["*"], False, []),
+            ([], True, ["creatify_textgen.W024"]),
+        ],
+        ids=str,
+    )
+    def test_warns_of_a_host_that_django_refuses(
+        self, settings: Any, *, hosts: list[str], debug: bool, ids: list[str]
+    ) -> None:
+        change(settings, WEBHOOK_BASE_URL="https://www.example.org:8443")
+        settings.ALLOWED_HOSTS, settings.DEBUG = hosts, debug
+        assert ids_of(check_deployment()) == ids
+
+    @pytest.mark.parametrize("kind", ["SHARED_APPS", "TENANT_APPS"])
+    def test_accepts_that_there_are_no_tenants(self, settings: Any, kind: str) -> None:
+        change(settings)
+        setattr(settings, kind, None)
+        assert check_deployment() == []
+
 
 class TestMemoryStreams:
     def test_are_refused_beside_more_than_one_web_process(
@@ -450,7 +648,7 @@ class TestMemoryStreams:
         monkeypatch.setenv("WEB_CONCURRENCY", "1")
         assert check_deployment() == []
 
-    @pytest.mark.parametrize("broker", ["redis://", "amqp://", "sqs://"])
+    @pytest.mark.parametrize("broker", ["redis://", "amqp://", "rediss://"])
     def test_draw_a_warning_beside_workers_of_their_own(self, settings: Any, broker: str) -> None:
         change(settings)
         settings.CELERY_BROKER_URL = broker
@@ -489,6 +687,23 @@ class TestAccounts:
         change(settings, ACCOUNTS={"research": ACCOUNT})
         assert "creatify_textgen.W018" in ids_of(check_values())
 
+    @pytest.mark.parametrize(
+        ("url", "ids"),
+        [("http://api.example.com", ["creatify_textgen.W021"]), ("http://127.0.0.1:9", [])],
+    )
+    def test_are_warned_of_keys_without_encryption(
+        self, settings: Any, url: str, ids: list[str]
+    ) -> None:
+        change(settings, ACCOUNTS={"default": {**ACCOUNT, "BASE_URL": url}})
+        assert ids_of(check_values()) == ids
+
+    @pytest.mark.parametrize("value", [b"key", {"key": 1}, 7], ids=str)
+    @pytest.mark.parametrize("key", ["API_ID", "API_KEY", "BASE_URL"])
+    def test_take_only_text_from_a_callable(self, settings: Any, key: str, value: Any) -> None:
+        change(settings, ACCOUNTS={"default": {**ACCOUNT, key: lambda: value}})
+        with pytest.raises(ImproperlyConfigured, match="must be text"):
+            conf.account("default")
+
     @pytest.mark.parametrize("key", ["API_ID", "API_KEY", "BASE_URL"])
     def test_are_warned_of_a_path_that_leads_nowhere(self, settings: Any, key: str) -> None:
         path = "tests.factories.no_such_secret"
@@ -496,6 +711,14 @@ class TestAccounts:
         found = [message for message in check_values() if message.id == "creatify_textgen.W019"]
         assert [key in message.msg for message in found] == [True]
         assert path not in str(found)
+
+    def test_say_which_module_raised_when_it_was_imported(self, settings: Any) -> None:
+        change(
+            settings, ACCOUNTS={"default": {**ACCOUNT, "API_KEY": "tests.raises_when_imported.k"}}
+        )
+        assert "creatify_textgen.W019" in ids_of(check_values())
+        with pytest.raises(ImproperlyConfigured, match="raised RuntimeError"):
+            conf.account("default")
 
     @pytest.mark.parametrize("value", ["k3y.with.dots", "tests.factories.make_generation"])
     def test_are_not_warned_of_another_value_with_dots(self, settings: Any, value: str) -> None:

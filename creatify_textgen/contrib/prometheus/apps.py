@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 __all__ = ["PrometheusConfig"]
@@ -14,7 +18,16 @@ class PrometheusConfig(AppConfig):
     verbose_name = _("Text generation: figures")
 
     def ready(self) -> None:
-        """Listen to the ends of generations and to readers of streams."""
+        """Listen to the ends of generations and to readers of streams.
+
+        Raises: ImproperlyConfigured if the folder that processes share does not exist.
+        """
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+        if folder and not Path(folder).is_dir():
+            raise ImproperlyConfigured(
+                f"PROMETHEUS_MULTIPROC_DIR is {folder}, and that is no folder: create it, empty, "
+                "before the processes start."
+            )
         from creatify_textgen.contrib.prometheus import counters  # noqa: PLC0415
 
         counters.listen()

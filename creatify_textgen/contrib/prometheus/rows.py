@@ -23,7 +23,7 @@ from creatify_textgen.models import (
     SweepSchedule,
     UsageTotal,
 )
-from creatify_textgen.services import OVERDUE_AFTER
+from creatify_textgen.services import OVERDUE_AFTER, UNKNOWN_DAYS
 from creatify_textgen.states import TERMINAL, Mode, Status
 
 __all__ = ["RowCollector"]
@@ -48,6 +48,7 @@ class RowCollector(Collector):
         yield from _circuits(now)
         yield _pauses(now)
         yield from _usage(now)
+        yield _unknown(now)
         yield from _budgets(now)
 
 
@@ -119,6 +120,14 @@ def _usage(now: datetime) -> Iterator[Metric]:
         (4, "credits_unknown_today", "Generations of today whose cost is unknown."),
     ):
         yield _gauge(name, text, labels, [(row[0], row[1], row[at]) for row in rows])
+
+
+def _unknown(now: datetime) -> Metric:
+    # Not of today alone: at midnight nothing has become known.
+    days = UsageTotal.objects.filter(day__gt=_today(now - timedelta(days=UNKNOWN_DAYS))).order_by()
+    sums = days.values_list("account").annotate(Sum("credits_unknown"))
+    text = f"Generations of the last {UNKNOWN_DAYS} days whose cost is unknown."
+    return _gauge("costs_unknown", text, ("account",), sums)
 
 
 def _budgets(now: datetime) -> Iterator[Metric]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from creatify_textgen.management.examination import EXAMINATIONS, Finding, examine
+from creatify_textgen.management.examination import EXAMINATIONS, NEEDS, Finding, examine
 from creatify_textgen.management.terminal import PlainCommand
 
 MARKS = {"ok": "ok     ", "warning": "WARNING", "failed": "FAILED ", "skipped": "skipped"}
@@ -58,6 +58,16 @@ class Command(PlainCommand):
 
 
 def _findings(skipped: list[str]) -> Iterator[Finding]:
+    failed: set[str] = set()
     for name, examination in EXAMINATIONS.items():
-        if name not in skipped:
-            yield from examine(name, examination)
+        if name in skipped:
+            continue
+        needed = NEEDS.get(name, "")
+        if needed in failed:
+            # It would fail for the same reason, after it has waited for it once more.
+            yield Finding(name, "skipped", f"Needs the {needed}, which failed.")
+            continue
+        for finding in examine(name, examination):
+            if finding.status == "failed":
+                failed.add(name)
+            yield finding

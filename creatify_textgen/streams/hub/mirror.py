@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from creatify_textgen.logs import STREAMS
+from creatify_textgen.logs import STREAMS, warn_of
 from creatify_textgen.streams.hub.buffer import Buffer
 from creatify_textgen.streams.hub.frames import Frame, Position
 from creatify_textgen.streams.hub.writer import stream_key
@@ -59,6 +59,7 @@ class Mirror:
         self._thread.start()
 
     def read(self, stream: str, *, after: int, seconds: float) -> list[Frame]:
+        until = time.monotonic() + seconds
         buffer = self._watch(stream).buffer
         if not buffer.is_loaded:
             # Even with `seconds=0`, frames that Redis has must be found: they take one round trip.
@@ -66,15 +67,19 @@ class Mirror:
             found = buffer.wait(after, seconds=limit, until_loaded=True)
             if found:
                 return found
+            # While Redis is unreachable nothing is loaded, and that wait was the whole time.
+            seconds = max(until - time.monotonic(), 0)
         return buffer.wait(after, seconds=seconds)
 
     async def read_async(self, stream: str, *, after: int, seconds: float) -> list[Frame]:
+        until = time.monotonic() + seconds
         buffer = self._watch(stream).buffer
         if not buffer.is_loaded:
             limit = max(seconds, BLOCK_SECONDS)
             found = await buffer.wait_async(after, seconds=limit, until_loaded=True)
             if found:
                 return found
+            seconds = max(until - time.monotonic(), 0)
         return await buffer.wait_async(after, seconds=seconds)
 
     def close(self) -> None:
@@ -105,10 +110,11 @@ class Mirror:
                 watches = self._current()
                 self._take_in(self._ask(watches), watches)
             except (redis.RedisError, OSError) as error:
-                STREAMS.warning(
-                    "Redis did not answer (%s); readers wait, and the next try is in %s seconds.",
+                warn_of(
+                    ("redis", "read", type(error)),
+                    STREAMS,
+                    "Redis did not answer (%s); readers of streams wait until it does.",
                     type(error).__name__,
-                    RETRY_SECONDS,
                 )
                 self._pause()
             except Exception:  # A bug in one answer must not end this thread, and so all streams.

@@ -70,6 +70,14 @@ class RedisHub:
             facts: dict[str, Any] = client.info("server")
         return str(facts.get("redis_mode", "standalone"))
 
+    def make_connection(self) -> None:
+        """Make a connection that is not opened: only then redis-py looks at each option.
+
+        Raises: ValueError, TypeError or redis.RedisError for a wrong one.
+        """
+        with self._client(timeout=MODE_SECONDS) as client:
+            client.connection_pool.make_connection()
+
     def close(self) -> None:
         """Stop the threads, after they have tried once to write the queued frames."""
         if self._mirror is not None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from creatify_textgen.logs import STREAMS
+from creatify_textgen.logs import STREAMS, warn_of
 from creatify_textgen.streams.hub.frames import END, Frame
 from creatify_textgen.streams.hub.stream_trim import KEEP_SECONDS, StreamTrim, stream_key
 
@@ -153,10 +153,11 @@ class StreamWriter:
             self._pending_bytes -= len(frame.wire)
 
     def _pause(self, error: Exception) -> bool:
-        STREAMS.warning(
-            "Redis did not take frames (%s); the next try is in %s seconds.",
+        warn_of(
+            ("redis", "write", type(error)),
+            STREAMS,
+            "Redis did not take frames (%s); they wait in this process until it does.",
             type(error).__name__,
-            RETRY_SECONDS,
         )
         # After a failover the address leads to the new master, but only on a new connection.
         self._client.connection_pool.disconnect()

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import redis
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from creatify_textgen import services, signals
 from creatify_textgen.emulator import Emulator
-from creatify_textgen.management.examination import EXAMINATIONS, Finding, examine
+from creatify_textgen.management.examination import EXAMINATIONS, HINTS, NEEDS, Finding, examine
 from creatify_textgen.models import Circuit, Generation
 from creatify_textgen.streams import hub
 from creatify_textgen.streams.hub import get_hub
@@ -92,8 +92,27 @@ class TestExamination:
 
         assert examine("broker", fail) == [
             Finding("broker", "ok", "So far."),
-            Finding("broker", "failed", "It failed with ConnectionError."),
+            Finding("broker", "failed", "It failed with ConnectionError.", HINTS["broker"]),
         ]
+
+    def test_has_a_hint_for_each_part_that_a_driver_may_fail(self) -> None:
+        own = {"settings", "accounts", "webhook"}
+        assert {*HINTS, *NEEDS} | own == set(EXAMINATIONS)
+
+    def test_does_not_try_again_what_has_failed(
+        self, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With a pool each try takes half a minute."""
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise OperationalError("couldn't get a connection after 30.00 sec")
+
+        for name in EXAMINATIONS:
+            monkeypatch.setitem(EXAMINATIONS, name, fail)
+        _, reported = run("--json")
+        findings = {one["name"]: one for one in json.loads(reported)["findings"]}
+        assert {name for name, one in findings.items() if one["status"] == "skipped"} == set(NEEDS)
+        assert findings["sweep"]["message"] == "Needs the database, which failed."
 
 
 class TestSettings:

@@ -201,13 +201,21 @@ class TestRefusal:
 
 class TestWithoutDatabase:
     def test_is_answered_503(
-        self, client: Client, pending: Generation, monkeypatch: pytest.MonkeyPatch
+        self,
+        client: Client,
+        pending: Generation,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def away(*_: Any, **__: Any) -> None:
             raise OperationalError("server closed the connection")
 
         monkeypatch.setattr(views, "receive_delivery", away)
-        assert post(client, url(pending.pk)).status_code == 503
+        for _ in range(3):
+            assert post(client, url(pending.pk)).status_code == 503
+        # A sentence, once: an outage has as many deliveries as generations.
+        [line] = [one for one in caplog.records if one.name == "creatify_textgen.webhooks"]
+        assert (line.levelname, line.exc_info) == ("ERROR", None)
 
 
 class TestToken:

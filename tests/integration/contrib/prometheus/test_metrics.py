@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
@@ -20,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from creatify_textgen import services
 from creatify_textgen.contrib.prometheus import counters, rows
+from creatify_textgen.contrib.prometheus.apps import PrometheusConfig
 from creatify_textgen.dispatch import circuit
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import WebhookError
@@ -243,3 +245,12 @@ class TestProcesses:
         assert 'creatify_textgen_webhooks_rejected_total{reason="bad_token"} 3.0' in web.stdout
         # The readers of the two that have ended are gone with them.
         assert "creatify_textgen_readers 3.0" in web.stdout
+
+    def test_need_a_folder_that_exists(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """prometheus_client would stop the site with a traceback from its inside."""
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "gone"))
+        app = PrometheusConfig("creatify_textgen.contrib.prometheus", counters)
+        with pytest.raises(ImproperlyConfigured, match="no folder"):
+            app.ready()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 
+from creatify_textgen.logs import causes
 from creatify_textgen.streams.hub import (
     END,
     START,
     Frame,
     Position,
     chunk_frame,
+    mirror,
     word_frame,
     writer,
 )
@@ -75,6 +79,35 @@ def find_replicas(client: redis.Redis) -> None:
     client.config_set("min-replicas-to-write", 0)
 
 
+def tries() -> int:
+    """Return how often the writer has failed: each is counted, and the first one is logged."""
+    return sum(
+        count + 1
+        for cause, (_, count) in causes._seen.items()
+        if isinstance(cause, tuple) and cause[:2] == ("redis", "write")
+    )
+
+
+class TestUnreachable:
+    def test_takes_no_longer_than_a_reader_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Twice as long, heartbeats would come too late for proxies."""
+        monkeypatch.setattr(mirror, "BLOCK_SECONDS", 0.1)
+        hub = RedisHub("redis://127.0.0.1:9/0")
+        began = time.monotonic()
+        assert hub.read("s", after=0, seconds=0.4) == []
+        assert time.monotonic() - began < 0.7
+        began = time.monotonic()
+        assert asyncio.run(hub.read_async("t", after=0, seconds=0.4)) == []
+        assert time.monotonic() - began < 0.7
+        hub.close()
+
+    def test_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        hub = RedisHub("redis://127.0.0.1:9/0")
+        hub.read("s", after=0, seconds=1.2)
+        hub.close()
+        assert caplog.text.count("Redis did not answer") == 1
+
+
 class TestOutage:
     @pytest.mark.parametrize(
         ("begin", "end"),
@@ -93,12 +126,13 @@ class TestOutage:
         wait_for_frames(own_redis, 10)
         begin(own_redis.client)
         hub.publish("s", frames(11, 20))
-        wait_until(lambda: caplog.text.count("Redis did not take frames") >= 2)
+        wait_until(lambda: tries() >= 2)
         end(own_redis.client)
         hub.publish("s", frames(21, 30))
         wait_for_frames(own_redis, 30)
         assert numbers_in(own_redis) == list(range(1, 31))
         assert "refuses" not in caplog.text
+        assert caplog.text.count("Redis did not take frames") == 1
 
     def test_leaves_a_stream_that_was_flushed_with_a_time_to_live(
         self, hub: RedisHub, own_redis: OwnRedis
@@ -154,14 +188,12 @@ class TestBound:
         assert own_redis.client.memory_usage(KEY, samples=0) < 1.3 * MAX_BYTES
         assert len(numbers_in(own_redis)) >= MAX_BYTES // MIB - 1
 
-    def test_does_not_count_what_is_tried_again(
-        self, hub: RedisHub, own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_does_not_count_what_is_tried_again(self, hub: RedisHub, own_redis: OwnRedis) -> None:
         hub.publish("s", frames(1, 1))
         wait_for_frames(own_redis, 1)
         demote(own_redis.client)
         hub.publish("s", frames(2, 100, size=50_000))
-        wait_until(lambda: caplog.text.count("Redis did not take frames") >= 10)
+        wait_until(lambda: tries() >= 10)
         promote(own_redis.client)
         wait_for_frames(own_redis, 100)
         assert numbers_in(own_redis) == list(range(1, 101))

@@ -1,0 +1,96 @@
+"""An answer may not take far more memory than its bytes, whatever JSON it has."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import repeat
+from typing import Any
+
+import pytest
+
+from creatify_textgen.exceptions import ContractError
+from creatify_textgen.remote import protocol, transport
+from creatify_textgen.remote.client import DEFAULT_MAX_ANSWER_BYTES
+from creatify_textgen.remote.event_json import read_event
+from creatify_textgen.remote.listing import ListReader
+from creatify_textgen.remote.value_count import MOST_VALUES, refuse_many
+
+MIB = 1024 * 1024
+MOST_GROWTH = 32 * MIB
+ID = "11111111-2222-3333-4444-555555555555"
+HEAD = f'{{"id":"{ID}","status":"done","x":['
+BOMBS = {
+    "objects": "{},",
+    "lists": "[],",
+    "numbers": "1,",
+    "fractions": "1.5,",
+    "strings": '"ab",',
+    "keys": '{"a":{"b":[]}},',
+}
+
+
+def growth(action: Callable[[], Any]) -> int:
+    tracemalloc.start()
+    try:
+        with suppress(ContractError, ValueError):
+            action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def bomb(piece: str, *, size: int) -> str:
+    return HEAD + piece * (size // len(piece)) + "0]}"
+
+
+@pytest.mark.parametrize("piece", BOMBS.values(), ids=list(BOMBS))
+class TestBomb:
+    def test_in_an_answer(self, piece: str) -> None:
+        body = bomb(piece, size=DEFAULT_MAX_ANSWER_BYTES - 1000).encode()
+        assert growth(lambda: protocol.parse_generation(body)) < MOST_GROWTH
+
+    def test_in_an_event(self, piece: str) -> None:
+        text = bomb(piece, size=2 * MIB)
+        assert growth(lambda: read_event(text)) < MOST_GROWTH
+        assert read_event(text) == (text, None)
+
+
+class TestList:
+    def test_leaves_a_bomb_out_and_reads_what_follows(self) -> None:
+        text = f'[{bomb("{},", size=MIB)},{{"id":"{ID}"}}]'.encode()
+        blocks = [text[at : at + 65536] for at in range(0, len(text), 65536)]
+        reader = ListReader(blocks, item_cap=DEFAULT_MAX_ANSWER_BYTES)
+        assert list(reader.items()) == [{"id": ID}]
+        assert reader.unreadable == 1
+
+
+class TestLongText:
+    def test_is_no_bomb(self) -> None:
+        """A text may have as many brackets and commas as it likes."""
+        said = '[{,:}] \\" \u4e16' * 100_000
+        body = json.dumps({"id": ID, "status": "done", "response_text": said}).encode()
+        assert protocol.parse_generation(body).response_text == said
+
+    def test_that_fills_the_answer_is_read(self) -> None:
+        said = "x" * (DEFAULT_MAX_ANSWER_BYTES - 1000)
+        body = json.dumps({"id": ID, "status": "done", "response_text": said}).encode()
+        assert growth(lambda: protocol.parse_generation(body)) < MOST_GROWTH
+        assert protocol.parse_generation(body).response_text == said
+
+
+class TestRefuseMany:
+    def test_counts_only_the_value_that_begins_there(self) -> None:
+        small = '{"a":[1,2,3]},'
+        refuse_many(small * 100_000, 0)
+
+    def test_accepts_what_is_just_few_enough(self) -> None:
+        refuse_many("[" + "1,".ljust(8) * (MOST_VALUES - 3) + "1]")
+
+
+class TestBlocksOfOneByte:
+    def test_take_no_more_than_their_bytes(self) -> None:
+        blocks = repeat(b" ", MIB // 8)
+        assert growth(lambda: transport.read_whole(iter(blocks), cap=8 * MIB)) < MIB // 2
