@@ -22,7 +22,7 @@ from django.db import connections, router
 from django.db.models import Model
 
 from creatify_textgen.conf import conf
-from creatify_textgen.services import health
+from creatify_textgen.streams import try_address
 
 __all__ = ["broker_scheme", "server_messages"]
 
@@ -113,8 +113,9 @@ def _storage_messages() -> Iterator[CheckMessage]:
         )
         return
     # A storage of another kind has another place.
-    is_local = isinstance(storage, FileSystemStorage)
-    if is_local and not Path(storage.base_location or "").is_absolute():
+    if not isinstance(storage, FileSystemStorage):
+        return
+    if not Path(str(storage.base_location or "")).is_absolute():
         yield Caution(
             "MEDIA_ROOT is empty or relative: images and videos are stored below the folder in "
             "which each process was started, so a worker may not find what the site stored.",
@@ -136,7 +137,7 @@ def _cache_messages() -> Iterator[CheckMessage]:
 
 def _stream_messages() -> Iterator[CheckMessage]:
     try:
-        health.try_stream_address()
+        try_address()
     except Exception as error:  # noqa: BLE001  the driver has several
         yield Error(
             "CREATIFY_TEXTGEN['STREAM_BACKEND'] has an option that redis-py does not take: "

@@ -263,6 +263,8 @@ def _hint_of(error: Exception) -> str:
         path = os.environ.get(name, "")
         if path and not Path(path).exists():
             return f"{name} names a bundle of certificates that does not exist: {path}"
+    if getattr(error, "code", "") == "remote_unavailable":
+        return "Look at Creatify's status, and at the network and the proxy of this machine."
     return ""
 
 

@@ -30,7 +30,6 @@ __all__ = [
     "try_broker",
     "try_cache",
     "try_media_storage",
-    "try_stream_address",
     "try_streams",
     "waiting_queues",
     "workload",
@@ -87,16 +86,6 @@ def try_broker() -> str:
     Raises: any error of the transport's driver.
     """
     return enqueue.ping_broker()
-
-
-def try_stream_address() -> None:
-    """Make a connection to the Redis of `STREAM_BACKEND`, without connecting.
-
-    Raises: ValueError, TypeError or redis.RedisError for an option that the driver does not take.
-    """
-    hub = get_hub()
-    if isinstance(hub, RedisHub):
-        hub.make_connection()
 
 
 def try_streams(*, seconds: float = FRAME_SECONDS) -> None:

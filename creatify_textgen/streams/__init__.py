@@ -6,6 +6,7 @@ from the row if the hub no longer has them. Invariant: a reader that leaves stop
 
 from creatify_textgen.remote import Chunk
 from creatify_textgen.streams.checkpoints import stop_here
+from creatify_textgen.streams.hub import try_address
 from creatify_textgen.streams.pump import pump_stream
 from creatify_textgen.streams.sessions import (
     AsyncGenerationStream,
@@ -32,4 +33,5 @@ __all__ = [
     "pump_stream",
     "stop_here",
     "stream",
+    "try_address",
 ]

@@ -37,6 +37,7 @@ __all__ = [
     "RedisHub",
     "chunk_frame",
     "get_hub",
+    "try_address",
     "word_frame",
 ]
 
@@ -74,6 +75,16 @@ def get_hub() -> Hub:
     Raises: ImproperlyConfigured for an address that is neither memory:// nor Redis.
     """
     return _hub(conf.stream_backend)
+
+
+def try_address() -> None:
+    """Make a connection to the Redis of `STREAM_BACKEND`, without connecting.
+
+    Raises: ValueError, TypeError or redis.RedisError for an option that the driver does not take.
+    """
+    hub = get_hub()
+    if isinstance(hub, RedisHub):
+        hub.make_connection()
 
 
 @per_process

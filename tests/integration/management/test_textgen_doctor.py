@@ -141,7 +141,8 @@ class TestAccounts:
         assert "test-api-key" not in str(finding)
 
     def test_fails_where_nobody_answers(self) -> None:
-        assert statuses("accounts") == ["failed"]
+        [finding] = diagnose("accounts")
+        assert (finding.status, "the network" in finding.hint) == ("failed", True)
 
     def test_names_a_bundle_that_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
