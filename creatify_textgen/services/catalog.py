@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from creatify_textgen.conf import conf
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import ModelFacts, facts_of
@@ -30,7 +28,5 @@ def rerouted_models() -> dict[str, str]:
     model itself. One query.
     """
     newest = Generation.objects.order_by("-created_at").values_list("model_name", "model_version")
-    pairs = Counter(pair for pair in newest[:LOOKED_AT] if pair[1])
-    return {
-        asked: answered for (asked, answered), _ in pairs.items() if not answered.startswith(asked)
-    }
+    pairs = dict.fromkeys(pair for pair in newest[:LOOKED_AT] if pair[1])
+    return {asked: answered for asked, answered in pairs if not answered.startswith(asked)}
