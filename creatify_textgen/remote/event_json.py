@@ -13,6 +13,9 @@ from creatify_textgen.remote.wire import STRICT, UNREADABLE, load, plain
 
 __all__ = ["read_event"]
 
+MOST_MARKS = 100_000
+"""Brackets, colons and commas: an event is a piece of an answer, and repeats no request."""
+
 
 def read_event(text: str) -> tuple[str, Any]:
     """Return the text and its value; None as the value if the text is not JSON.
@@ -21,7 +24,7 @@ def read_event(text: str) -> tuple[str, Any]:
     again, with null for it: an odd number must not hide the text and the cost beside it.
     """
     try:
-        refuse_many(text)
+        refuse_many(text, most=MOST_MARKS)
     except UNREADABLE:
         return text, None
     try:
