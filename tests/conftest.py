@@ -213,6 +213,9 @@ def remote(creatify_emulator: Emulator, settings: Any) -> Emulator:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that no process is left alone with one at the end."""
+    # Processes of pytest-xdist would not collect the same tests.
+    if changing := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"These ids are others in each process: {', '.join(changing)}")
     longest = ("machine", "slow")
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in longest])
 

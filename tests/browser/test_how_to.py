@@ -7,13 +7,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import creatify_textgen
 from tests.architecture.source import ROOT
+from tests.browser.printed import MODULE, ORIGIN, rendered
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -23,9 +22,6 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-ORIGIN = "http://site.test"
-MODULE = Path(creatify_textgen.__file__).parent / "static/creatify_textgen/stream.js"
-TOKEN = '<input type="hidden" name="csrfmiddlewaretoken" value="t1">'
 FRAMES = """id: 1-3
 data: {"candidates":[{"content":{"parts":[{"text":"Red"}]}}]}
 
@@ -40,18 +36,6 @@ def blocks(page: str, language: str) -> list[str]:
     path = ROOT / page if page.endswith(".md") else ROOT / "docs/how-to" / f"{page}.md"
     text = path.read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-
-
-def rendered(template: str) -> str:
-    """Return a template as Django would, as far as these pages use tags."""
-    for tag, text in (
-        (r"{% load static %}", ""),
-        (r"{% csrf_token %}", TOKEN),
-        (r"{% static '(.+?)' %}", r"/\1"),
-        (r"{% url .+? %}", "/generation/"),
-    ):
-        template = re.sub(tag, text, template)
-    return template
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.architecture.source import ROOT
-from tests.browser.test_how_to import MODULE, ORIGIN, rendered
+from tests.browser.printed import MODULE, ORIGIN, rendered
 from tests.guides import Guide
 
 if TYPE_CHECKING:

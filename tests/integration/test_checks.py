@@ -295,7 +295,7 @@ class TestValues:
         [
             {"LIMITS": {"sync": None, "models": ["gemini"], "in_flight": 0}},
             {"POLICY": "tests.integration.test_checks.rule"},
-            {"POLICY": lambda *args, **kwargs: None},
+            pytest.param({"POLICY": lambda *args, **kwargs: None}, id="a callable"),
             {"CREATE_PERMISSION": "creatify_textgen.add_generation"},
             {"MIN_REMAINING": 0},
             {"MIN_REMAINING": Decimal("12.5")},
