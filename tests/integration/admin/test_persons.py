@@ -209,6 +209,6 @@ class TestTransaction:
     ) -> None:
         row = make(owner=ada)
         client = staff_with(*ERASER, *EXPORTER)
-        response = act(client, action, row, erase_confirmed="yes")
+        response = act(client, action, row, erase_confirmed="yes", erase_shown=str(ada.pk))
         response.close()
         assert were_atomic == [False]
