@@ -11,8 +11,9 @@ __all__ = ["is_loopback", "is_optional_origin", "is_origin", "is_stream_backend"
 
 STREAM_SCHEMES = ("memory", "redis", "rediss", "unix")
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
-HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-"""Underscores are for the names of containers. Other alphabets are written as `xn--…`."""
+HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+"""Underscores are for the names of containers, a dot at the end for a name that a cluster must not
+complete. Other alphabets are written as `xn--…`."""
 
 
 def is_origin(value: Any) -> bool:

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from celery import current_app
 from django.apps import apps
 from django.conf import settings
-from django.contrib.auth import get_permission_codename
+from django.contrib.auth import get_backends, get_permission_codename
+from django.contrib.auth.backends import ModelBackend
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 from django.http.request import split_domain_port, validate_host
@@ -85,7 +86,7 @@ def _model_messages() -> Iterator[CheckMessage]:
 
 def _permission_messages() -> Iterator[CheckMessage]:
     wanted = conf.create_permission
-    if wanted is None:
+    if wanted is None or any(map(_has_own_rules, get_backends())):
         return
     label, _, codename = wanted.partition(".")
     known = {
@@ -103,10 +104,15 @@ def _permission_messages() -> Iterator[CheckMessage]:
     if codename not in known:
         yield Caution(
             f"CREATIFY_TEXTGEN['CREATE_PERMISSION'] is {wanted!r}, which no model of this site "
-            "has: only superusers could use the REST API.",
+            "has: unless you create it elsewhere, only superusers can use the REST API.",
             hint='Correct it, for instance to "creatify_textgen.add_generation".',
             id="creatify_textgen.W023",
         )
+
+
+def _has_own_rules(backend: Any) -> bool:
+    """Whether a backend may grant permissions that no model has."""
+    return getattr(type(backend), "has_perm", ModelBackend.has_perm) is not ModelBackend.has_perm
 
 
 def _tenant_messages() -> Iterator[CheckMessage]:
@@ -141,12 +147,14 @@ def _webhook_messages() -> Iterator[CheckMessage]:
             hint="Include creatify_textgen.urls under a shorter path, or use a shorter host name.",
             id="creatify_textgen.E012",
         )
+    # Nothing for a name that Django takes for none, such as one with an underscore.
     host = split_domain_port(urlsplit(base_url).netloc)[0]
-    if not validate_host(host, settings.ALLOWED_HOSTS or (DEBUG_HOSTS if settings.DEBUG else [])):
+    allowed = settings.ALLOWED_HOSTS or (DEBUG_HOSTS if settings.DEBUG else [])
+    if not (host and validate_host(host, allowed)):
         yield Caution(
-            f"ALLOWED_HOSTS does not have {host!r}, the host of WEBHOOK_BASE_URL: Django answers "
-            "400 to each webhook, unless a proxy sends another Host.",
-            hint="Add the host to ALLOWED_HOSTS.",
+            f"Django does not allow {urlsplit(base_url).hostname!r}, the host of WEBHOOK_BASE_URL: "
+            "it answers 400 to each webhook, unless a proxy sends another Host.",
+            hint="Add the host to ALLOWED_HOSTS; Django allows none with an underscore.",
             id="creatify_textgen.W024",
         )
     if urlsplit(base_url).scheme != "https" and not is_loopback(base_url):

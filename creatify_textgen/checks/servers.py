@@ -27,9 +27,11 @@ from creatify_textgen.streams import try_address
 __all__ = ["broker_scheme", "server_messages"]
 
 APP = "creatify_textgen"
-# Brokers that deliver a message again if no worker acknowledged it in time.
-BROKERS_WITH_VISIBILITY = ("redis", "rediss", "sentinel", "sqs")
-KOMBU_VISIBILITY_SECONDS = 3600
+VISIBILITY_SECONDS = {"redis": 3600, "rediss": 3600, "sentinel": 3600, "sqs": 1800}
+"""After how long these brokers deliver a message again that no worker has acknowledged, unless
+visibility_timeout is set: the defaults of kombu."""
+MISTAKES = (InvalidStorageError, AttributeError, KeyError, TypeError)
+"""What is raised if the entry of a storage is wrong, wherever it is read."""
 
 
 def server_messages() -> Iterator[CheckMessage]:
@@ -103,13 +105,22 @@ def _storage_messages() -> Iterator[CheckMessage]:
         return
     try:
         storage = storages[alias]
-    except Exception as error:  # noqa: BLE001  a storage may raise anything
+    except MISTAKES as error:
         is_path = isinstance(error, InvalidStorageError)
         yield Error(
             f"STORAGES[{alias!r}] cannot be used ({type(error).__name__}): images and videos could "
             "not be stored.",
             hint=str(error) if is_path else "Correct its BACKEND and its OPTIONS.",
             id="creatify_textgen.E019",
+        )
+        return
+    except Exception as error:  # noqa: BLE001  a storage may raise anything
+        # Not an error: images are built without secrets, and without the storage's server.
+        yield Caution(
+            f"STORAGES[{alias!r}] cannot be used here ({type(error).__name__}): images and videos "
+            "could not be stored.",
+            hint="Look whether its settings and secrets are complete, and its server answers.",
+            id="creatify_textgen.W025",
         )
         return
     # A storage of another kind has another place.
@@ -177,13 +188,14 @@ def _try_broker_url() -> None:
 
 
 def _visibility_messages() -> Iterator[CheckMessage]:
-    if broker_scheme() not in BROKERS_WITH_VISIBILITY:
+    default = VISIBILITY_SECONDS.get(broker_scheme())
+    if default is None:
         return
     options = current_app.conf.broker_transport_options or {}
     if not isinstance(options, Mapping):
         yield Error("broker_transport_options must be a dict.", id="creatify_textgen.E003")
         return
-    visibility = options.get("visibility_timeout", KOMBU_VISIBILITY_SECONDS)
+    visibility = options.get("visibility_timeout", default)
     if isinstance(visibility, bool) or not isinstance(visibility, int | float):
         yield Error(
             "visibility_timeout in broker_transport_options must be a number of seconds.",

@@ -17,18 +17,17 @@ from django.db.models import Value
 from creatify_textgen.control.budgets import ExhaustedError, Reservations, refusal_of
 from creatify_textgen.control.limits import (
     check_request,
-    check_uploads,
-    confirm_uploads,
     count_open,
     count_refresh,
     counting,
+    counting_uploads,
 )
 from creatify_textgen.control.pause import pauses_of, refuse_if_paused
 from creatify_textgen.control.policy import ask_policy
 from creatify_textgen.intake import Intake
 from creatify_textgen.intake.owners import refuse_deleted
 from creatify_textgen.intake.staging import StagedMedia
-from creatify_textgen.models import Budget, Generation, Media
+from creatify_textgen.models import Budget, Generation
 from creatify_textgen.states import Mode
 
 __all__ = ["admit_refresh", "admitted", "admitted_uploads"]
@@ -92,20 +91,20 @@ def _rules_in_force(accounts: Iterable[str], *, now: datetime) -> set[str]:
 def admitted_uploads(owner: Any, staged: Sequence[StagedMedia], *, now: datetime) -> Iterator[None]:
     """Ask whether this user may store these files, and run the block, which stores them.
 
-    Raises: PolicyRefusal. Mostly the block did not run; if other files were stored at the same
-    moment, what it has stored is given up.
+    Raises: PolicyRefusal, and then the block did not run; RequestError if the owner was deleted
+    meanwhile.
     """
     for one in staged:
         ask_policy(owner, one, door="upload")
     if owner is None:
         yield
         return
-    check_uploads(owner.pk, sizes=[one.size for one in staged], now=now)
-    hashes = [one.sha256 for one in staged]
-    mine = Media.objects.filter(owner_id=owner.pk, sha256__in=hashes, discarded_at=None)
-    before = set(mine.values_list("pk", flat=True))
-    yield
-    confirm_uploads(owner.pk, stored=list(mine.exclude(pk__in=before)), now=now)
+    try:
+        with counting_uploads(owner.pk, staged=staged, now=now):
+            yield
+    except IntegrityError:
+        refuse_deleted({owner.pk})
+        raise
 
 
 def admit_refresh(user: Any, generation: Generation, *, now: datetime) -> None:

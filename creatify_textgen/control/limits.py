@@ -1,18 +1,20 @@
 """What one user may have at once, and do in a day or a minute: the setting `LIMITS`.
 
-The site itself (no owner) has no limits. Rows are counted, not requests, so that the count is right
-for all processes together and after a crash. Invariant: no count without a row lock of its user,
-except in a transaction of the host, where other requests would wait for it.
+The site itself (no owner) has no limits. What is unfinished is counted by its rows, what was done
+by a row of its user, so that the count is right for all processes together and after a crash.
+Invariant: no count without a row lock of its user, except in a transaction of the host, where other
+requests would wait for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
-from django.db.models import Case, Count, F, Q, Sum, Value, When
+from django.db.models import Case, Count, F, Q, Value, When
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -20,16 +22,16 @@ from creatify_textgen import clock, databases
 from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.intake import Intake
-from creatify_textgen.models import Allowance, Generation, Media
+from creatify_textgen.intake.staging import StagedMedia
+from creatify_textgen.models import Allowance, Generation
 from creatify_textgen.states import IN_FLIGHT, Mode, Status
 
 __all__ = [
     "check_request",
-    "check_uploads",
-    "confirm_uploads",
     "count_open",
     "count_refresh",
     "counting",
+    "counting_uploads",
 ]
 
 MINUTE = timedelta(minutes=1)
@@ -48,6 +50,19 @@ BY_MODE = {
     ),
 }
 """The limit of a mode, and the words of its refusal."""
+UPLOADS = (
+    (
+        "uploads_per_day",
+        "uploads",
+        gettext_noop("You may upload %(limit)d files a day, and have uploaded %(has)d."),
+    ),
+    (
+        "upload_bytes_per_day",
+        "upload_bytes",
+        gettext_noop("You may upload %(limit)d bytes a day, and have uploaded %(has)d."),
+    ),
+)
+"""A limit of a day, its column (also its code), and the words of its refusal, as in `_amounts`."""
 
 
 def check_request(intake: Intake) -> None:
@@ -78,13 +93,8 @@ def counting(owner_ids: Collection[Any]) -> Iterator[None]:
     A transaction of the host may take long, so nothing is locked in one: there, requests that
     arrive in the same moment may pass a limit together.
     """
-    with _locked(owner_ids if _has_open_limit() else ()):
-        yield
-
-
-@contextmanager
-def _locked(owner_ids: Collection[Any]) -> Iterator[None]:
-    locks = bool(owner_ids) and not databases.connection().in_atomic_block
+    has_limit = bool(owner_ids) and _has_open_limit()
+    locks = has_limit and not databases.connection().in_atomic_block
     with ExitStack() as counted:
         counted.enter_context(databases.short_transaction())
         if locks and not _lock_allowances(owner_ids):
@@ -129,60 +139,71 @@ def count_open(owner_id: Any, *, mode: Mode, count: int) -> None:
     _refuse_above("in_flight", found["in_flight"], count, text=text)
 
 
-def check_uploads(
-    owner_id: Any, *, sizes: Sequence[int], now: datetime, besides: Collection[Any] = ()
-) -> None:
-    """Refuse files of these sizes (bytes) if the user has stored too many since midnight UTC.
+@contextmanager
+def counting_uploads(
+    owner_id: Any, *, staged: Sequence[StagedMedia], now: datetime
+) -> Iterator[None]:
+    """Run the block, and count what it stores as uploads of this day, whatever becomes of them.
 
-    `besides` are the keys of rows that are not counted. Raises: PolicyRefusal (429).
+    They count before they are stored, because a storage takes too long to keep a lock for it; what
+    was not stored, or was stored before, is taken off again. In a transaction of the host they
+    count after its commit.
+
+    Raises: PolicyRefusal (429), and then the block did not run.
     """
-    limits = conf.limits
-    if limits["uploads_per_day"] is None and limits["upload_bytes_per_day"] is None:
+    if all(conf.limits[name] is None for name, *_ in UPLOADS):
+        yield
         return
-    midnight = clock.as_utc_range(now)[1].replace(hour=0, minute=0, second=0, microsecond=0)
-    rest = (midnight + timedelta(days=1) - clock.as_utc_range(now)[1]).total_seconds()
-    since = clock.to_stored(midnight)
-    stored = Media.objects.filter(owner_id=owner_id, created_at__gte=since, discarded_at=None)
-    today = stored.exclude(pk__in=besides).aggregate(files=Count("pk"), size=Sum("size"))
-    files, size = today["files"], today["size"] or 0
-    _refuse_above(
-        "uploads_per_day",
-        files,
-        len(sizes),
-        text=_("You may upload %(limit)d files a day, and have uploaded %(has)d."),
-        code="uploads",
-        wait=rest,
-    )
-    _refuse_above(
-        "upload_bytes_per_day",
-        size,
-        sum(sizes),
-        text=_("You may upload %(limit)d bytes a day, and have uploaded %(has)d."),
-        code="upload_bytes",
-        wait=rest,
-    )
+    sizes, day = [one.size for one in staged], clock.as_utc_range(now)[1].date()
+    is_alone = not databases.connection().in_atomic_block
+    _refuse_uploads(owner_id, sizes=sizes, now=now)
+    # Another upload of the same moment may take the room, or give it back.
+    while is_alone and not _add_uploads(owner_id, sizes=sizes, day=day):
+        _refuse_uploads(owner_id, sizes=sizes, now=now)
+    try:
+        yield
+    finally:
+        new = [one.size for one in staged if one.is_new]
+        if is_alone:
+            _take_off(owner_id, len(sizes) - len(new), sum(sizes) - sum(new), day=day)
+        elif new:
+            add = partial(_add_uploads, owner_id, sizes=new, day=day, is_stored=True)
+            databases.after_commit(add)
 
 
-def confirm_uploads(owner_id: Any, *, stored: Sequence[Media], now: datetime) -> None:
-    """Count these files again, which the user has stored since `check_uploads`.
+def _refuse_uploads(owner_id: Any, *, sizes: Sequence[int], now: datetime) -> None:
+    moment = clock.as_utc_range(now)[1]
+    midnight = datetime.combine(moment.date() + timedelta(days=1), time.min, tzinfo=UTC)
+    today = Allowance.objects.filter(pk=owner_id, uploads_on__gte=moment.date())
+    has = today.values_list("uploads", "upload_bytes").first() or (0, 0)
+    for (name, code, text), count, more in zip(UPLOADS, has, _amounts(sizes), strict=True):
+        wait = (midnight - moment).total_seconds()
+        _refuse_above(name, count, more, text=_(text), code=code, wait=wait)
 
-    What was stored at the same moment was not counted then. Files are written outside of any
-    lock, because a storage may take long; what is too much is given up, and the sweep deletes it.
 
-    Raises: PolicyRefusal (429).
-    """
-    keys, refusal = [media.pk for media in stored], None
-    if not keys:
-        return
-    with _locked([owner_id]):
-        try:
-            sizes = [media.size for media in stored]
-            check_uploads(owner_id, sizes=sizes, now=now, besides=keys)
-        except PolicyRefusal as error:
-            Media.objects.filter(pk__in=keys).update(discarded_at=now)
-            refusal = error
-    if refusal:
-        raise refusal
+def _add_uploads(owner_id: Any, *, sizes: Sequence[int], day: date, is_stored: bool = False) -> int:
+    """Add these files to the day, in one UPDATE; return 0 if there is no room for them."""
+    Allowance.objects.get_or_create(owner_id=owner_id)
+    begins, room, sums = Q(uploads_on=None) | Q(uploads_on__lt=day), Q(), {}
+    for (name, column, _text), more in zip(UPLOADS, _amounts(sizes), strict=True):
+        limit = conf.limits[name]
+        if limit is not None:
+            room &= Q(**{f"{column}__lte": limit - more})
+        sums[column] = Case(When(begins, then=Value(more)), default=F(column) + more)
+    rows = Allowance.objects.filter(Q() if is_stored else begins | room, pk=owner_id)
+    # The day is the last: MariaDB reads a column that was assigned before as it is then.
+    on = Case(When(begins, then=Value(day)), default=F("uploads_on"))
+    return rows.update(**sums, uploads_on=on)
+
+
+def _take_off(owner_id: Any, count: int, size: int, *, day: date) -> None:
+    if count:
+        today = Allowance.objects.filter(pk=owner_id, uploads_on=day)
+        today.update(uploads=F("uploads") - count, upload_bytes=F("upload_bytes") - size)
+
+
+def _amounts(sizes: Sequence[int]) -> tuple[int, int]:
+    return len(sizes), sum(sizes)
 
 
 def count_refresh(user_id: Any, *, now: datetime) -> None:

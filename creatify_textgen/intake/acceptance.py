@@ -201,12 +201,16 @@ def _admitted(
     admit: Admit | None, slots: list[MediaSlot], *, owner: Any
 ) -> AbstractContextManager[None]:
     """Call `admit` with the content that the owner has not stored yet, if there is any."""
-    staged = {slot.staged.sha256: slot.staged for slot in slots if slot.staged}
+    staged: dict[tuple[str, str], StagedMedia] = {}
+    for slot in slots:
+        if slot.staged:  # Of two that are the same, the first is stored.
+            staged.setdefault((slot.staged.sha256, slot.staged.mime_type), slot.staged)
     if admit is None or not staged:
         return nullcontext()
     mine = Media.objects.filter(owner_id=getattr(owner, "pk", None), discarded_at=None)
-    known = set(mine.filter(sha256__in=staged).values_list("sha256", flat=True))
-    new = [one for sha256, one in staged.items() if sha256 not in known]
+    mine = mine.filter(sha256__in={sha256 for sha256, _type in staged})
+    known = set(mine.values_list("sha256", "mime_type"))
+    new = [one for content, one in staged.items() if content not in known]
     return admit(owner, new) if new else nullcontext()
 
 

@@ -85,16 +85,16 @@ def keep(staged: StagedMedia, *, owner_id: Any) -> Media:
         media = existing
     else:
         defaults = {"kind": staged.format.kind, "size": staged.size, "path": path}
-        media = _row_of(identity, defaults)
+        media, staged.is_new = _row_of(identity, defaults)
     if not _is_whole(_storage(), media.path, size=media.size):
         # The last row that named this file was deleted in this moment, and its file with it.
         _write_once(staged)
     return media
 
 
-def _row_of(identity: Mapping[str, Any], defaults: Mapping[str, Any]) -> Media:
+def _row_of(identity: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Media, bool]:
     try:
-        return Media.objects.get_or_create(**identity, defaults=defaults)[0]
+        return Media.objects.get_or_create(**identity, defaults=defaults)
     except IntegrityError:
         refuse_deleted({identity["owner_id"]} - {None})
         raise

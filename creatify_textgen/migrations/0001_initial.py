@@ -44,6 +44,20 @@ class Migration(migrations.Migration):
                         blank=True, help_text="When the count of refreshes begins again.", null=True
                     ),
                 ),
+                (
+                    "uploads",
+                    models.PositiveIntegerField(
+                        default=0, help_text="How many files were stored on this day."
+                    ),
+                ),
+                (
+                    "upload_bytes",
+                    models.PositiveBigIntegerField(default=0, help_text="Their bytes."),
+                ),
+                (
+                    "uploads_on",
+                    models.DateField(blank=True, help_text="The day (UTC).", null=True),
+                ),
             ],
             options={
                 "verbose_name": "data of text generation",

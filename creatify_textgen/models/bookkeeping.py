@@ -106,7 +106,7 @@ class Circuit(models.Model):
 
 
 class Allowance(models.Model):
-    """One row per user: locked while requests of this user are counted against a limit."""
+    """One row per user: what is counted against a limit, and locked while requests are."""
 
     owner = models.OneToOneField(
         settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="+"
@@ -117,6 +117,11 @@ class Allowance(models.Model):
     window_ends_at = models.DateTimeField(
         null=True, blank=True, help_text=_("When the count of refreshes begins again.")
     )
+    uploads = models.PositiveIntegerField(
+        default=0, help_text=_("How many files were stored on this day.")
+    )
+    upload_bytes = models.PositiveBigIntegerField(default=0, help_text=_("Their bytes."))
+    uploads_on = models.DateField(null=True, blank=True, help_text=_("The day (UTC)."))
 
     objects = WrittenManager["Allowance"]()
 

@@ -19,7 +19,7 @@ from creatify_textgen.control import budgets
 from creatify_textgen.control.limits import count_refresh
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.lifecycle import Outcome
-from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation, Media
+from creatify_textgen.models import Allowance, Budget, BudgetHold, BudgetPeriod, Generation, Media
 from creatify_textgen.states import Cause
 from tests.bad_requests import PNG
 from tests.faults.crowd import all_at_once
@@ -97,10 +97,18 @@ class TestLimit:
 
         uploads = [partial(is_allowed, partial(upload, number)) for number in range(CALLERS)]
         assert sum(all_at_once(*uploads)) == ROOM
-        kept = Media.objects.filter(discarded_at=None)
-        assert kept.count() == ROOM
-        for media in kept:
-            services.open_media(media).close()
+        assert Media.objects.count() == ROOM
+        assert Allowance.objects.get().uploads == ROOM
+
+    def test_of_uploads_counts_the_same_content_once(
+        self, settings: Any, user: User, tmp_path: Path
+    ) -> None:
+        settings.MEDIA_ROOT = tmp_path
+        upload = partial(services.store_media, PNG, owner=user)
+        kept = all_at_once(*[upload] * CALLERS)
+        assert len({media.pk for media in kept}) == 1
+        counted = Allowance.objects.values_list("uploads", "upload_bytes").get()
+        assert counted == (1, len(PNG))
 
     def test_of_uploads_inside_requests_is_kept_too(
         self, settings: Any, user: User, tmp_path: Path

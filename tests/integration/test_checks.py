@@ -10,13 +10,19 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.apps import apps
+from django.contrib.auth.backends import BaseBackend
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import InMemoryStorage
 from django.db import connections
 
-from creatify_textgen.checks import check_deployment, check_values
+from creatify_textgen.checks import check_deployment, check_values, servers
 from creatify_textgen.conf import DEFAULTS, conf
 from tests.architecture.source import PACKAGE, ROOT
+
+
+class RulesBackend(BaseBackend):
+    """Grants by its own rules, as django-rules does."""
 
 
 class ScatteringRouter:
@@ -199,6 +205,8 @@ RIGHT_VALUES: list[tuple[str, Any]] = [
     ("ACCOUNTS", {"default": {**ACCOUNT, "API_KEY": lambda: 1 / 0}}),
     ("ACCOUNTS", {"default": {**ACCOUNT, "API_KEY": "vault.secrets.creatify_key"}}),
     ("ACCOUNTS", "vault.accounts"),
+    ("WEBHOOK_BASE_URL", "https://texts.shop.svc.cluster.local.:8443"),
+    ("ACCOUNTS", {"default": {**ACCOUNT, "BASE_URL": "https://api.creatify.ai./"}}),
 ]
 
 
@@ -553,6 +561,15 @@ class TestDeployment:
         settings.CELERY_BROKER_URL = broker
         assert check_deployment() == []
 
+    def test_knows_the_visibility_of_sqs(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # It needs boto3, which is not installed here.
+        monkeypatch.setattr(servers, "_try_broker_url", lambda: None)
+        change(settings, STREAM_BACKEND="redis://", POLL_MAX_INTERVAL=1800)
+        settings.CELERY_BROKER_URL = "sqs://"
+        assert ids_of(check_deployment()) == ["creatify_textgen.W013"]
+
     @pytest.mark.parametrize(
         "storage",
         [
@@ -569,6 +586,20 @@ class TestDeployment:
         change(settings)
         settings.STORAGES = {**settings.STORAGES, "default": storage}
         assert ids_of(check_deployment()) == ["creatify_textgen.E019"]
+
+    @pytest.mark.parametrize("error", [ConnectionRefusedError(), ImproperlyConfigured("no token")])
+    def test_warns_of_a_storage_that_needs_its_server(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        change(settings)
+
+        def connect(*_: Any, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(InMemoryStorage, "__init__", connect)
+        memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+        settings.STORAGES = {**settings.STORAGES, "default": memory}
+        assert ids_of(check_deployment()) == ["creatify_textgen.W025"]
 
     @pytest.mark.parametrize(
         "caches", [{"other": {}}, {"default": {"BACKEND": "tests.no_such_module.Cache"}}], ids=str
@@ -608,6 +639,18 @@ class TestDeployment:
     ) -> None:
         change(settings, CREATE_PERMISSION=permission)
         assert ids_of(check_deployment()) == ids
+
+    def test_leaves_permissions_to_a_backend_with_rules(self, settings: Any) -> None:
+        change(settings, CREATE_PERMISSION="shop.may_ask")
+        settings.AUTHENTICATION_BACKENDS = [f"{__name__}.RulesBackend"]
+        assert check_deployment() == []
+
+    @pytest.mark.parametrize("hosts", [["*"], ["web_1"]], ids=str)
+    def test_names_a_host_that_django_never_allows(self, settings: Any, hosts: list[str]) -> None:
+        change(settings, WEBHOOK_BASE_URL="https://web_1")
+        settings.ALLOWED_HOSTS = hosts
+        [message] = check_deployment()
+        assert (message.id, "'web_1'" in message.msg) == ("creatify_textgen.W024", True)
 
     @pytest.mark.parametrize(
         ("hosts", "debug", "ids"),

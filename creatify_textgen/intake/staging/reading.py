@@ -39,7 +39,7 @@ MEGABYTE = 1024 * 1024
 LARGEST_KIND = max(LIMITS, key=LIMITS.__getitem__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StagedMedia:
     """A checked medium in a temporary file. The code that called `stage` closes it."""
 
@@ -52,6 +52,8 @@ class StagedMedia:
     """What the content is by its first bytes."""
     mime_type: str
     """The declared type in the contract's spelling, or the type of the content."""
+    is_new: bool = False
+    """Whether it has been stored, and its owner had not stored it before."""
 
     def close(self) -> None:
         _close(self.file)

@@ -271,12 +271,6 @@ class TestUploadLimits:
         assert 0 < caught.value.retry_after <= 86400
         assert services.store_media(PNG).pk
 
-    def test_forget_yesterday(self, settings: Any, user: User) -> None:
-        limit(settings, uploads_per_day=1)
-        services.store_media(PNG, owner=user)
-        Media.objects.update(created_at=timezone.now() - timedelta(days=1))
-        assert services.store_media(PNG, owner=user).pk
-
 
 class TestRefreshLimit:
     def test_is_for_a_minute(

@@ -16,7 +16,7 @@ from creatify_textgen import lifecycle, retention, services
 from creatify_textgen.chat import Conversation
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.lifecycle import Outcome
-from creatify_textgen.models import Allowance, DeletedGeneration, Generation, Media, UsageDay
+from creatify_textgen.models import DeletedGeneration, Generation, Media, UsageDay
 from creatify_textgen.recovery import reconciliation
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.signals import generation_finished
@@ -234,7 +234,6 @@ class TestDeletedUser:
     ) -> None:
         make(ada, media=store(ada))
         make(ada)
-        Allowance.objects.create(owner=ada)
         page = admin_client.get(f"/admin/auth/user/{ada.pk}/delete/").content.decode()
         assert "content of 2 generations and 1 files, which is erased" in page
 
