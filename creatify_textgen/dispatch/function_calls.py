@@ -31,7 +31,9 @@ def has_calls(messages: Iterable[Message]) -> bool:
 
 def is_call_refusal(error: Exception) -> bool:
     """Whether the remote refused a request, uncharged, for want of a field of a call."""
-    return isinstance(error, RemoteError) and error.status == 400 and error.code in CALL_REFUSALS
+    if not isinstance(error, RemoteError) or error.accepted_as:
+        return False
+    return error.status == 400 and error.code in CALL_REFUSALS
 
 
 def completed(messages: Sequence[Message], *, model_name: str, today: date) -> list[Message]:

@@ -224,7 +224,7 @@ class Receipt:
     credits_used: Decimal | None
     """None if the remote named no readable number."""
     is_early: bool = False
-    """Whether the answer went on after it: it names the generation, and neither cost nor end."""
+    """Whether the answer went on after it: it names the generation, and is not its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Verdict:
 
 def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
     """Return the result of a stream that has ended, with this error or without one."""
-    if transcript.is_stopped and transcript.receipt is not None:
+    if transcript.is_stopped and _is_whole(transcript):
         return Verdict(Status.DONE, transcript.outcome(error_code=STOPPED, partial=True))
     if transcript.failure is not None:
         return _failed(transcript, *_read_failure(transcript.failure))
@@ -100,7 +100,7 @@ def _to_be_polled(transcript: Transcript, code: str, what: str) -> Verdict:
 
 def _judge_limit(transcript: Transcript, error: StreamError) -> Verdict:
     """End a stream that we closed because it was too long. The text so far is kept."""
-    if transcript.receipt is None:
+    if not _is_whole(transcript):
         return _to_be_polled(transcript, LIMIT, str(error).removesuffix("."))
     return _failed(transcript, LIMIT, str(error))
 

@@ -99,13 +99,19 @@ class TestFrames:
         assert session.generation.status == Status.DONE
 
 
-def pump_script(script: Script, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Generation:
+def pump_script(
+    script: Script,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    messages: Any = "Hello",
+) -> Generation:
     """Stream what a server of raw sockets sends, and return the row."""
     monkeypatch.setattr(enqueue, "stream", lambda generation_id: None)
     with serving(script) as server:
         account = {"API_ID": "i", "API_KEY": "k", "BASE_URL": server.url}
         settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": account}}
-        generation = services.begin_stream("Hello")
+        generation = services.begin_stream(messages)
         services.pump_stream(generation.pk)
     return Generation.objects.select_related("content").get(pk=generation.pk)
 
@@ -320,6 +326,26 @@ class TestRemoteIdTaken:
 
 
 class TestRefusal:
+    def test_that_names_a_generation_is_not_sent_again_as_text(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        requests = []
+
+        def script(connection: Connection) -> None:
+            requests.append(connection)
+            reason = "Function call is missing a thought_signature"
+            failed = {"id": "r-1", "status": "failed", "failed_reason": reason}
+            connection.answer(400, json.dumps({"error": reason, "generation": failed}))
+
+        hello = {"role": "user", "content": "Hello"}
+        call = {"role": "model", "function_call": {"name": "f", "args": {}}}
+        result = {"role": "user", "function_response": {"name": "f", "response": {"a": 1}}}
+
+        row = pump_script(script, settings, monkeypatch, messages=[hello, call, result])
+
+        assert (row.status, row.unverified_remote_id) == (Status.UNCONFIRMED, "r-1")
+        assert len(requests) == 1
+
     def test_is_written_once_the_database_is_back(
         self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -201,3 +201,33 @@ class TestReceipts:
         ended = received(*chunks, said("", finishReason="STOP"))
         verdict = judge(ended, error=cut)
         assert (verdict.status, verdict.outcome.credits_used) == ("done", None)
+
+    @pytest.mark.parametrize(
+        "chunks",
+        [
+            [said("H") | RECEIPT, said("i")],
+            [said("H") | RECEIPT, said("i") | RECEIPT],
+            [said("H") | {"creatify": {"id": "r-1", "credits_used": 0.0001}}, said("i") | RECEIPT],
+        ],
+        ids=["once", "with each text", "with a growing cost"],
+    )
+    def test_that_the_answer_goes_on_after_are_no_end_whatever_they_cost(
+        self, chunks: list[dict[str, Any]]
+    ) -> None:
+        cut = StreamError("cut")
+        verdict = judge(received(*chunks), error=cut)
+        assert (verdict.status, verdict.outcome.partial) == (None, True)
+        assert (verdict.outcome.remote_id, verdict.outcome.credits_used) == (
+            "r-1",
+            Decimal("0.0005"),
+        )
+
+        ended = received(*chunks, said("", finishReason="STOP") | RECEIPT)
+        assert judge(ended, error=cut).status == Status.DONE
+
+    def test_that_come_early_leave_a_stopped_or_endless_stream_to_be_polled(self) -> None:
+        early = said("H") | self.early(credits_used=0)
+        stopped = received(early)
+        stopped.is_stopped = True
+        assert judge(stopped, error=StreamError("cut")).status is None
+        assert judge(received(early), error=StreamError("long", code="stream_limit")).status is None
