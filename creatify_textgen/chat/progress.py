@@ -1,4 +1,4 @@
-"""What a reader of a run is shown: its steps, its calls with their results, and its end.
+"""What a reader of a run is shown: its steps, the calls of one of them, and its end.
 
 A result is on the row of its call, and from the next request on in the messages of that: one read
 may find it in neither, and the next read finds it. Nothing is written here. Invariant: the state is
@@ -8,7 +8,6 @@ read first, so a run that has ended is shown with all of its steps.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -20,7 +19,6 @@ __all__ = ["CallProgress", "Progress", "read_progress"]
 
 class CallProgress(NamedTuple):
     id: uuid.UUID
-    step: int
     position: int
     name: str
     state: str
@@ -32,52 +30,54 @@ class Progress(NamedTuple):
     state: str
     error_code: str
     credits_used: Decimal | None
+    """None also while the run goes on: it is not asked for."""
     generations: list[uuid.UUID]
     """Those of the steps, in their order."""
     calls: list[CallProgress]
 
 
-def read_progress(run_id: uuid.UUID, *, without: Collection[uuid.UUID] = ()) -> Progress:
-    """Return a run as it is now; `without` are calls whose result is known already.
+def read_progress(run_id: uuid.UUID, *, calls_of: uuid.UUID | None) -> Progress:
+    """Return a run as it is now, with the calls of the step that has this generation.
 
     Raises: Run.DoesNotExist.
     """
     run = Run.objects.get(pk=run_id)
-    steps = {step.number: step for step in Step.objects.filter(run=run).order_by("number")}
-    found = ToolCall.objects.filter(step__in=steps.values()).exclude(pk__in=without)
-    calls = list(found.order_by("step__number", "position").select_related("step"))
-    sent = _sent_responses(steps, {call.step.number for call in calls if call.response is None})
+    steps = Step.objects.filter(run=run).order_by("number")
+    generations = list(steps.values_list("generation_id", flat=True))
     return Progress(
         state=run.state,
         error_code=run.error_code,
-        credits_used=run.credits_used,
-        generations=[step.generation_id for step in steps.values()],
-        calls=[
-            CallProgress(
-                call.pk,
-                number := call.step.number,
-                call.position,
-                call.name,
-                call.state,
-                call.response or sent.get(number, {}).get(call.position),
-            )
-            for call in calls
-        ],
+        credits_used=None if run.state == Run.State.RUNNING else run.credits_used,
+        generations=generations,
+        calls=_calls(calls_of, generations) if calls_of in generations else [],
     )
 
 
-def _sent_responses(
-    steps: dict[int, Step], numbers: Collection[int]
-) -> dict[int, dict[int, dict[str, Any]]]:
-    """Return what the next requests have of these steps' calls, by step and position."""
-    following = {steps[n + 1].generation_id: n for n in numbers if n + 1 in steps}
-    contents = GenerationContent.objects.filter(generation__in=following)
-    sent: dict[int, dict[int, dict[str, Any]]] = {}
-    for generation_id, messages in contents.values_list("generation_id", "messages"):
-        responses: list[dict[str, Any]] = []
-        for message in reversed(messages or []):
-            if "function_response" not in message:
-                break
-            responses.insert(0, message["function_response"]["response"])
-        sent[following[generation_id]] = dict(enumerate(responses))
-    return sent
+def _calls(generation_id: uuid.UUID, generations: list[uuid.UUID]) -> list[CallProgress]:
+    found = ToolCall.objects.filter(step__generation=generation_id)
+    calls = list(found.order_by("position"))
+    following = generations[generations.index(generation_id) + 1 :]
+    sent: dict[int, dict[str, Any]] = {}
+    if following and any(call.response is None for call in calls):
+        sent = _sent_responses(following[0])
+    return [
+        CallProgress(
+            call.pk,
+            call.position,
+            call.name,
+            call.state,
+            sent.get(call.position) if call.response is None else call.response,
+        )
+        for call in calls
+    ]
+
+
+def _sent_responses(generation_id: uuid.UUID) -> dict[int, dict[str, Any]]:
+    """Return what a request has of the calls of the step before, by position."""
+    contents = GenerationContent.objects.filter(generation=generation_id)
+    responses: list[dict[str, Any]] = []
+    for message in reversed(contents.values_list("messages", flat=True).first() or []):
+        if "function_response" not in message:
+            break
+        responses.insert(0, message["function_response"]["response"])
+    return dict(enumerate(responses))

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError
 
@@ -32,7 +32,9 @@ from creatify_textgen.streams.reader_plan import (
     Wait,
 )
 
-__all__ = ["follow", "follow_async"]
+__all__ = ["follow", "follow_async", "next_step", "read_patiently", "read_patiently_async"]
+
+T = TypeVar("T")
 
 OUTAGES = (OperationalError, InterfaceError)
 ROW_PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)
@@ -56,7 +58,7 @@ def follow(
     reading = Reading(generation_id, after=after, heartbeat_seconds=heartbeat_seconds, row=row)
     steps = reading.steps()
     answer: Any = None
-    while (step := _next(steps, answer)) is not None:
+    while (step := next_step(steps, answer)) is not None:
         if isinstance(step, list):
             yield step
             answer = None
@@ -66,7 +68,7 @@ def follow(
             time.sleep(step.seconds)
             answer = None
         else:
-            answer = _read_row(_row_work(step, generation_id))
+            answer = read_patiently(_row_work(step, generation_id))
             if answer is None:
                 yield [no_database(reading.position)]
                 return
@@ -83,7 +85,7 @@ async def follow_async(
     steps = reading.steps()
     answer: Any = None
     stream, hub = str(generation_id), get_hub()
-    while (step := _next(steps, answer)) is not None:
+    while (step := next_step(steps, answer)) is not None:
         if isinstance(step, list):
             yield step
             answer = None
@@ -95,14 +97,14 @@ async def follow_async(
             await asyncio.sleep(step.seconds)
             answer = None
         else:
-            answer = await _read_row_async(_row_work(step, generation_id))
+            answer = await read_patiently_async(_row_work(step, generation_id))
             if answer is None:
                 yield [no_database(reading.position)]
                 return
 
 
-def _read_row(work: Callable[[], Generation]) -> Generation | None:
-    """Return the row, or None if the database still does not answer after the last pause."""
+def read_patiently(work: Callable[[], T]) -> T | None:
+    """Return what `work` reads, or None if the database does not answer after the last pause."""
     pauses = iter(ROW_PAUSES)
     while True:
         try:
@@ -114,8 +116,8 @@ def _read_row(work: Callable[[], Generation]) -> Generation | None:
         time.sleep(pause)
 
 
-async def _read_row_async(work: Callable[[], Generation]) -> Generation | None:
-    """As `_read_row`, for a coroutine."""
+async def read_patiently_async(work: Callable[[], T]) -> T | None:
+    """As `read_patiently`, for a coroutine."""
     pauses = iter(ROW_PAUSES)
     while True:
         try:
@@ -136,7 +138,8 @@ def _pause_after(error: Exception, pauses: Iterator[float]) -> float | None:
     return pause
 
 
-def _next(steps: Generator[Step | Batch, Any, None], answer: Any) -> Step | Batch | None:
+def next_step(steps: Generator[T, Any, None], answer: Any) -> T | None:
+    """Return the step that follows this answer, or None after the last one."""
     try:
         return steps.send(answer)
     except StopIteration:

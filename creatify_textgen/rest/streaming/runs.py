@@ -8,7 +8,6 @@ last event is `[DONE]`; the result of a call comes once, after the call.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -17,7 +16,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from django.core.handlers.asgi import ASGIRequest
-from django.db import InterfaceError, OperationalError
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
@@ -29,26 +27,27 @@ from creatify_textgen.rest.streaming.limits import Slot
 from creatify_textgen.rest.streaming.readers import HEARTBEAT, let_thread_go
 from creatify_textgen.rest.streaming.ui_messages import Part, UIMessages, encode
 from creatify_textgen.rest.streaming.views import EVENT_STREAM, HEADERS, let_connections_go
-from creatify_textgen.states import TERMINAL, Status
-from creatify_textgen.streams import database
-from creatify_textgen.streams.follow import follow, follow_async
+from creatify_textgen.streams.follow import (
+    follow,
+    follow_async,
+    next_step,
+    read_patiently,
+    read_patiently_async,
+)
 from creatify_textgen.streams.hub import END, ERROR, START, Frame, Position
-from creatify_textgen.streams.own_frames import STOPPED
 
 __all__ = ["stream_run"]
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
-"""Seconds between two reads of a run that calls functions."""
-HEARTBEAT_SECONDS = 15.0
-BROKEN_OFF = "The stream broke off. The run goes on: resume the stream in a moment."
-OUTAGES = (OperationalError, InterfaceError, Run.DoesNotExist)
-ENDED = (*TERMINAL, Status.EXPIRED)
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+"""Seconds between two reads of a run of which nothing new is shown. Each pause is a tenth longer
+than the one before, so what comes late is shown at most a tenth later."""
+BROKEN_OFF = "The stream broke off: resume it in a moment."
 
 
 class ReadRun(NamedTuple):
     """Asks for the run as it is now; the answer is None if it cannot be read."""
 
-    without: frozenset[uuid.UUID]
+    calls_of: uuid.UUID | None
 
 
 class Watch(NamedTuple):
@@ -62,52 +61,61 @@ class Pause(NamedTuple):
     seconds: float
 
 
+RunStep = bytes | ReadRun | Watch | Pause
+
+
 class RunReading:
     """One reader's way through a run."""
 
     def __init__(self, run_id: uuid.UUID) -> None:
         self.run_id = run_id
-        self._call_ids: list[list[str]] = []
-        """The SDK's ids of the calls of each step that was shown."""
-        self._shown: frozenset[uuid.UUID] = frozenset()
-        """The calls whose result was shown."""
+        self._shown: list[uuid.UUID] = []
+        """The generations of the steps that were shown; what follows is of the last of them."""
+        self._messages, self._position = UIMessages(""), START
+        self._call_ids: list[str] = []
+        """The SDK's ids of its calls."""
+        self._answered: set[uuid.UUID] = set()
+        """Its calls whose result was shown."""
         self._has_ended = True
-        """Whether the end of the last step that was shown is known."""
+        """Whether its end is known."""
+        self._pause = FIRST_PAUSE
         self._failure, self._is_stopped, self._reason = "", False, "other"
 
-    def steps(self) -> Generator[bytes | ReadRun | Watch | Pause, Any, None]:
-        pause, quiet = FIRST_PAUSE, 0.0
+    def steps(self) -> Generator[RunStep, Any, None]:
         while True:
-            run: Progress | None = yield ReadRun(self._shown)
+            last = self._shown[-1] if self._shown else None
+            run: Progress | None = yield ReadRun(last)
             if run is None:
-                yield encode([{"type": "error", "errorText": BROKEN_OFF}], is_end=True)
+                error = {"type": "error", "errorText": BROKEN_OFF}
+                yield encode([*self._messages.close(), error], is_end=True)
                 return
             if results := encode(list(self._results(run))):
                 yield results
-            shown, saved = len(self._call_ids), len(run.generations)
-            if not self._has_ended and shown <= saved and run.state != Run.State.STOPPED:
+                self._pause = FIRST_PAUSE
+            is_awaited = not self._has_ended and run.state != Run.State.STOPPED
+            if last in run.generations and is_awaited:
                 # Its process died: a sweep finds the answer, or another process takes the run over.
-                yield Pause(LONGEST_PAUSE)
-                yield Watch(run.generations[shown - 1], self._position)
-                continue
-            if shown < saved:
-                yield self._begin_step(run.generations[shown])
-                pause, quiet = FIRST_PAUSE, 0.0
-                continue
-            if run.state != Run.State.RUNNING:
+                yield from self._wait()
+                yield Watch(last, self._position)
+            elif new := [one for one in run.generations if one not in self._shown]:
+                yield self._begin_step(new[0])
+            elif run.state != Run.State.RUNNING:
                 yield encode(list(self._end(run)), is_end=True)
                 return
-            yield Pause(pause)
-            pause, quiet = min(1.5 * pause, LONGEST_PAUSE), quiet + pause
-            if quiet >= HEARTBEAT_SECONDS:
-                yield HEARTBEAT
-                quiet = 0.0
+            else:
+                yield from self._wait()
+
+    def _wait(self) -> Iterator[RunStep]:
+        yield Pause(self._pause)
+        yield HEARTBEAT
+        self._pause = min(1.1 * self._pause, LONGEST_PAUSE)
 
     def render(self, batch: list[Frame]) -> bytes:
         """Return the bytes of these frames of the step that is watched."""
-        if any(_is_end(frame) for frame in batch):
+        if any(frame.is_last for frame in batch):
             self._has_ended = True
         else:
+            # The stream broke off, and its row is still open.
             batch = [frame for frame in batch if frame.event not in (ERROR, END)]
         for frame in batch:
             self._position = frame.end
@@ -116,15 +124,17 @@ class RunReading:
         )
 
     def _begin_step(self, generation_id: uuid.UUID) -> Watch:
+        self._shown.append(generation_id)
         self._messages, self._position = UIMessages(str(generation_id)), START
-        self._call_ids.append([])
+        self._call_ids, self._answered = [], set()
         self._has_ended, self._is_stopped = False, False
+        self._pause = FIRST_PAUSE
         return Watch(generation_id, START)
 
     def _of_run(self, part: Part) -> Iterator[Part]:
         """Yield what a part of a step is in the message of its run."""
         match part["type"]:
-            case "start" if len(self._call_ids) == 1:
+            case "start" if len(self._shown) == 1:
                 yield {**part, "messageMetadata": self._metadata(part["messageMetadata"])}
             case "start":
                 yield self._noted(part["messageMetadata"])
@@ -137,7 +147,7 @@ class RunReading:
                 self._is_stopped = True
                 yield {"type": "finish-step"}
             case "tool-input-available":
-                self._call_ids[-1].append(part["toolCallId"])
+                self._call_ids.append(part["toolCallId"])
                 yield {**part, "providerExecuted": True}
             case _:
                 yield part
@@ -145,9 +155,9 @@ class RunReading:
     def _results(self, run: Progress) -> Iterator[Part]:
         for call in run.calls:
             response, identifier = call.response, self._call_id(call)
-            if response is None or not identifier:
+            if response is None or not identifier or call.id in self._answered:
                 continue
-            self._shown |= {call.id}
+            self._answered.add(call.id)
             part = {"toolCallId": identifier, "providerExecuted": True}
             if call.state == ToolCall.State.DONE:
                 yield {"type": "tool-output-available", **part, "output": response}
@@ -168,6 +178,7 @@ class RunReading:
             "credits_used": decimal_text(run.credits_used),
             "waiting": waiting,
         }
+        yield from self._messages.close()
         yield self._noted(end)
         if run.state == Run.State.FAILED:
             yield {"type": "error", "errorText": self._failure or run.error_code}
@@ -177,9 +188,8 @@ class RunReading:
             yield {"type": "finish", "finishReason": self._reason}
 
     def _call_id(self, call: CallProgress) -> str:
-        """Return the SDK's id of a call, or "" while its step was not shown."""
-        shown = self._call_ids[call.step - 1] if call.step <= len(self._call_ids) else []
-        return shown[call.position] if call.position < len(shown) else ""
+        """Return the SDK's id of a call, or "" while the call was not shown."""
+        return self._call_ids[call.position] if call.position < len(self._call_ids) else ""
 
     def _noted(self, metadata: Part) -> Part:
         return {"type": "message-metadata", "messageMetadata": self._metadata(metadata)}
@@ -201,14 +211,14 @@ class SyncRunReader(_Reader):
     def __iter__(self) -> Iterator[bytes]:
         self._slot.start()
         steps, answer = self._reading.steps(), None
-        while (step := _next(steps, answer)) is not None:
+        while (step := next_step(steps, answer)) is not None:
             answer = None
             if isinstance(step, bytes):
                 yield step
             elif isinstance(step, Pause):
                 time.sleep(step.seconds)
             elif isinstance(step, ReadRun):
-                answer = database.run(partial(_read_run, self._reading.run_id, step))
+                answer = read_patiently(partial(_read_run, self._reading.run_id, step))
             else:
                 try:
                     with closing(follow(step.generation_id, after=step.after)) as batches:
@@ -223,14 +233,15 @@ class AsyncRunReader(_Reader):
         self._slot.start()
         let_thread_go()
         steps, answer = self._reading.steps(), None
-        while (step := _next(steps, answer)) is not None:
+        while (step := next_step(steps, answer)) is not None:
             answer = None
             if isinstance(step, bytes):
                 yield step
             elif isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)
             elif isinstance(step, ReadRun):
-                answer = await database.run_async(partial(_read_run, self._reading.run_id, step))
+                read = partial(_read_run, self._reading.run_id, step)
+                answer = await read_patiently_async(read)
             else:
                 try:
                     reading = follow_async(step.generation_id, after=step.after)
@@ -241,26 +252,10 @@ class AsyncRunReader(_Reader):
                     pass
 
 
-def _is_end(frame: Frame) -> bool:
-    """Whether a frame ends its step: not if the stream broke off and its row is still open."""
-    if frame.event != END:
-        return False
-    end = json.loads(frame.data)
-    # A stream that was stopped ends before its row, which waits for its cost.
-    return end["status"] in ENDED or end["error_code"] == STOPPED
-
-
-def _next(steps: Generator[Any, Any, None], answer: Any) -> Any:
-    try:
-        return steps.send(answer)
-    except StopIteration:
-        return None
-
-
 def _read_run(run_id: uuid.UUID, step: ReadRun) -> Progress | None:
     try:
-        return read_progress(run_id, without=step.without)
-    except OUTAGES:
+        return read_progress(run_id, calls_of=step.calls_of)
+    except Run.DoesNotExist:
         return None
 
 

@@ -76,14 +76,14 @@ class UIMessages:
             elif chunk := chunk_of(frame):
                 yield from self._parts_of_chunk(chunk)
         if self._failure:
-            yield from self._close()
+            yield from self.close()
             yield self._error()
 
     def _parts_of_chunk(self, chunk: Chunk) -> Iterator[Part]:
         yield from self._delta("reasoning", chunk.thoughts)
         yield from self._delta("text", chunk.text)
         for call in chunk.function_calls:
-            yield from self._close()
+            yield from self.close()
             yield self._call(call)
         if word := chunk.finish_reason or chunk.block_reason:
             self._known["finish_reason"] = word
@@ -96,13 +96,14 @@ class UIMessages:
         if not text:
             return
         if self._open != kind:
-            yield from self._close()
+            yield from self.close()
             self._open = kind
             self._opened += 1
             yield {"type": f"{kind}-start", "id": self._part_id}
         yield {"type": f"{kind}-delta", "id": self._part_id, "delta": text}
 
-    def _close(self) -> Iterator[Part]:
+    def close(self) -> Iterator[Part]:
+        """Yield the end of the part that is open, if one is."""
         if self._open:
             yield {"type": f"{self._open}-end", "id": self._part_id}
             self._open = ""
@@ -122,7 +123,7 @@ class UIMessages:
         return part
 
     def _end(self, end: Part) -> Iterator[Part]:
-        yield from self._close()
+        yield from self.close()
         metadata = {**{name: end[name] for name in end if name != "id"}, **self._known}
         if end["error_code"] == STOPPED:
             yield {"type": "message-metadata", "messageMetadata": metadata}

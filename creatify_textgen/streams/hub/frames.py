@@ -77,6 +77,11 @@ class Frame(NamedTuple):
         return self.end.number == self.start.number
 
     @property
+    def is_last(self) -> bool:
+        """Whether it is the end frame that says that the reader has everything."""
+        return self.event == END and b"\nid: end\n" in self.wire
+
+    @property
     def data(self) -> str:
         """The JSON text; for a chunk, exactly as the remote sent it."""
         # JSON has no line that begins with `data: `, so the split is reversible.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import DEFAULT, patch
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import override_settings
 from django.urls import include, path
 from drf_spectacular.drainage import GENERATOR_STATS
@@ -19,6 +23,7 @@ from creatify_textgen import chat, clock, services
 from creatify_textgen.chat import Conversation, Run
 from creatify_textgen.rest import openapi as _registered  # noqa: F401
 from creatify_textgen.rest.runs import ConversationRunView
+from creatify_textgen.rest.streaming import runs
 from creatify_textgen.rest.streaming.limits import reader_slots
 from creatify_textgen.states import Mode, Status
 from creatify_textgen.streams.follow import follow
@@ -40,10 +45,15 @@ def send_mail(to: str) -> str:
     return f"Sent to {to}"
 
 
+def note(text: str) -> dict[str, Any]:
+    """Note something."""
+    return {}
+
+
 urlpatterns = [
     path(
         "say/<uuid:conversation_id>/",
-        ConversationRunView.as_view(tools=[get_weather, send_mail], limit=3),
+        ConversationRunView.as_view(tools=[get_weather, send_mail, note], limit=3),
     ),
     path("textgen/", include("creatify_textgen.urls")),
 ]
@@ -250,6 +260,48 @@ class TestUIMessages:
         assert message["error"] == ""
         assert message["parts"] == [{"type": "step-start"}, {"type": "text", "text": "Clear."}]
 
+    def test_show_a_result_without_fields_at_once(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        noted = {"name": "note", "args": {"text": "Ann"}}
+        creatify_stub.answer([Answer(function_calls=[noted, *MAIL.function_calls])])
+        message = ui(api, conversation, "Note Ann, then mail her.")
+        first, second = message["parts"][1:]
+        assert (first["state"], first.get("output")) == ("output-available", {})
+        assert second["state"] == "input-available"
+
+    @pytest.mark.parametrize("failures", [1, 9])
+    def test_wait_for_a_database_that_does_not_answer(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub, failures: int
+    ) -> None:
+        creatify_stub.answer("Clear.")
+        faults = [OperationalError("away")] * failures
+        reads = chain(repeat(DEFAULT, 1), faults, repeat(DEFAULT))
+        with (
+            patch.object(runs, "read_progress", side_effect=reads, wraps=runs.read_progress),
+            patch("creatify_textgen.streams.follow.ROW_PAUSES", (0, 0)),
+        ):
+            message = ui(api, conversation, "Weather?")
+        assert message["parts"][-1] == {"type": "text", "text": "Clear."}
+        assert message["error"] == ("" if failures == 1 else runs.BROKEN_OFF)
+
+    def test_close_a_text_that_broke_off_if_the_run_is_stopped(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer("Clear.")
+        say(api, conversation, {"content": "Weather?"})
+        Run.objects.update(state="running", due_at=clock.now())
+
+        def follow_a_text(generation_id: Any, *, after: Position) -> Iterator[Any]:
+            frames = [frame for batch in follow(generation_id, after=after) for frame in batch]
+            yield [frame for frame in frames if not frame.event]
+            Run.objects.update(state="stopped", due_at=None)
+
+        with patch.object(runs, "follow", follow_a_text):
+            body = b"".join(resumed(api, conversation).streaming_content)
+        assert read_parts(body)[-1] == {"type": "abort"}
+        assert message_of(read_parts(body))["parts"][-1] == {"type": "text", "text": "Clear."}
+
     def test_end_with_a_step_that_was_deleted(
         self, api: APIClient, conversation: Conversation, creatify_stub: Stub
     ) -> None:
@@ -261,6 +313,25 @@ class TestUIMessages:
         services.delete(run.generation)
         [error] = read_parts(b"".join(response.streaming_content))[-1:]
         assert error == {"type": "error", "errorText": "content_removed"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_both_kinds_of_server_send_the_same(
+    api: APIClient, conversation: Conversation, creatify_stub: Stub
+) -> None:
+    creatify_stub.answer([ROME, "Clear.", "Bye."])
+    for text in ("Weather in Rome?", "Thanks."):
+        say(api, conversation, {"content": text})
+
+    async def read(run_id: UUID) -> bytes:
+        reader = runs.AsyncRunReader(runs.RunReading(run_id), reader_slots.take(1))
+        return b"".join([piece async for piece in reader])
+
+    for run in Run.objects.all():
+        here = runs.SyncRunReader(runs.RunReading(run.pk), reader_slots.take(1))
+        body = asyncio.run(read(run.pk))
+        assert body == b"".join(here)
+        assert message_of(read_parts(body))["parts"][-1]["text"] == run.text
 
 
 class TestDocument:
