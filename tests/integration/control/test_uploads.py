@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from creatify_textgen import services
-from creatify_textgen.exceptions import PolicyRefusal, TextgenError
+from creatify_textgen.exceptions import PolicyRefusal, RequestError, TextgenError
 from creatify_textgen.intake.media import delete_discarded
 from creatify_textgen.models import Allowance, Media
 from tests.bad_requests import PNG
@@ -118,6 +118,12 @@ class TestUploadLimits:
             services.store_media(PNG, owner=user)
             transaction.set_rollback(True)
         assert uploaded(user) == (0, 0)
+
+    def test_of_a_user_who_is_deleted_meanwhile_are_refused(self, user: User) -> None:
+        User.objects.filter(pk=user.pk).delete()
+        with pytest.raises(RequestError, match="deleted in this moment"):
+            services.store_media(PNG, owner=user)
+        assert not Media.objects.exists()
 
     def test_do_not_outlive_their_user(self, user: User) -> None:
         services.store_media(PNG, owner=user)
