@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from creatify_textgen import services
+from creatify_textgen.checks.rules import MOST
 from creatify_textgen.exceptions import PolicyRefusal, RequestError, TextgenError
 from creatify_textgen.intake.media import delete_discarded
 from creatify_textgen.models import Allowance, Media
@@ -53,6 +54,13 @@ class TestUploadLimits:
         assert not Media.objects.exists()
         with pytest.raises(PolicyRefusal, match="and have uploaded"):
             services.store_media(OTHER, owner=user)
+
+    def test_may_be_the_largest_number_that_the_checks_allow(
+        self, settings: Any, user: User
+    ) -> None:
+        limit(settings, uploads_per_day=MOST, upload_bytes_per_day=MOST)
+        services.store_media(PNG, owner=user)
+        assert uploaded(user) == (1, len(PNG))
 
     def test_begin_again_at_midnight(self, settings: Any, user: User) -> None:
         limit(settings, uploads_per_day=1)
