@@ -735,7 +735,11 @@ class TestAccounts:
 
     @pytest.mark.parametrize(
         ("url", "ids"),
-        [("http://api.example.com", ["creatify_textgen.W021"]), ("http://127.0.0.1:9", [])],
+        [
+            ("http://api.example.com", ["creatify_textgen.W021"]),
+            ("HTTP://api.example.com", ["creatify_textgen.W021"]),
+            ("http://127.0.0.1:9", []),
+        ],
     )
     def test_are_warned_of_keys_without_encryption(
         self, settings: Any, url: str, ids: list[str]
