@@ -20,16 +20,16 @@ class CreatifyTextgenConfig(AppConfig):
         """Load the tables of `chat`, which are not below it, after those of `models`."""
         super().import_models()
         import_module("creatify_textgen.chat")
+        # Not in ready(): the admin, which is mostly ready before, copies the labels.
+        import_module("creatify_textgen.models.labels").translate_labels(self.models.values())
 
     def ready(self) -> None:
         """Register checks, tasks and receivers; web processes need the tasks to publish them."""
         # They import models, so they cannot be imported before the apps are loaded.
         from creatify_textgen import checks, retention, tasks  # noqa: F401, PLC0415
         from creatify_textgen.chat.erasure import connect_erasure  # noqa: PLC0415
-        from creatify_textgen.models.labels import translate_labels  # noqa: PLC0415
 
         retention.connect_deletions()
         connect_erasure()
-        translate_labels(self.get_models())
         for check in (checks.check_values, checks.check_deployment):
             register(check, self.name)

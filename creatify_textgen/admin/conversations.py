@@ -34,11 +34,11 @@ TURNS_SHOWN = 200
 CONTENT = {"title_text", "system_text", "tools_text", "metadata_text"}
 
 
-account = foreign(Conversation, "account")
+account, owner = (foreign(Conversation, name) for name in ("account", "owner"))
 
 
 class ConversationAdmin(ReadOnlyAdmin):
-    list_display = ("updated", "id", "owner_name", "model_text", "turn_count", "title_text")
+    list_display = ("updated", "id", owner, "model_text", "turn_count", "title_text")
     list_filter = (OwnerFilter,)
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)
@@ -47,7 +47,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     search_help_text = _("An id.")
     fields: ClassVar[Any] = (
         "title_text",
-        "owner_name",
+        owner,
         "model_text",
         "system_text",
         "tools_text",
@@ -82,10 +82,6 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.display(description=_("last turn"))
     def updated(self, conversation: Conversation) -> str:
         return render_moment(conversation.updated_at)
-
-    @admin.display(description=_("owner"))
-    def owner_name(self, conversation: Conversation) -> str:
-        return render_name(conversation.owner) if conversation.owner else NOTHING
 
     @admin.display(description=_("model"))
     def model_text(self, conversation: Conversation) -> str:

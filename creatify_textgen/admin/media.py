@@ -42,11 +42,11 @@ __all__ = ["MediaAdmin"]
 USES_SHOWN = 20
 
 
-stored_path = foreign(Media, "path")
+stored_path, owner = (foreign(Media, name) for name in ("path", "owner"))
 
 
 class MediaAdmin(ReadOnlyAdmin):
-    list_display = ("created", "kind_word", "type_name", "readable_size", "owner_name", "id")
+    list_display = ("created", "kind_word", "type_name", "readable_size", owner, "id")
     list_filter = ("kind", OwnerFilter)
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)
@@ -59,7 +59,7 @@ class MediaAdmin(ReadOnlyAdmin):
         "kind",
         "type_name",
         "readable_size",
-        "owner_name",
+        owner,
         "used_by",
         "sha256",
         stored_path,
@@ -90,10 +90,6 @@ class MediaAdmin(ReadOnlyAdmin):
     @admin.display(description=_("type"))
     def type_name(self, media: Media) -> str:
         return render_name(media.mime_type)
-
-    @admin.display(description=_("owner"))
-    def owner_name(self, media: Media) -> str:
-        return render_name(media.owner) if media.owner else NOTHING
 
     def get_urls(self) -> list[Any]:
         file_view = self.admin_site.admin_view(self.file_view, cacheable=True)

@@ -41,11 +41,11 @@ __all__ = ["RunAdmin", "ToolCallAdmin"]
 STEPS_SHOWN = 200
 
 
-error_code = foreign(Run, "error_code")
+error_code, owner = (foreign(Run, name) for name in ("error_code", "owner"))
 
 
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ("created", "id", "state", "owner_name", error_code)
+    list_display = ("created", "id", "state", owner, error_code)
     list_filter = ("state", OwnerFilter)
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)
@@ -53,7 +53,7 @@ class RunAdmin(ReadOnlyAdmin):
     fields: ClassVar[Any] = (
         "state",
         error_code,
-        "owner_name",
+        owner,
         "step_list",
         "limit",
         "used",
@@ -72,10 +72,6 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("created"))
     def created(self, run: Run) -> str:
         return render_moment(run.created_at)
-
-    @admin.display(description=_("owner"))
-    def owner_name(self, run: Run) -> str:
-        return render_name(run.owner) if run.owner else NOTHING
 
     @admin.display(description=_("credits used"))
     def used(self, run: Run) -> str:

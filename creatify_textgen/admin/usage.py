@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.contrib import admin
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy
@@ -10,7 +12,7 @@ from creatify_textgen.admin.filters import AccountFilter, ModelFilter, OwnerFilt
 from creatify_textgen.admin.periods import UsagePeriodFilter
 from creatify_textgen.admin.permissions import ReadOnlyAdmin
 from creatify_textgen.admin.rendering import (
-    NOTHING,
+    foreign,
     render_credits,
     render_name,
     render_status,
@@ -25,8 +27,7 @@ class UsageDayAdmin(ReadOnlyAdmin):
         "date",
         "model_word",
         "status_word",
-        "owner_name",
-        "account_name",
+        *(foreign(UsageDay, name) for name in ("owner", "account")),
         "count",
         "credits",
         "unknown",
@@ -34,7 +35,8 @@ class UsageDayAdmin(ReadOnlyAdmin):
     list_filter = (UsagePeriodFilter, "status", OwnerFilter, ModelFilter, AccountFilter)
     lookups = frozenset({*UsagePeriodFilter.parameters, "owner", "model_name", "account"})
     list_select_related = ("owner",)
-    readonly_fields = fields = list_display
+    fields: ClassVar[Any] = list_display
+    readonly_fields: ClassVar[Any] = list_display
 
     @admin.display(description=gettext_lazy("day"))
     def date(self, usage: UsageDay) -> str:
@@ -47,14 +49,6 @@ class UsageDayAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("status"))
     def status_word(self, usage: UsageDay) -> str:
         return render_status(usage.status)
-
-    @admin.display(description=gettext_lazy("owner"))
-    def owner_name(self, usage: UsageDay) -> str:
-        return render_name(usage.owner) if usage.owner else NOTHING
-
-    @admin.display(description=gettext_lazy("account"))
-    def account_name(self, usage: UsageDay) -> str:
-        return render_name(usage.account)
 
     @admin.display(description=gettext_lazy("generations"))
     def count(self, usage: UsageDay) -> int:

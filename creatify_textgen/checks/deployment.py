@@ -18,6 +18,7 @@ from django.contrib.auth import get_backends, get_permission_codename
 from django.contrib.auth.backends import ModelBackend
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
+from django.core.exceptions import ImproperlyConfigured
 from django.http.request import split_domain_port, validate_host
 from django.urls import NoReverseMatch
 
@@ -86,7 +87,7 @@ def _model_messages() -> Iterator[CheckMessage]:
 
 def _permission_messages() -> Iterator[CheckMessage]:
     wanted = conf.create_permission
-    if wanted is None or any(map(_has_own_rules, get_backends())):
+    if wanted is None or _have_own_rules():
         return
     label, _, codename = wanted.partition(".")
     known = {
@@ -110,9 +111,13 @@ def _permission_messages() -> Iterator[CheckMessage]:
         )
 
 
-def _has_own_rules(backend: Any) -> bool:
+def _have_own_rules() -> bool:
     """Whether a backend may grant permissions that no model has."""
-    return getattr(type(backend), "has_perm", ModelBackend.has_perm) is not ModelBackend.has_perm
+    usual = ModelBackend.has_perm
+    try:
+        return any(getattr(type(one), "has_perm", usual) is not usual for one in get_backends())
+    except (ImportError, ImproperlyConfigured):
+        return True  # Nobody can sign in, which Django says.
 
 
 def _tenant_messages() -> Iterator[CheckMessage]:

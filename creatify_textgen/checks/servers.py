@@ -1,7 +1,7 @@
 """Compares the setting with the databases, caches, storages and brokers of the site.
 
-Invariant: makes the objects that the site would make, and none of them connects. Only
-`textgen_doctor` tries whether a server answers.
+Invariant: makes the objects that the site would make, and connects to nothing; a storage of the
+site may, when it is made. Only `textgen_doctor` tries whether a server answers.
 """
 
 from __future__ import annotations

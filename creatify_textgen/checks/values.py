@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
@@ -197,7 +198,7 @@ def _base_url_messages(base_url: Any, *, where: str) -> Iterator[CheckMessage]:
         return
     if not is_origin(base_url):
         yield must_be(where, Rule(bool, "https://host in ASCII, without query or user"))
-    elif base_url.startswith("http:") and not is_loopback(base_url):
+    elif urlsplit(base_url).scheme != "https" and not is_loopback(base_url):
         yield Caution(
             f"{where} is not https: the keys of the account are sent without encryption.",
             hint="Use https://; http is for loopback only.",

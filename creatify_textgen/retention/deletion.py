@@ -45,7 +45,8 @@ def _erase_owner(instance: Any, **_: Any) -> None:
 
 
 def _prepare_deletion(instance: Generation, **_: Any) -> None:
-    lifecycle.drop_holds(instance)
+    if not instance.is_final:  # A final one has nothing reserved, and there may be many of them.
+        lifecycle.drop_holds(instance)
     # Once the row is deleted, its links are, too.
     setattr(instance, MEDIA, list(instance.media.values_list("pk", flat=True)))
 

@@ -640,9 +640,12 @@ class TestDeployment:
         change(settings, CREATE_PERMISSION=permission)
         assert ids_of(check_deployment()) == ids
 
-    def test_leaves_permissions_to_a_backend_with_rules(self, settings: Any) -> None:
+    @pytest.mark.parametrize(
+        "backends", [[f"{__name__}.RulesBackend"], ["tests.no_such_module.Backend"], []], ids=str
+    )
+    def test_leaves_permissions_to_other_backends(self, settings: Any, backends: list[str]) -> None:
         change(settings, CREATE_PERMISSION="shop.may_ask")
-        settings.AUTHENTICATION_BACKENDS = [f"{__name__}.RulesBackend"]
+        settings.AUTHENTICATION_BACKENDS = backends
         assert check_deployment() == []
 
     @pytest.mark.parametrize("hosts", [["*"], ["web_1"]], ids=str)
@@ -732,7 +735,11 @@ class TestAccounts:
 
     @pytest.mark.parametrize(
         ("url", "ids"),
-        [("http://api.example.com", ["creatify_textgen.W021"]), ("http://127.0.0.1:9", [])],
+        [
+            ("http://api.example.com", ["creatify_textgen.W021"]),
+            ("HTTP://api.example.com", ["creatify_textgen.W021"]),
+            ("http://127.0.0.1:9", []),
+        ],
     )
     def test_are_warned_of_keys_without_encryption(
         self, settings: Any, url: str, ids: list[str]

@@ -403,6 +403,15 @@ class TestDeletedGeneration:
         Generation.objects.filter(pk=row.pk).delete()
         assert sums() == (1, 0, 0)
 
+    def test_that_has_ended_is_not_asked_for_what_it_holds(self) -> None:
+        row = save()
+        finish(row, credits_used=1)
+        row = Generation.objects.get()
+        with CaptureQueriesContext(connection) as captured:
+            row.delete()
+        reads = [query["sql"] for query in captured if query["sql"].startswith("SELECT")]
+        assert [sql for sql in reads if BudgetHold._meta.db_table in sql] == []
+
 
 class TestDeletedMeanwhile:
     @pytest.fixture

@@ -12,7 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from creatify_textgen import services
-from creatify_textgen.exceptions import PolicyRefusal, TextgenError
+from creatify_textgen.checks.rules import MOST
+from creatify_textgen.exceptions import PolicyRefusal, RequestError, TextgenError
 from creatify_textgen.intake.media import delete_discarded
 from creatify_textgen.models import Allowance, Media
 from tests.bad_requests import PNG
@@ -53,6 +54,13 @@ class TestUploadLimits:
         assert not Media.objects.exists()
         with pytest.raises(PolicyRefusal, match="and have uploaded"):
             services.store_media(OTHER, owner=user)
+
+    def test_may_be_the_largest_number_that_the_checks_allow(
+        self, settings: Any, user: User
+    ) -> None:
+        limit(settings, uploads_per_day=MOST, upload_bytes_per_day=MOST)
+        services.store_media(PNG, owner=user)
+        assert uploaded(user) == (1, len(PNG))
 
     def test_begin_again_at_midnight(self, settings: Any, user: User) -> None:
         limit(settings, uploads_per_day=1)
@@ -118,6 +126,12 @@ class TestUploadLimits:
             services.store_media(PNG, owner=user)
             transaction.set_rollback(True)
         assert uploaded(user) == (0, 0)
+
+    def test_of_a_user_who_is_deleted_meanwhile_are_refused(self, user: User) -> None:
+        User.objects.filter(pk=user.pk).delete()
+        with pytest.raises(RequestError, match="deleted in this moment"):
+            services.store_media(PNG, owner=user)
+        assert not Media.objects.exists()
 
     def test_do_not_outlive_their_user(self, user: User) -> None:
         services.store_media(PNG, owner=user)
