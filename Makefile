@@ -16,7 +16,7 @@ PARALLEL := -n $(shell echo $$((2 * $(CORES)))) --maxprocesses 8 --dist loadgrou
 export PARALLEL
 
 .PHONY: help install demo serve test lint types imports check bench soak docs site pyright \
-	messages coverage matrix services faults properties machine mutation faultsback usechat browser \
+	messages coverage matrix services hosts faults properties machine mutation faultsback usechat browser \
 	pictures wheel clean
 
 help: ## List these commands
@@ -99,11 +99,14 @@ bench: install ## Run every benchmark once
 	  echo "== $$file"; $(PYTHON) -m "benchmarks.$$(basename "$$file" .py)" $(ARGS); \
 	done
 
-matrix: install ## Test each installed Python with each supported Django
+matrix: install ## Test each installed Python with each supported Django (ARGS=--servers: on all servers)
 	@.ci/matrix $(ARGS)
 
 services: install ## Test with PostgreSQL, MariaDB, Redis and RabbitMQ on this machine
 	@.ci/services $(ARGS)
+
+hosts: install ## Test in sites that have packages which few sites have
+	@.ci/hosts $(ARGS)
 
 faults: install ## Run the tests that kill, race and replay
 	@$(PYTHON) -m pytest $(PARALLEL) tests/faults $(ARGS)

@@ -63,7 +63,7 @@ def test_the_hosted_ci_leaves_out_nothing_that_the_run_has() -> None:
         "check",
         "properties",
         "demo",
-        "services",
+        "hosts",
         "browser",
         "usechat",
         "matrix",
