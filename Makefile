@@ -14,6 +14,8 @@ ARGS ?=
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 PARALLEL := -n $(shell echo $$((2 * $(CORES)))) --maxprocesses 8 --dist loadgroup
 export PARALLEL
+# Without bytecode each of the hundred processes that the tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo serve test lint types imports check bench soak docs site pyright \
 	messages coverage matrix services hosts faults properties machine mutation faultsback usechat browser \

@@ -211,11 +211,15 @@ def remote(creatify_emulator: Emulator, settings: Any) -> Emulator:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that no process is left alone with one at the end."""
     # Processes of pytest-xdist would not collect the same tests.
     if changing := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"These ids are others in each process: {', '.join(changing)}")
+    if config.getoption("loadgroup", default=False):  # in a process of pytest-xdist
+        grouped = [item.nodeid for item in items if item.get_closest_marker("xdist_group")]
+        if apart := [nodeid for nodeid in grouped if "@" not in nodeid]:
+            raise pytest.UsageError(f"pytest-xdist does not see the group of {apart[0]}.")
     longest = ("machine", "slow")
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in longest])
 
