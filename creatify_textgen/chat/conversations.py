@@ -78,7 +78,9 @@ class Conversation(models.Model):
         null=True, blank=True, help_text=_("How many earlier messages are sent; empty: all.")
     )
     window_tokens = models.PositiveIntegerField(
-        null=True, blank=True, help_text=_("About how many tokens of them; empty: all.")
+        null=True,
+        blank=True,
+        help_text=_("About how many tokens of earlier messages are sent; empty: all."),
     )
     forked_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="forks"

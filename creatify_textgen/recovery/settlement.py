@@ -93,12 +93,11 @@ def _chosen(decision: str, *, credits_used: Any, remote_id: str) -> Decision:
         errors["decision"] = [_("Must be one of %(names)s.") % {"names": ", ".join(Decision)}]
     elif credits_used is not None and decision != Decision.CHARGED:
         errors["credits_used"] = [
-            _("Belongs to the decision “%(name)s” only.") % {"name": Decision.CHARGED.label}
+            _("Only for the decision “%(name)s”.") % {"name": Decision.CHARGED.label}
         ]
     elif bool(remote_id.strip()) != (decision == Decision.FOUND):
         errors["remote_id"] = [
-            _("Belongs to the decision “%(name)s”, which needs it.")
-            % {"name": Decision.FOUND.label}
+            _("Required for the decision “%(name)s”.") % {"name": Decision.FOUND.label}
         ]
     _refuse(errors)
     return Decision(decision)
@@ -192,7 +191,7 @@ def _contradiction(row: Generation, remote: RemoteGeneration) -> str:
     # The echo may be changed in all but its texts (contract, 11.26a); the person vouches for it.
     is_same = asks_the_same(row, remote) or texts_of(remote) == texts_of_row(row)
     if not is_same or not shows_its_media(row, remote):
-        return _("What it was asked is not what this generation asks.")
+        return _("Its request is not the request of this generation.")
     if not is_of_its_time(row, remote, ANY_SKEW):
         return _("It was not created when this generation was sent.")
     if not goes_on_from(row, remote):
