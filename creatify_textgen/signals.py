@@ -1,7 +1,7 @@
 """The signals that a host may connect to.
 
-Every room may import this module, and it imports none. If a receiver raises, the error is logged
-and the other receivers are still called.
+Every room may import this module; it imports no room. If a receiver raises, the error is logged and
+the other receivers are still called, except for `owner_erased`.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ generation_finished = Signal()
 `generation=`. If a process dies right after the commit, the next sweep sends it."""
 
 webhook_rejected = Signal()
-"""A delivery was refused. Sent with `reason=` and `generation=`, which is None if the URL names no
-generation of this site. Never sent with the token or the body."""
+"""A delivery was refused. Sent with `reason=` (a code) and `generation=None`, without its token and
+its body."""
 
 sending_paused = Signal()
-"""Requests of an account are not sent any more. Sent after commit with `generation=` (the one that
-the remote refused for want of credits, or None), `account=` ("" for all), `code=`, `reason=`."""
+"""Sending of an account was paused. Sent after commit with `generation=` (the generation that the
+remote refused because of missing credits, or None), `account=` ("" for all), `code=`, `reason=`."""
 
 budget_reached = Signal()
 """A budget has no room left. Sent once per period, after commit, with `budget=`, `period=` (its
 `BudgetPeriod`) and `generation=None`."""
 
 owner_erased = Signal()
-"""The content of a user is erased, maybe because the user is deleted. Sent before the
-rows change, with `owner_id=` and `generation=None`: delete your own copies. May be sent again."""
+"""The content of a user is being erased, for instance because the user is deleted. Sent before the
+rows change, with `owner_id=` and `generation=None`: delete your copies. May be sent again."""
 
 run_finished = Signal()
 """A run of `chat` has ended: done, failed or stopped. Sent with `run=`, at most once per run."""

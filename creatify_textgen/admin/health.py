@@ -164,7 +164,7 @@ def _budgets(states: list[BudgetState], link: str) -> Line:
     named = [f"{show_control_chars(s.budget.name)} {min(s.share, 9.99):.0%}" for s in near[:5]]
     more = [_("and %d more") % (len(near) - 5)] if len(near) > 5 else []
     level = "wrong" if any(s.share >= 1 and s.budget.is_hard for s in near) else "note"
-    advice = _("Raise the limit, or leave it: what exceeds a hard budget is refused.")
+    advice = _("Raise the limit, or leave it: a hard budget refuses requests above it.")
     return Line(title, ", ".join([*named, *more]), advice, level, link)
 
 

@@ -83,7 +83,7 @@ def _act(request: HttpRequest, model_admin: Any, *, account: str, reason: str) -
         messages.success(request, text)
     else:
         pause = services.pause_sending(account, reason=reason, by=request.user)
-        text = _("%s: sending is paused. What was sent goes on.") % subject
+        text = _("%s: sending is paused. Requests that were sent continue.") % subject
         messages.warning(request, text)
     # A pause is gone once it ends; Django's history keeps who paused and resumed.
     model_admin.log_change(request, pause, text)

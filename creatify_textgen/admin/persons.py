@@ -92,7 +92,9 @@ class PersonForm(forms.Form):
         max_length=254,
         strip=False,
         widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
-        help_text=gettext_lazy("As the user signs in. What is erased is shown before."),
+        help_text=gettext_lazy(
+            "The name with which the user signs in. The next page shows what will be erased."
+        ),
     )
 
     def clean_person(self) -> Any:

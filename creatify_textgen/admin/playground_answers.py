@@ -72,7 +72,7 @@ def estimate_lines(models: Iterable[str]) -> Iterator[tuple[str, str]]:
             text = _("%(model)s costs %(mean)s credits on average.")
             shown["mean"] = format_credits(known.mean)
         else:
-            text = _("What %(model)s costs here is not known yet.")
+            text = _("The cost of %(model)s on this site is not known yet.")
         yield name, text % shown
 
 

@@ -34,13 +34,17 @@ class SettlementForm(forms.Form):
         label=gettext_lazy("Credits"),
         required=False,
         max_length=40,
-        help_text=gettext_lazy("Of one that was charged. Empty means unknown, which is not zero."),
+        help_text=gettext_lazy(
+            "The cost, if it was charged. Empty means unknown, which is not zero."
+        ),
     )
     remote_id = forms.CharField(
         label=gettext_lazy("Id at the remote"),
         required=False,
         max_length=64,
-        help_text=gettext_lazy("Of one that was found: it is fetched, and must ask the same."),
+        help_text=gettext_lazy(
+            "Its id at Creatify, if it was found. It must have the same request."
+        ),
     )
 
 

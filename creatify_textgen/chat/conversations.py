@@ -13,7 +13,6 @@ from typing import Any, Self
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import models
-from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -30,7 +29,6 @@ from creatify_textgen.models.json_text import JSONTextField
 from creatify_textgen.services.asynchronous import closing_connections
 from creatify_textgen.services.blocking import generate_intake
 from creatify_textgen.services.submission import submit_intake
-from creatify_textgen.signals import owner_erased
 from creatify_textgen.streams import database
 from creatify_textgen.streams.sessions import begin_accepted, follow_begun
 
@@ -80,7 +78,9 @@ class Conversation(models.Model):
         null=True, blank=True, help_text=_("How many earlier messages are sent; empty: all.")
     )
     window_tokens = models.PositiveIntegerField(
-        null=True, blank=True, help_text=_("About how many tokens of them; empty: all.")
+        null=True,
+        blank=True,
+        help_text=_("About how many tokens of earlier messages are sent; empty: all."),
     )
     forked_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="forks"
@@ -278,9 +278,3 @@ class Conversation(models.Model):
 
 
 ask_apart = sync_to_async(closing_connections(Conversation.ask), thread_sensitive=False)
-
-
-@receiver(owner_erased)
-def _erase_conversations(owner_id: Any, **_: Any) -> None:
-    """Delete titles and instructions; the texts are the generations'."""
-    Conversation.objects.filter(owner_id=owner_id).delete()

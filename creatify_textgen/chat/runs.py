@@ -76,7 +76,7 @@ class Run(models.Model):
         null=True, blank=True, editable=False, help_text=_("The process that works on it.")
     )
     due_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the sweep has another process go on.")
+        null=True, blank=True, help_text=_("When the sweep gives it to another process.")
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -274,7 +274,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         editable=False,
-                        help_text="Trace context (W3C) of who asked.",
+                        help_text="Trace context (W3C) of the request that asked for it.",
                         max_length=55,
                     ),
                 ),
@@ -348,7 +348,7 @@ class Migration(migrations.Migration):
                     "absent_since",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When the remote's list first showed that it has none.",
+                        help_text="When the remote's list first showed that nothing was created.",
                         null=True,
                     ),
                 ),
@@ -733,7 +733,7 @@ class Migration(migrations.Migration):
                 (
                     "until",
                     models.DateTimeField(
-                        help_text="What was created or ended after this is no part of the job."
+                        help_text="Generations that were created or ended after this are not part of the job."
                     ),
                 ),
                 (
@@ -773,7 +773,9 @@ class Migration(migrations.Migration):
                 (
                     "due_at",
                     models.DateTimeField(
-                        blank=True, help_text="When the sweep has another process go on.", null=True
+                        blank=True,
+                        help_text="When the sweep gives it to another process.",
+                        null=True,
                     ),
                 ),
                 (
@@ -884,7 +886,7 @@ class Migration(migrations.Migration):
                     "window_tokens",
                     models.PositiveIntegerField(
                         blank=True,
-                        help_text="About how many tokens of them; empty: all.",
+                        help_text="About how many tokens of earlier messages are sent; empty: all.",
                         null=True,
                     ),
                 ),
@@ -1318,7 +1320,9 @@ class Migration(migrations.Migration):
                 (
                     "due_at",
                     models.DateTimeField(
-                        blank=True, help_text="When the sweep has another process go on.", null=True
+                        blank=True,
+                        help_text="When the sweep gives it to another process.",
+                        null=True,
                     ),
                 ),
                 (

@@ -47,7 +47,7 @@ class BulkJob(models.Model):
         blank=True, help_text=_("The filters of the history, as a query string.")
     )
     until = models.DateTimeField(
-        help_text=_("What was created or ended after this is no part of the job.")
+        help_text=_("Generations that were created or ended after this are not part of the job.")
     )
     total = models.PositiveIntegerField(default=0, help_text=_("How many generations."))
     done = models.PositiveIntegerField(default=0)
@@ -64,7 +64,7 @@ class BulkJob(models.Model):
         null=True, blank=True, editable=False, help_text=_("The process that works on it.")
     )
     due_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the sweep has another process go on.")
+        null=True, blank=True, help_text=_("When the sweep gives it to another process.")
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -143,7 +143,10 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
         help_text=_("Where it was sent: a keyed hash of the account's URL and API id."),
     )
     traceparent = models.CharField(
-        max_length=55, blank=True, editable=False, help_text=_("Trace context (W3C) of who asked.")
+        max_length=55,
+        blank=True,
+        editable=False,
+        help_text=_("Trace context (W3C) of the request that asked for it."),
     )
     polls = models.PositiveSmallIntegerField(
         default=0, help_text=_("How often it was polled since the last move or delivery.")
@@ -175,7 +178,9 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
         null=True, blank=True, help_text=_("When the last send has surely ended.")
     )
     absent_since = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the remote's list first showed that it has none.")
+        null=True,
+        blank=True,
+        help_text=_("When the remote's list first showed that nothing was created."),
     )
     absent_served_at = models.DateTimeField(
         null=True,

@@ -72,6 +72,7 @@ def erase_owner(owner_id: Any, *, detail: str, dry_run: bool = False) -> EraseRe
     rows = Generation.objects.filter(owner_id=owner_id)
     report = EraseReport()
     if not dry_run:
+        # An error of a receiver is raised, because copies of the content would stay.
         owner_erased.send(sender=Generation, owner_id=owner_id, generation=None)
         report.cancelled = _cancel(rows, now=now)
         _each_slice(_open(rows), lifecycle.stop_keeping, now=now, detail=detail)
@@ -81,8 +82,6 @@ def erase_owner(owner_id: Any, *, detail: str, dry_run: bool = False) -> EraseRe
     _count(rows, owner_id, report, dry_run=dry_run)
     if not dry_run:
         databases.after_commit(delete_all_discarded)
-        # Errors of receivers are raised: what is left would be a person's.
-        owner_erased.send(sender=Generation, owner_id=owner_id)
     return report
 
 

@@ -63,7 +63,7 @@ class TestQuestion:
 
     def test_does_not_invent_a_cost(self, operator: Client) -> None:
         make_done(status="failed", credits_used=None)
-        assert "What that will cost is not known" in ask(operator).text
+        assert "The cost is not known" in ask(operator).text
 
     def test_warns_of_what_was_retried_before(self, operator: Client) -> None:
         make_done(retry_of=make_done())

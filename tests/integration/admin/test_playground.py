@@ -303,7 +303,7 @@ class TestPage:
         make_done(model_name="gemini-2.5-flash")
         page = writer.get(ADD).content.decode()
         assert "gemini-2.5-flash mostly costs 0.0005 credits" in page
-        assert "What gemini-2.5-pro costs here is not known yet." in page
+        assert "The cost of gemini-2.5-pro on this site is not known yet." in page
 
     @pytest.mark.urls("tests.integration.admin.urls")
     def test_works_without_the_urls_of_the_api(self, writer: Client) -> None:

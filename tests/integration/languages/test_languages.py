@@ -47,10 +47,10 @@ CANCELLED = {
     "fr": "La génération {} a été annulée.",
 }
 OF_CHARGED_ONLY = {
-    "ar": "يخص القرار",
-    "de": "Gehört nur zur Entscheidung",
-    "es": "Corresponde solo a la decisión",
-    "fr": "qu\N{RIGHT SINGLE QUOTATION MARK}à la décision",
+    "ar": "للقرار",
+    "de": "Nur für die Entscheidung",
+    "es": "Solo para la decisión",
+    "fr": "Seulement pour la décision",
 }
 
 every_language = pytest.mark.parametrize("language", SEARCHED)

@@ -19,7 +19,7 @@ from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.models import DeletedGeneration, Generation, Media, UsageDay
 from creatify_textgen.recovery import reconciliation
 from creatify_textgen.remote import RemoteGeneration
-from creatify_textgen.signals import generation_finished
+from creatify_textgen.signals import generation_finished, owner_erased
 from creatify_textgen.states import Cause, Status
 from tests.factories import HELLO, NOW
 from tests.faults.remote_double import RemoteDouble
@@ -46,6 +46,19 @@ class TestErase:
         assert (Media.objects.count(), stored_files()) == (0, 0)
         event = row.events.get()
         assert (event.cause, event.detail) == (Cause.RETENTION, "content erased")
+
+    def test_sends_the_signal_once_before_the_rows_change(self, make: Make, ada: User) -> None:
+        row, received = make(ada), list[Any]()
+
+        def note(sender: Any, **arguments: Any) -> None:
+            received.append((arguments["owner_id"], arguments["generation"], has_content(row)))
+
+        owner_erased.connect(note)
+        try:
+            services.erase(ada)
+        finally:
+            owner_erased.disconnect(note)
+        assert received == [(ada.pk, None, True)]
 
     def test_leaves_everybody_else_alone(
         self, make: Make, store: Any, ada: User, ben: User
