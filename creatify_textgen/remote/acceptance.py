@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from creatify_textgen.remote import wire
+from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.contract import GENERATIONS_PATH
 
 __all__ = ["generation_id_of", "id_in_place", "is_error", "words_beside_echo"]
@@ -35,7 +36,7 @@ _PLACE = re.compile(rf"(?:{GENERATIONS_PATH}|/api/text_generator/)([^/]*[0-9][^/
 
 def generation_id_of(body: bytes | str) -> str:
     """Return the id of the generation that a body has in it, or was to be; or ""."""
-    text = wire.decoded(body) if isinstance(body, bytes) else body
+    text = decoded(body) if isinstance(body, bytes) else body
     try:
         value, _ = wire.scan(text, len(text) - len(text.lstrip()))
     except ValueError:

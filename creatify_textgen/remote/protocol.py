@@ -81,7 +81,7 @@ def parse_webhook(body: bytes) -> RemoteGeneration:
     Only `id`, `status`, `response_text`, `response_function_calls`, `failed_reason` and
     `credits_used` are set (section 5). The caller has checked the size. Raises: `WebhookError`.
     """
-    if b'"id"' not in body and b"\\u" not in body:
+    if not any(sign in body for sign in (b'"id"', b"\\u", b"\0")):
         # A delivery without an id is refused before megabytes are parsed.
         raise WebhookError("The delivery names no generation.")
     try:

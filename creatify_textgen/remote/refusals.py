@@ -22,6 +22,7 @@ from creatify_textgen.exceptions import (
 )
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.acceptance import generation_id_of, id_in_place, words_beside_echo
+from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.redaction import redacted
 
 EXCERPT_LENGTH = 500
@@ -62,7 +63,7 @@ def parse_error(
     is compared with the answer's `Date`, or with `now` if there is none.
     """
     secrets = tuple(secrets)
-    wording = _Wording(wire.decoded(body))
+    wording = _Wording(decoded(body))
     answer: dict[str, Any] = {
         "status": status,
         "excerpt": excerpt_of(body, secrets=secrets),
@@ -87,13 +88,13 @@ def parse_error(
 
 def excerpt_of(body: bytes, *, secrets: Iterable[str]) -> str:
     """Return the first 500 characters of a body, its secrets replaced."""
-    words = wire.text(wire.decoded(body[:_READ_BYTES])).strip()
+    words = wire.text(decoded(body[:_READ_BYTES])).strip()
     return redacted(words, secrets=secrets)[:EXCERPT_LENGTH]
 
 
 def reason_of(body: bytes, *, secrets: Iterable[str]) -> str:
     """Return the reason in a body, in the remote's own words; empty for an HTML page."""
-    words = _Wording(wire.decoded(body)).reason
+    words = _Wording(decoded(body)).reason
     return redacted(words, secrets=secrets)[:EXCERPT_LENGTH]
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NoReturn
 
+from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.contract import MAX_REMOTE_ID_LENGTH
 from creatify_textgen.remote.value_count import refuse_many
 
@@ -58,11 +59,6 @@ STRICT = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
 """For what is passed on as it is written: no browser reads `NaN`."""
 _LENIENT = json.JSONDecoder(parse_float=Decimal, parse_int=_whole, parse_constant=_as_null)
 UNREADABLE = (ValueError, RecursionError, ArithmeticError)
-
-
-def decoded(body: bytes) -> str:
-    """Return the text of a body. Bytes that are not UTF-8 become U+FFFD."""
-    return body.decode("utf-8-sig", "replace")
 
 
 def load(body: bytes | str) -> Any:

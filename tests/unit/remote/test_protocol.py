@@ -215,6 +215,10 @@ class TestParseWebhook:
         assert found.credits_used == Decimal("0.0005")
         assert (found.response_function_calls, found.failed_reason) == ([], "")
 
+    @pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32-le"])
+    def test_reads_any_charset(self, charset: str) -> None:
+        assert parse_webhook('{"id": "r1", "status": "done"}'.encode(charset)).id == "r1"
+
     def test_reads_nulls(self) -> None:
         found = parse_webhook(
             b'{"id":"x","status":null,"response_text":null,"response_function_calls":null,'
