@@ -35,13 +35,13 @@ _PLACE = re.compile(rf"(?:{GENERATIONS_PATH}|/api/text_generator/)([^/]*[0-9][^/
 
 
 def generation_id_of(body: bytes | str) -> str:
-    """Return the id of the generation that a body has in it, or was to be; or ""."""
+    """Return the id, as it is sent, of the generation that a body has or was to be; or ""."""
     text = decoded(body) if isinstance(body, bytes) else body
     try:
         value, _ = wire.scan(text, len(text) - len(text.lstrip()))
     except ValueError:
         begun = _BEGINS_WITH_ID.match(text)
-        return wire.identifier(begun[1]) or "" if begun else ""
+        return wire.sent_identifier(begun[1]) or "" if begun else ""
     if isinstance(value, list) and len(value) == 1:
         (value,) = value
     fields = wire.mapping(value)
@@ -82,7 +82,7 @@ def words_beside_echo(value: Any, *, levels: int = 4) -> Iterator[str]:
 
 def _id_if_generation(fields: Mapping[str, Any]) -> str:
     is_one = _status(fields) in _ACCEPTED or not _ONLY_IN_GENERATIONS.isdisjoint(fields)
-    return wire.identifier(fields.get("id")) or "" if is_one else ""
+    return wire.sent_identifier(fields.get("id")) or "" if is_one else ""
 
 
 def _status(fields: Mapping[str, Any]) -> str:
@@ -98,4 +98,4 @@ def _id_of_url(place: str, *, url: str) -> str:
     # Behind a proxy the remote may not know of the beginning of our base URL's path.
     prefix = asked.path.partition(GENERATIONS_PATH)[0]
     found = _PLACE.fullmatch(target.path.removeprefix(prefix))
-    return wire.identifier(found[1]) or "" if found and is_ours else ""
+    return wire.sent_identifier(found[1]) or "" if found and is_ours else ""

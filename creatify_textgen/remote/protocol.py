@@ -119,6 +119,7 @@ def _load(body: bytes | str) -> Any:
 def _outcome(fields: Mapping[str, Any], remote_id: str) -> dict[str, Any]:
     return {
         "id": remote_id,
+        "id_as_sent": wire.other_form(fields.get("id")),
         "status": wire.word(fields.get("status")).lower(),
         "response_text": wire.written(fields.get("response_text")),
         "response_function_calls": wire.function_calls(fields.get("response_function_calls")),
