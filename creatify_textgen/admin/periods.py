@@ -147,7 +147,7 @@ def find_by_id(request: HttpRequest, term: str) -> list[UUID]:
     found: dict[str, list[UUID]] = request.__dict__.setdefault("_textgen_ids", {})
     if term not in found:
         key = read_uuid(term)
-        rows = Generation.objects.filter(remote_id=term).values_list("pk", flat=True)
+        rows = Generation.objects.with_remote_id(term).values_list("pk", flat=True)
         # PostgreSQL refuses a NUL.
         found[term] = [] if "\0" in term else [*([key] if key else []), *rows[:MOST_FOUND]]
     return found[term]

@@ -242,7 +242,7 @@ def _accept(generation: Generation, remote: RemoteGeneration, *, now: datetime) 
         # interchangeable, so this row now looks for the other's id in the remote's list.
         _doubt_send(generation, now=now, detail=error.code)
         return
-    if not moved and not lifecycle.note_acceptance(generation.pk, remote.id, now=now):
+    if not moved and not lifecycle.note_acceptance(generation.pk, remote.id_in_urls, now=now):
         # The row has another remote id, or is final. Reconciliation imports this one.
         SENDING.warning("%s was also accepted as %s; reconcile imports it.", generation, remote.id)
 

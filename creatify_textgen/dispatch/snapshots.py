@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -72,20 +72,24 @@ class Snapshot:
 
     def outcome(self) -> Outcome:
         """What the row learns from it."""
-        adopted = None if self.generation.remote_id else self.remote.id
+        outcome = self._result()
+        if self.generation.remote_id:
+            return outcome
+        sent = self.remote.id_as_sent
+        return replace(outcome, remote_id=self.remote.id, remote_id_as_sent=sent)
+
+    def _result(self) -> Outcome:
         if self.target not in (Status.DONE, Status.FAILED):
-            return Outcome(remote_id=adopted)
+            return NOTHING_NEW
         failed = self.target == Status.FAILED
         if failed and self.generation.partial:
             # What a stream has said stays: there is no whole to take its place.
             return Outcome(
-                remote_id=adopted,
                 credits_used=self._credits_used,
                 error_code=StreamError.code if self._lacks_the_answer else _error_code(self.remote),
                 failed_reason=self.remote.failed_reason or WITHOUT_ANSWER,
             )
         return Outcome(
-            remote_id=adopted,
             credits_used=self._credits_used,
             error_code=_error_code(self.remote) if failed else "",
             partial=False,

@@ -120,17 +120,28 @@ def drop_unverified_id(generation: Generation, *, due_at: datetime) -> None:
 
 
 def keep_remote_id(
-    generation: Generation, remote_id: str, *, due_at: datetime, decided: str = ""
+    generation: Generation,
+    remote_id: str,
+    as_sent: str = "",
+    *,
+    due_at: datetime,
+    decided: str = "",
 ) -> bool:
     """Save the remote id of a claimed row whose status stays. Return False if it has changed.
 
-    `decided` is what a person has decided, for the timeline.
+    `as_sent` is its `id_as_sent`. `decided` is what a person has decided, for the timeline.
 
     Raises: TransitionError with code `remote_id_taken` if another row has the remote id.
     """
     held = Generation.objects.filter(pk=generation.pk, claim=generation.claim, remote_id=None)
     rows = held.exclude(status__in=TERMINAL)
-    known = {"remote_id": remote_id, "unverified_remote_id": "", "error_code": "", "due_at": due_at}
+    known = {
+        "remote_id": remote_id,
+        "remote_id_as_sent": as_sent,
+        "unverified_remote_id": "",
+        "error_code": "",
+        "due_at": due_at,
+    }
 
     def keep() -> bool:
         is_kept = bool(rows.update(**known))

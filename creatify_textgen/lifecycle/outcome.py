@@ -13,6 +13,7 @@ __all__ = ["NOTHING_NEW", "Outcome"]
 
 _ROW = (
     "remote_id",
+    "remote_id_as_sent",
     "credits_used",
     "error_code",
     "finish_reason",
@@ -41,6 +42,7 @@ class Outcome:
     """A result, whole or in part, from an answer, a poll, a delivery or a stream."""
 
     remote_id: str | None = None
+    remote_id_as_sent: str | None = None
     credits_used: Decimal | None = None
     """As the remote reported; None while unknown, which is not zero."""
     error_code: str | None = None

@@ -167,6 +167,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "remote_id_as_sent",
+                    models.CharField(
+                        blank=True,
+                        help_text="The id as the remote writes it in its URLs, if that differs.",
+                        max_length=64,
+                    ),
+                ),
+                (
                     "unverified_remote_id",
                     models.CharField(
                         blank=True,

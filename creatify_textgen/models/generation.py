@@ -75,6 +75,11 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
     remote_id = models.CharField(  # noqa: DJ001
         max_length=64, null=True, blank=True, help_text=_("The id at the remote, once known.")
     )
+    remote_id_as_sent = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text=_("The id as the remote writes it in its URLs, if that differs."),
+    )
     unverified_remote_id = models.CharField(
         max_length=64, blank=True, help_text=_("The id in a delivery, until a poll confirms it.")
     )
@@ -289,6 +294,11 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
         """Whether `retry` is allowed. While a result may still arrive, a retry may pay twice."""
         has_ended = self.is_final or self.status == Status.EXPIRED
         return has_ended and self.content_removed_at is None
+
+    @property
+    def id_at_remote(self) -> str:
+        """The id for the remote's URLs, maybe not confirmed yet; empty if none is known."""
+        return self.remote_id_as_sent or self.remote_id or self.unverified_remote_id
 
     @property
     def can_settle(self) -> bool:

@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.db.models.fields.json import KeyTransform
 
 from creatify_textgen.permissions import is_staff_with
+from creatify_textgen.remote import identifier
 from creatify_textgen.states import IN_FLIGHT, TERMINAL
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
             return self.none()
         return self.filter(owner_id=user.pk)
 
+    def with_remote_id(self, text: str) -> Self:
+        """Return the rows that have exactly this id at the remote, however it is written."""
+        return self.filter(remote_id=identifier(text) or text)
+
     def with_metadata(self, wanted: Mapping[str, str]) -> Self:
         """Return the rows whose metadata has these values at its top-level keys.
 
@@ -105,6 +110,7 @@ if TYPE_CHECKING:
         def due(self, now: datetime) -> GenerationQuerySet: ...
         def for_owner(self, user: Any) -> GenerationQuerySet: ...
         def visible_to(self, user: Any) -> GenerationQuerySet: ...
+        def with_remote_id(self, text: str) -> GenerationQuerySet: ...
         def with_metadata(self, wanted: Mapping[str, str]) -> GenerationQuerySet: ...
 else:
     GenerationManager = WrittenManager.from_queryset(GenerationQuerySet)

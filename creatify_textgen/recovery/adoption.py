@@ -171,7 +171,7 @@ def adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> bo
         if snapshot.target not in TRANSITIONS[Status(generation.status)]:
             # Expired here, but still under way there. Polls by its id will find its end.
             due_at = next_poll_at(generation, now=now)
-            return lifecycle.keep_remote_id(generation, remote.id, due_at=due_at)
+            return lifecycle.keep_remote_id(generation, remote.id, remote.id_as_sent, due_at=due_at)
         return apply_snapshot(snapshot, cause=Cause.RECONCILE, now=now, detail="found in the list")
     except TransitionError:
         return False  # Another process adopted it a moment ago.

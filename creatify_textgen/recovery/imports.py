@@ -22,7 +22,7 @@ from creatify_textgen.recovery.matching import (
     texts_of,
     texts_of_row,
 )
-from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.remote import RemoteGeneration, identifier
 from creatify_textgen.states import TERMINAL, Mode, Status
 
 __all__ = ["import_remote", "is_waited_for", "rows_without_id"]
@@ -42,7 +42,7 @@ def is_waited_for(remote: RemoteGeneration, waiting: Sequence[Generation]) -> bo
     """Whether this generation may belong to one of these rows, whose answer may be on its way."""
     texts = texts_of(remote)
     return any(
-        row.unverified_remote_id == remote.id
+        identifier(row.unverified_remote_id) == remote.id
         or (row.status in BEING_SENT and is_of_its_time(row, remote))
         or (texts_of_row(row) == texts and is_of_its_time(row, remote, ANY_SKEW))
         for row in waiting

@@ -76,7 +76,9 @@ def _adopt(snapshot: Snapshot, *, now: datetime) -> bool:
     try:
         if snapshot.target not in TRANSITIONS[Status(generation.status)]:
             due_at = next_poll_at(generation, now=now)
-            return lifecycle.keep_remote_id(generation, snapshot.remote.id, due_at=due_at)
+            return lifecycle.keep_remote_id(
+                generation, snapshot.remote.id, snapshot.remote.id_as_sent, due_at=due_at
+            )
         apply_snapshot(snapshot, cause=Cause.WEBHOOK, now=now, detail=FOUND)
     except TransitionError:
         return False  # Another row has taken it a moment ago.

@@ -180,7 +180,7 @@ def _polls_of_account(account: str, generations: Iterable[Generation]) -> list[P
     lost: list[Generation] = []
     polls: list[Poll] = []
     for generation in generations:
-        remote_id = generation.remote_id or generation.unverified_remote_id
+        remote_id = generation.id_at_remote
         if remote_id:
             polls.append(Poll(account, [generation], remote_id))
         else:

@@ -213,7 +213,9 @@ def _adopt(row: Generation, remote: RemoteGeneration, *, detail: str) -> None:
         is_its = apply_snapshot(snapshot, cause=Cause.OPERATOR, now=now, detail=detail)
     else:  # Expired here, but still under way there. Polls by its id will find its end.
         due_at = next_poll_at(claimed, now=now)
-        is_its = lifecycle.keep_remote_id(claimed, remote.id, due_at=due_at, decided=detail)
+        is_its = lifecycle.keep_remote_id(
+            claimed, remote.id, remote.id_as_sent, due_at=due_at, decided=detail
+        )
     if not is_its:
         _give_way(row)
 

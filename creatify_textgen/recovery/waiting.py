@@ -143,7 +143,7 @@ def ask_again(generation: Generation, intake: Intake) -> GenerationContent:
     if not generation.remote_id:
         return content
     try:
-        remote = gateway.client_for(generation.account).get(generation.remote_id)
+        remote = gateway.client_for(generation.account).get(generation.id_at_remote)
     except RemoteError:
         return content
     for name, value in Snapshot(generation, remote).outcome().content_fields().items():

@@ -157,7 +157,10 @@ class Chunk:
         if not isinstance(receipt, dict):
             return None
         remote_id = wire.identifier(receipt.get("id"))
-        return Receipt(remote_id, wire.charge(receipt.get("credits_used"))) if remote_id else None
+        if remote_id is None:
+            return None
+        cost = wire.charge(receipt.get("credits_used"))
+        return Receipt(remote_id, cost, id_as_sent=wire.other_form(receipt.get("id")))
 
     @property
     def error(self) -> ChunkFailure | None:

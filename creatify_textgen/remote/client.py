@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from urllib.parse import quote
 
 import requests
 
@@ -152,18 +153,20 @@ class RemoteClient:
     def get(self, remote_id: str) -> RemoteGeneration:
         """Return one generation as it is now. Free; may be repeated.
 
+        `remote_id` is written as the remote writes it.
+
         Raises: `RemoteRejectedError` with code `not_found` only if the remote itself answers so.
         The 404 of a router or proxy is a `RemoteUnavailableError` (section 4.3).
         """
         if wire.identifier(remote_id) is None:
             raise RequestError("The remote's ids do not look like this.")
-        url = self._url(f"{contract.GENERATIONS_PATH}{remote_id}/")
+        url = self._url(f"{contract.GENERATIONS_PATH}{quote(remote_id, safe=':')}/")
         with self._observed("get", remote_id=remote_id) as seen:
             exchange, response = self._get(url)
             with closing(response):
                 parse = exchange.parse_generation
                 found = exchange.read(response, parse, cap=self._max_answer_bytes)
-            if found.id.lower() != remote_id.lower():
+            if found.id != wire.identifier(remote_id):
                 raise ContractError("The remote answered with another generation.")
             seen.answer = found
         return found

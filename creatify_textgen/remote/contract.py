@@ -197,6 +197,7 @@ class RemoteGeneration:
     """The remote's object (section 4), or the part of it in a webhook delivery (section 5)."""
 
     id: str
+    """In the form in which ids are compared, see `wire.identifier`."""
     status: str
     """The remote's word in small letters, even an unknown one; empty if there is none."""
     response_text: str = field(default="", repr=False)
@@ -212,8 +213,14 @@ class RemoteGeneration:
     config: dict[str, Any] = field(default_factory=dict, repr=False)
     created_at: datetime | None = None
     """Aware, in UTC."""
+    id_as_sent: str = ""
+    """For the remote's URLs, if it writes its id in another form."""
     updated_at: datetime | None = None
     """Aware, in UTC. It does not show changes: the remote does not always update it (section 4)."""
+
+    @property
+    def id_in_urls(self) -> str:
+        return self.id_as_sent or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +230,8 @@ class Receipt:
     id: str
     credits_used: Decimal | None
     """None if the remote named no readable number."""
+    id_as_sent: str = ""
+    """For the remote's URLs, if it writes its id in another form."""
     is_early: bool = False
     """Whether the answer went on after it: it names the generation, and is not its end."""
 

@@ -16,12 +16,14 @@ import requests
 
 from creatify_textgen.exceptions import ContractError, RemoteError
 from creatify_textgen.remote import protocol, refusals, transport
+from creatify_textgen.remote.acceptance import generation_id_of
 from creatify_textgen.remote.body import JsonBody
 from creatify_textgen.remote.contract import Credentials, RemoteClock, RemoteGeneration
 from creatify_textgen.remote.media_echo import without_media
 from creatify_textgen.remote.redaction import of_answers, secrets_of, without_secrets
 
-_LONGEST_ERROR_BYTES = 64 * 1024
+_LONGEST_ERROR_BYTES = 1024 * 1024
+"""It may be a generation, whose status follows the request that it repeats."""
 _BEGIN_BYTES = 1024
 _JSON_HEADERS = {"Accept": "application/json"}
 _POST_HEADERS = {
@@ -125,7 +127,7 @@ class Exchange:
             body = transport.read_whole(_noted(self.blocks(response), begin), cap=cap)
         except RemoteError as error:
             # A generation begins with its id, which may have arrived before that.
-            error.accepted_as = refusals.generation_id_of(bytes(begin))
+            error.accepted_as = generation_id_of(bytes(begin))
             return error.with_traceback(None)
         return self._parse(body, response, parse)
 
@@ -141,7 +143,7 @@ class Exchange:
             status=response.status_code,
             excerpt=refusals.excerpt_of(body, secrets=self.secrets),
             reason=refusals.reason_of(body, secrets=self.secrets),
-            accepted_as=refusals.generation_id_of(body),
+            accepted_as=generation_id_of(body),
         )
 
     def _read_refusal(self, response: requests.Response) -> RemoteError:
@@ -149,6 +151,7 @@ class Exchange:
             response.status_code,
             response.headers,
             self._read_words(response),
+            url=response.url,
             secrets=self.secrets,
             now=datetime.now(UTC),
         )
@@ -157,7 +160,7 @@ class Exchange:
         """Return the beginning of an error's body. If it breaks off, the status is enough."""
         words = bytearray()
         try:
-            for block in transport.read_blocks(response, line=self.line):
+            for block in self.blocks(response):
                 words += block
                 if len(words) > _LONGEST_ERROR_BYTES:
                     break

@@ -12,6 +12,7 @@ from typing import Any
 
 from creatify_textgen.exceptions import ContractError, WebhookError
 from creatify_textgen.remote import wire
+from creatify_textgen.remote.acceptance import is_error
 from creatify_textgen.remote.body import JsonBody
 from creatify_textgen.remote.chunk_reader import read_chunks
 from creatify_textgen.remote.chunks import parse_chunk
@@ -49,11 +50,11 @@ def build_stream(request: GenerationRequest) -> JsonBody:
 def parse_generation(body: bytes | str | Mapping[str, Any]) -> RemoteGeneration:
     """Return the generation that an answer to create, get or list describes.
 
-    Raises: `ContractError` if it is not an object or has no usable id.
+    Raises: `ContractError` if it is not an object, has no usable id, or is an error with an id.
     """
-    fields = _load(body) if isinstance(body, bytes | str) else body
-    remote_id = wire.identifier(wire.mapping(fields).get("id"))
-    if remote_id is None:
+    fields = wire.mapping(_load(body) if isinstance(body, bytes | str) else body)
+    remote_id = wire.identifier(fields.get("id"))
+    if remote_id is None or is_error(fields):
         raise ContractError("The remote's answer is not a generation with an id.")
     return RemoteGeneration(
         **_outcome(fields, remote_id),
@@ -80,7 +81,7 @@ def parse_webhook(body: bytes) -> RemoteGeneration:
     Only `id`, `status`, `response_text`, `response_function_calls`, `failed_reason` and
     `credits_used` are set (section 5). The caller has checked the size. Raises: `WebhookError`.
     """
-    if b'"id"' not in body and b"\\u" not in body:
+    if not any(sign in body for sign in (b'"id"', b"\\u", b"\0")):
         # A delivery without an id is refused before megabytes are parsed.
         raise WebhookError("The delivery names no generation.")
     try:
@@ -118,6 +119,7 @@ def _load(body: bytes | str) -> Any:
 def _outcome(fields: Mapping[str, Any], remote_id: str) -> dict[str, Any]:
     return {
         "id": remote_id,
+        "id_as_sent": wire.other_form(fields.get("id")),
         "status": wire.word(fields.get("status")).lower(),
         "response_text": wire.written(fields.get("response_text")),
         "response_function_calls": wire.function_calls(fields.get("response_function_calls")),

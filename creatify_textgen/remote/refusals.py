@@ -21,7 +21,8 @@ from creatify_textgen.exceptions import (
     RemoteUnavailableError,
 )
 from creatify_textgen.remote import wire
-from creatify_textgen.remote.contract import GENERATIONS_PATH, STREAM_PATH
+from creatify_textgen.remote.acceptance import generation_id_of, id_in_place, words_beside_echo
+from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.redaction import redacted
 
 EXCERPT_LENGTH = 500
@@ -30,11 +31,7 @@ _READ_BYTES = 16 * 1024
 _CREDITS = re.compile(r"\bcredits?\b", re.IGNORECASE)
 _SIGNATURE = re.compile(r"thought[_ ]?signature", re.IGNORECASE)
 _CALL_ID = re.compile(r"function[_ ]?(call|response)s?\b.*\bids?\b", re.IGNORECASE | re.DOTALL)
-_STREAM = STREAM_PATH.removeprefix(GENERATIONS_PATH).rstrip("/")
 _MARKUP = re.compile(r"\s*<")
-_WORDS_OF_STATUS = ("pending", "running", "done", "failed")
-_ONLY_IN_GENERATIONS = frozenset(["model_name", "messages", "response_text", "credits_used"])
-_BEGINS_WITH_ID = re.compile(r'\s*\{\s*"id"\s*:\s*"([^"\\]+)"')
 _TELLING = ("error", "detail", "message", "non_field_errors")
 """The keys that name the reason in the forms of section 2.3."""
 
@@ -56,21 +53,22 @@ def parse_error(
     headers: Mapping[str, str],
     body: bytes,
     *,
+    url: str = "",
     secrets: Iterable[str] = (),
     now: datetime | None = None,
 ) -> RemoteError:
     """Return the error for an answer other than 2xx; the caller raises it.
 
-    `headers` is case-insensitive or has lower-case names. A date in `Retry-After` is compared with
-    the answer's `Date`, or with `now` if there is none.
+    `url` was asked. `headers` is case-insensitive or has lower-case names. A date in `Retry-After`
+    is compared with the answer's `Date`, or with `now` if there is none.
     """
     secrets = tuple(secrets)
-    wording = _Wording(wire.decoded(body[:_READ_BYTES]))
+    wording = _Wording(decoded(body))
     answer: dict[str, Any] = {
         "status": status,
         "excerpt": excerpt_of(body, secrets=secrets),
         "reason": redacted(wording.reason, secrets=secrets)[:EXCERPT_LENGTH],
-        "accepted_as": wording.generation_id or _id_in_place(headers),
+        "accepted_as": generation_id_of(body) or id_in_place(headers, url=url),
     }
     if 300 <= status < 400:
         return _redirect_error(headers, answer, secrets)
@@ -90,19 +88,14 @@ def parse_error(
 
 def excerpt_of(body: bytes, *, secrets: Iterable[str]) -> str:
     """Return the first 500 characters of a body, its secrets replaced."""
-    words = wire.text(wire.decoded(body[:_READ_BYTES])).strip()
+    words = wire.text(decoded(body[:_READ_BYTES])).strip()
     return redacted(words, secrets=secrets)[:EXCERPT_LENGTH]
 
 
 def reason_of(body: bytes, *, secrets: Iterable[str]) -> str:
     """Return the reason in a body, in the remote's own words; empty for an HTML page."""
-    words = _Wording(wire.decoded(body[:_READ_BYTES])).reason
+    words = _Wording(decoded(body)).reason
     return redacted(words, secrets=secrets)[:EXCERPT_LENGTH]
-
-
-def generation_id_of(body: bytes) -> str:
-    """Return the id of the generation in a body that is none as a whole, or broke off; or ""."""
-    return _Wording(wire.decoded(body[:_READ_BYTES])).generation_id
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: datetime | None) -> float | None:
@@ -131,47 +124,17 @@ class _Wording:
     """The text of an error's body, in any of the forms of section 2.3."""
 
     def __init__(self, raw: str) -> None:
-        self.raw = wire.text(raw).strip()
         try:
             value = wire.load(raw)
         except ValueError:
-            value = self.raw
+            value = wire.text(raw[:_READ_BYTES]).strip()
         self.is_own_json = isinstance(value, dict) and bool({"error", "detail"} & value.keys())
         """Whether the remote itself wrote it, and not a router or a proxy in front of it."""
-        markup = value is self.raw and _MARKUP.match(raw)
-        self.mentions_credits = not markup and bool(_CREDITS.search(self.raw))
-        self.reason = "" if markup else _sentences_of(value)
+        markup = isinstance(value, str) and _MARKUP.match(value)
+        self.reason = "" if markup else _sentences_of(value)[:_READ_BYTES]
         """What is wrong, without the JSON around it; empty for a page of a proxy."""
-        self.generation_id = _id_of_generation(value)
-        """The id of the generation that it is, or has; empty for an error like any other."""
-
-
-def _id_of_generation(value: Any) -> str:
-    """Return it of a value that is a generation, or has one; of a text, if it begins like one."""
-    if isinstance(value, str):  # Maybe a generation that was cut off, which begins with its id.
-        begun = _BEGINS_WITH_ID.match(value)
-        return wire.identifier(begun[1]) or "" if begun else ""
-    if isinstance(value, list) and len(value) == 1:
-        (value,) = value
-    fields = wire.mapping(value)
-    found = (_id_if_generation(wire.mapping(each)) for each in (fields, *fields.values()))
-    return next(filter(None, found), "")
-
-
-def _id_if_generation(fields: Mapping[str, Any]) -> str:
-    has_status = wire.text(fields.get("status")).lower() in _WORDS_OF_STATUS
-    is_one = has_status or not _ONLY_IN_GENERATIONS.isdisjoint(fields)
-    return wire.identifier(fields.get("id")) or "" if is_one else ""
-
-
-def _id_in_place(headers: Mapping[str, str]) -> str:
-    """Return the id in the URL of a generation to which the answer points, or ""."""
-    for name in ("location", "content-location"):
-        before, _, rest = (headers.get(name) or "").partition(GENERATIONS_PATH)
-        remote_id = wire.identifier(re.split(r"[/?#]", rest)[0])
-        if remote_id and "?" not in before and remote_id != _STREAM:
-            return remote_id
-    return ""
+        said = () if markup else words_beside_echo(value)
+        self.mentions_credits = any(map(_CREDITS.search, said))
 
 
 def _sentences_of(value: Any, *, levels: int = 4) -> str:

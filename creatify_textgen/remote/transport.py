@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
 from creatify_textgen.exceptions import ContractError, RemoteUnavailableError, TextgenError
+from creatify_textgen.remote.charsets import as_utf8
 from creatify_textgen.remote.contract import Credentials
 from creatify_textgen.remote.plain_http import FinalAnswer, PlainSession
 
@@ -162,10 +163,15 @@ def attempt(action: Callable[[], T], *, line: WatchedSocket) -> T:
 
 
 def read_blocks(response: requests.Response, *, line: WatchedSocket) -> Iterator[bytes]:
-    """Yield an answer's body as it arrives.
+    """Yield an answer's body as it arrives, in UTF-8.
 
     Raises: `RemoteUnavailableError` if it breaks off or the time is up.
     """
+    content_type = response.headers.get("content-type", "")
+    return as_utf8(_read_blocks(response, line=line), content_type=content_type)
+
+
+def _read_blocks(response: requests.Response, *, line: WatchedSocket) -> Iterator[bytes]:
     read = partial(response.raw.read1, _BLOCK_BYTES, decode_content=True)
     while block := attempt(read, line=line):
         yield block

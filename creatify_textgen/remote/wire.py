@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NoReturn
 
+from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.contract import MAX_REMOTE_ID_LENGTH
 from creatify_textgen.remote.value_count import refuse_many
 
@@ -38,7 +39,12 @@ _ABSURD_PLACES = 1000
 _HOSTILE = re.compile("[\x00\ud800-\udfff]")
 _WORD = re.compile(r"\w[\w\s-]*")
 _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{MAX_REMOTE_ID_LENGTH - 1}}}")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+# As Python's `uuid` reads them: with or without hyphens, in braces, as a URN.
+_UUID = re.compile(
+    r"(?:urn:)?(?:uuid:)?(\{)?([0-9a-f]{8})"
+    r"-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?(1)\})",
+    re.IGNORECASE,
+)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -58,11 +64,6 @@ STRICT = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
 """For what is passed on as it is written: no browser reads `NaN`."""
 _LENIENT = json.JSONDecoder(parse_float=Decimal, parse_int=_whole, parse_constant=_as_null)
 UNREADABLE = (ValueError, RecursionError, ArithmeticError)
-
-
-def decoded(body: bytes) -> str:
-    """Return the text of a body. Bytes that are not UTF-8 become U+FFFD."""
-    return body.decode("utf-8-sig", "replace")
 
 
 def load(body: bytes | str) -> Any:
@@ -168,15 +169,27 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 
 def identifier(value: Any) -> str | None:
-    """Return the id if it can be used in a path and in a column, else None.
+    """Return the id in the form in which ids are compared and saved, or None if it can be none.
 
-    A UUID is returned in small letters, so that it is one id however it is written (RFC 9562, 4).
+    A UUID is one id however it is written (RFC 9562, 4): it has small letters and hyphens here.
     """
+    sent = sent_identifier(value)
+    found = _UUID.fullmatch(sent or "")
+    return "-".join(found.groups()[1:]).lower() if found else sent
+
+
+def sent_identifier(value: Any) -> str | None:
+    """Return the id as the remote writes it, for its URLs, or None if it can be none."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if 0 <= value < 10**MAX_REMOTE_ID_LENGTH else ""
-    if isinstance(value, str) and _ID.fullmatch(value):
-        return value.lower() if _UUID.fullmatch(value) else value
-    return None
+    is_one = isinstance(value, str) and (_ID.fullmatch(value) or _UUID.fullmatch(value))
+    return value if is_one else None
+
+
+def other_form(value: Any) -> str:
+    """Return the id as the remote writes it, or "" if that is the form of `identifier`."""
+    sent = sent_identifier(value) or ""
+    return sent if sent != identifier(value) else ""
 
 
 def amount(value: Any) -> Decimal | None:

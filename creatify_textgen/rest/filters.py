@@ -131,7 +131,7 @@ class GenerationFilters(django_filters.FilterSet):
     def _ids(self, text: str) -> list[UUID]:
         """Return the keys of the generations with this id, or with exactly this remote id."""
         if self._found is None:
-            by_remote_id = self.queryset.filter(remote_id=text).values_list("pk", flat=True)
+            by_remote_id = self.queryset.with_remote_id(text).values_list("pk", flat=True)
             own_id = read_uuid(text)
             by_id = self.queryset.filter(pk=own_id).values_list("pk", flat=True) if own_id else ()
             self._found = [*by_id, *by_remote_id]

@@ -26,8 +26,8 @@ from creatify_textgen.states import Cause
 
 __all__ = ["receive_delivery"]
 
-_UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
-"""The form of the remote's ids (contract, 2.1)."""
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The form of the remote's ids (contract, 2.1), as they are compared."""
 SECOND = timedelta(seconds=1)
 
 _finished = FinalRowCache()
@@ -64,7 +64,7 @@ def _make_due(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
     now = clock.now()
     is_open = lifecycle.note_delivery(
         generation_id,
-        remote.id if _UUID.fullmatch(remote.id) else "",
+        remote.id_in_urls if _UUID.fullmatch(remote.id) else "",
         now=now,
         second_ago=now - SECOND,
         second_later=now + SECOND,

@@ -155,7 +155,7 @@ def _call_off(generation_id: uuid.UUID) -> Generation:
     row = database.load(generation_id)
     if won:
         warn_of(
-            ("not taken up", row.account),
+            ("no stream worker", row.account),
             STREAMS,
             "No worker started the stream of generation %s in time: start one for STREAM_QUEUE, or "
             "raise its number of threads.",

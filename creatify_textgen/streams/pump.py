@@ -230,7 +230,9 @@ class _Pump:
         except TransitionError:
             # Adoption gave this remote id to another row with an equal request. That row has the
             # cost, which must not count twice. The text still belongs to this row.
-            known = replace(verdict.outcome, remote_id=None, credits_used=None)
+            known = replace(
+                verdict.outcome, remote_id=None, remote_id_as_sent=None, credits_used=None
+            )
             write(replace(verdict, outcome=known))
             STREAMS.warning("The remote id and cost of %s are on another row.", self._key)
         return database.load(self._generation.pk)

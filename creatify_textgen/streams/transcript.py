@@ -131,6 +131,7 @@ class Transcript:
         text, thoughts = self.spoken()
         return Outcome(
             remote_id=self.receipt.id if self.receipt else None,
+            remote_id_as_sent=self.receipt.id_as_sent if self.receipt else None,
             credits_used=self.receipt.credits_used if self.receipt else None,
             error_code=error_code,
             finish_reason=self.finish_reason[:64],

@@ -308,7 +308,7 @@ class TestCheckpoints:
         assert bystander.due_at != HOLD
 
     @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.PENDING, Status.SUBMITTING])
-    def test_saves_what_is_heard_of_a_row_that_was_doubted(self, status: str) -> None:
+    def test_saves_what_is_received_of_a_row_that_was_doubted(self, status: str) -> None:
         row = make_generation(status=status, polls=3)
         lifecycle.save_checkpoints({row.pk: SO_FAR}, now=NOW, due_at=HOLD)
         row.refresh_from_db()

@@ -222,7 +222,7 @@ class TestAdoption:
 
 
 class TestPartOfAnAnswer:
-    """Of two equal prompts the answers differ: a reader has heard the beginning of one."""
+    """Of two equal prompts the answers differ: a reader has received the beginning of one."""
 
     def adopt(self, text: str, **reported: Any) -> Generation:
         content = {"response_text": text}
@@ -240,7 +240,7 @@ class TestPartOfAnAnswer:
             ("\n\nIt was", "It was a dark night.", True),
             ("It was ", "It was a dark night.", True),
         ],
-        ids=["begins it", "another", "shorter", "none heard", "trimmed", "ends in a space"],
+        ids=["begins it", "another", "shorter", "none received", "trimmed", "ends in a space"],
     )
     def test_must_begin_the_whole(self, ours: str, theirs: str, *, fits: bool) -> None:
         row = self.adopt(ours, response_text=theirs)
@@ -385,7 +385,7 @@ class TestGivenUp:
             {"fingerprint": "1" * 64},
             {"mode": Mode.STREAM, "content": {"response_text": "Once upon"}},
         ],
-        ids=["not sent", "sent later", "of another account", "asked something else", "heard else"],
+        ids=["not sent", "sent later", "of another account", "asked otherwise", "received else"],
     )
     def test_is_not_held_up_by_rows_that_cannot_want_it(self, other: dict[str, Any]) -> None:
         row = self.give_up()

@@ -370,7 +370,7 @@ class TestStreamGivenUp:
         assert (row.status, row.remote_id) == ("done", remote.generations[-1].id)
 
     def test_may_have_been_blocked(self, remote: Emulator) -> None:
-        """What we heard ourselves is why it failed, and no difference from the remote's word."""
+        """What we received ourselves is why it failed, and no difference from the remote's word."""
         remote.switches.set(stream_content="safety")
         with services.stream("Tell me of the sea.") as session:
             list(session)

@@ -455,3 +455,42 @@ class TestBrokenAnswer:
             client.create(a_request())
 
         assert caught.value.accepted_as == ID
+
+
+CHARSETS = ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"]
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+class TestCharset:
+    """What was paid for is read in whatever charset it comes."""
+
+    TEXT = json.dumps(
+        {"id": ID, "status": "done", "response_text": "Zürich", "credits_used": 1},
+        ensure_ascii=False,
+    )
+
+    def served(self, serve: Serve, text: str, charset: str, status: int = 200) -> RemoteClient:
+        head = {"Content_Type": f"application/json; charset={charset}"}
+        client, _server = serve(lambda peer: peer.answer(status, text.encode(charset), **head))
+        return client
+
+    def test_of_a_create(self, serve: Serve, charset: str) -> None:
+        found = self.served(serve, self.TEXT, charset, 201).create(a_request())
+        assert (found.id, found.response_text) == (ID, "Zürich")
+
+    def test_of_a_list(self, serve: Serve, charset: str) -> None:
+        listing = self.served(serve, f"[{self.TEXT}]", charset).list()
+        assert listing.is_whole
+        assert [found.response_text for found in listing.generations] == ["Zürich"]
+
+    def test_of_a_stream(self, serve: Serve, charset: str) -> None:
+        receipt = {"creatify": {"id": ID, "credits_used": 0.5}}
+        text = f"data: {json.dumps(receipt)}\n\n"
+        with self.served(serve, text, charset).stream(a_request()) as stream:
+            assert len(list(stream)) == 1
+            assert stream.receipt is not None
+
+    def test_of_an_error(self, serve: Serve, charset: str) -> None:
+        with pytest.raises(RemoteError) as caught:
+            self.served(serve, self.TEXT, charset, 503).create(a_request())
+        assert caught.value.accepted_as == ID

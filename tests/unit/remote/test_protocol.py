@@ -105,6 +105,26 @@ class TestParseGeneration:
         assert (found.credits_used, found.updated_at) == (None, None)
         assert found.failed_reason.startswith("400 INVALID_ARGUMENT")
 
+    @pytest.mark.parametrize(
+        "fields", [{"error": "busy"}, {"detail": "busy", "status": 503}, {"error": {"code": 1}}]
+    )
+    def test_refuses_an_error_with_an_id(self, fields: dict[str, Any]) -> None:
+        with pytest.raises(ContractError):
+            parse_generation({"id": "e1", "model_name": "m", "messages": [], **fields})
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"error": None},
+            {"error": "", "detail": ""},
+            {"error": "blocked", "status": "failed"},
+            {"error": "slow", "status": "pending"},
+            {"error": "slow", "status": "in_queue", "response_text": ""},
+        ],
+    )
+    def test_reads_a_generation_beside_an_error(self, fields: dict[str, Any]) -> None:
+        assert parse_generation({"id": "r1", **fields}).id == "r1"
+
     def test_strips_echoed_media(self) -> None:
         found = parse_generation(sample("generation_media_echo.json"))
 
@@ -194,6 +214,10 @@ class TestParseWebhook:
         assert found.response_text == "Create stunning videos in seconds — powered by AI."
         assert found.credits_used == Decimal("0.0005")
         assert (found.response_function_calls, found.failed_reason) == ([], "")
+
+    @pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32-le"])
+    def test_reads_any_charset(self, charset: str) -> None:
+        assert parse_webhook('{"id": "r1", "status": "done"}'.encode(charset)).id == "r1"
 
     def test_reads_nulls(self) -> None:
         found = parse_webhook(

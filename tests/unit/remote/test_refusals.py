@@ -127,7 +127,9 @@ class TestParseError:
 SECRETS_OF_A_REQUEST = ("https://site.example/hooks/T/k+n/", "KEY&1", "")
 
 
-GENERATION = {"id": "r1", "model_name": "m", "messages": [], "status": "pending"}
+ECHO = {"model_name": "m", "messages": [{"role": "user", "content": "hi"}], "config": {}}
+GENERATION = {"id": "r1", **ECHO, "status": "pending", "response_text": ""}
+ASKED = "https://api.example/sse/text_generator/"
 
 
 class TestAcceptance:
@@ -137,50 +139,105 @@ class TestAcceptance:
         "body",
         [
             json.dumps(GENERATION),
-            json.dumps({"status": "running", "id": "r1"}),
+            json.dumps(GENERATION | {"status": "failed", "failed_reason": "blocked"}),
+            json.dumps(GENERATION | {"status": "in_queue"}),
+            json.dumps(GENERATION | {"error": "the gateway gave up"}),
+            json.dumps({"status": "Status.RUNNING", "id": "r1"}),
             json.dumps({"error": "busy", "generation": GENERATION}),
+            json.dumps({"error": GENERATION}),
             json.dumps([GENERATION]),
-            json.dumps({**GENERATION, "system_instruction": "x" * 20_000}),
+            json.dumps(GENERATION) + "<!-- from a proxy -->",
+            json.dumps({"id": "r1", "system_instruction": "x" * 40_000, "status": "done"}),
+            json.dumps(GENERATION)[:40],
+            '{"id": "r1"',
         ],
-        ids=["whole", "short", "inside", "listed", "cut off"],
+        ids=[
+            *("whole", "failed", "other word", "with an error", "short", "inside", "as error"),
+            *("listed", "with more", "long", "cut off", "cut off at once"),
+        ],
     )
     @pytest.mark.parametrize("status", [302, 400, 402, 429, 500, 503])
     def test_is_read_from_the_body(self, status: int, body: str) -> None:
-        assert parse_error(status, {}, body.encode()).accepted_as == "r1"
+        assert parse_error(status, {}, body.encode(), url=ASKED).accepted_as == "r1"
 
     @pytest.mark.parametrize("name", ["location", "content-location"])
     @pytest.mark.parametrize(
-        "place", ["/sse/text_generator/r1/", "https://x.y/sse/text_generator/r1"]
+        "place",
+        [
+            "r1/",
+            "/sse/text_generator/r1/",
+            "/sse/text_generator/r1?format=json",
+            "/api/text_generator/r1/",
+            "http://api.example:8000/sse/text_generator/r1",
+        ],
     )
-    def test_is_read_from_where_the_head_points(self, name: str, place: str) -> None:
-        assert parse_error(302, {name: place}, b"").accepted_as == "r1"
+    @pytest.mark.parametrize("status", [303, 402, 503])
+    def test_is_read_from_where_the_head_points(self, status: int, name: str, place: str) -> None:
+        assert parse_error(status, {name: place}, b"", url=ASKED).accepted_as == "r1"
+
+    @pytest.mark.parametrize("prefix", ["", "/proxy"])
+    def test_is_read_behind_a_prefix(self, prefix: str) -> None:
+        place = {"location": f"{prefix}/sse/text_generator/r1/"}
+        asked = "https://api.example/proxy/sse/text_generator/stream/"
+        assert parse_error(303, place, b"", url=asked).accepted_as == "r1"
 
     @pytest.mark.parametrize(
         "body",
         [
             "",
             "Service Unavailable",
+            "4711",
             '{"error": "busy", "id": "e1"}',
             '{"error": {"id": "e1", "status": "UNAVAILABLE", "code": 503}}',
-            '{"error": "bad", "request": {"model_name": "m", "messages": []}}',
+            '{"id": "e1", "status": 400, "error": "bad"}',
+            '{"id": "e1", "status": "failed", "error": "bad"}',
+            '{"id": "e1", "error": "cut',
             '{"id": null, "status": "failed"}',
             '[{"id": "r1", "status": "done"}, {"id": "r2", "status": "done"}]',
+            json.dumps({"id": "e1", **ECHO}),
+            json.dumps({"id": "e1", "error": "bad", **ECHO}),
+            json.dumps({"id": "e1", "status": "error", "detail": "bad", **ECHO}),
+            json.dumps({"error": "bad", "request": {"id": "e1", **ECHO}}),
+            json.dumps({"error": "bad", "config": {"id": "o1", "status": "done"}}),
+            json.dumps({"error": "bad", "messages": [{"id": "o1", "status": "done"}]}),
         ],
     )
-    def test_is_not_read_into_an_error(self, body: str) -> None:
-        assert parse_error(503, {}, body.encode()).accepted_as == ""
+    @pytest.mark.parametrize("status", [400, 429, 503])
+    def test_is_not_read_into_an_error(self, status: int, body: str) -> None:
+        assert parse_error(status, {}, body.encode(), url=ASKED).accepted_as == ""
 
+    @pytest.mark.parametrize("name", ["location", "content-location"])
     @pytest.mark.parametrize(
         "place",
         [
+            "",
+            "http://[",
             "/sse/text_generator/",
+            "/sse/text_generator/?page=2",
             "/sse/text_generator/stream/",
-            "https://x.y/login/?next=/sse/text_generator/r1/",
+            "/sse/text_generator/errors/400/",
+            "/sse/text_generator/docs",
+            "https://docs.example/sse/text_generator/r1/",
+            "https://api.example/login/?next=/sse/text_generator/r1/",
             "/elsewhere/r1/",
+            "/elsewhere/sse/text_generator/r1/",
         ],
     )
-    def test_is_not_read_into_a_redirect(self, place: str) -> None:
-        assert parse_error(307, {"location": place}, b"").accepted_as == ""
+    def test_is_not_read_into_where_an_error_points(self, name: str, place: str) -> None:
+        assert parse_error(307, {name: place}, b"", url=ASKED).accepted_as == ""
+
+
+class TestEcho:
+    """An error may repeat what the user asked."""
+
+    def test_does_not_mean_that_credits_are_missing(self) -> None:
+        asked = {"messages": [{"role": "user", "content": "How do credits work?"}]}
+        body = json.dumps({"error": "Unknown model.", **asked, "request": asked})
+        assert parse_error(400, {}, body.encode()).code == "invalid_request"
+
+    def test_may_stand_beside_missing_credits(self) -> None:
+        body = {"error": "Payment required", "reason": ["No\ncredits left."], "messages": []}
+        assert parse_error(400, {}, json.dumps(body).encode()).code == "insufficient_credits"
 
 
 class TestRetryAfter:

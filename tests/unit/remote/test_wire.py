@@ -275,9 +275,16 @@ class TestIdentifier:
         assert wire.identifier(value) == str(value)
 
     def test_knows_a_uuid_however_it_is_written(self) -> None:
-        written = "A1B2C3D4-5678-90AB-CDEF-1234567890ab"
-        assert wire.identifier(written) == written.lower()
-        assert wire.identifier("X1") == "X1"
+        same = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
+        bare = same.replace("-", "")
+        forms = [same.upper(), bare, bare.upper(), f"{{{same}}}", f"{{{bare}}}", f"urn:uuid:{same}"]
+        assert {wire.identifier(form) for form in forms} == {same}
+        assert [wire.other_form(form) for form in [same, *forms]] == ["", *forms]
+
+    @pytest.mark.parametrize("value", ["X1", "0" * 31, "a1b2-c3", "{a1}", 7])
+    def test_leaves_other_ids_as_they_are(self, value: Any) -> None:
+        expected = None if value == "{a1}" else str(value)
+        assert (wire.identifier(value), wire.other_form(value)) == (expected, "")
 
     @pytest.mark.parametrize(
         "value",

@@ -90,15 +90,15 @@ def tries() -> int:
 
 class TestUnreachable:
     def test_takes_no_longer_than_a_reader_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Twice as long, heartbeats would come too late for proxies."""
-        monkeypatch.setattr(mirror, "BLOCK_SECONDS", 0.1)
+        """Twice as long, heartbeats would come too late for proxies. A busy machine adds some."""
+        monkeypatch.setattr(mirror, "BLOCK_SECONDS", 0.5)
         hub = RedisHub("redis://127.0.0.1:9/0")
         began = time.monotonic()
-        assert hub.read("s", after=0, seconds=0.4) == []
-        assert time.monotonic() - began < 0.7
+        assert hub.read("s", after=0, seconds=2) == []
+        assert time.monotonic() - began < 3.9
         began = time.monotonic()
-        assert asyncio.run(hub.read_async("t", after=0, seconds=0.4)) == []
-        assert time.monotonic() - began < 0.7
+        assert asyncio.run(hub.read_async("t", after=0, seconds=2)) == []
+        assert time.monotonic() - began < 3.9
         hub.close()
 
     def test_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
