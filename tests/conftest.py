@@ -21,6 +21,7 @@ from django.core.management.commands import flush
 from django.db import connection, connections
 from hypothesis import HealthCheck, settings
 
+from creatify_textgen.dispatch import sweep_schedule
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.logs import causes
 from creatify_textgen.rest.streaming.limits import reader_slots
@@ -126,6 +127,12 @@ def _quick_flush() -> Iterator[None]:
 def _first_time_of_each_cause() -> None:
     """Have each test log as a new process would: a repeated cause is only counted."""
     causes.forget()
+
+
+@pytest.fixture(autouse=True)
+def _no_sweep_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each test know of the next sweep what its database says."""
+    monkeypatch.setattr(sweep_schedule._NextSweep, "at", None)
 
 
 @pytest.fixture(scope="session")

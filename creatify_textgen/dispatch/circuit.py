@@ -19,8 +19,8 @@ from creatify_textgen.models import Circuit, Generation, increased
 
 __all__ = [
     "calls_allowed",
+    "failing_circuits",
     "may_send",
-    "open_circuits",
     "open_until",
     "report",
     "report_failure",
@@ -44,9 +44,9 @@ def open_until(account: str) -> datetime | None:
     return Circuit.objects.filter(account=account).values_list("open_until", flat=True).first()
 
 
-def open_circuits(account: Any) -> QuerySet[Circuit]:
-    """Return the circuit of an account if it is not closed."""
-    return Circuit.objects.filter(account=account, open_until__isnull=False)
+def failing_circuits(account: Any) -> QuerySet[Circuit]:
+    """Return the circuit of an account if it is open, or if the latest call of it failed."""
+    return Circuit.objects.filter(account=account).exclude(failures=0, open_until=None)
 
 
 def calls_allowed(account: str, *, now: datetime) -> int | None:
@@ -122,7 +122,7 @@ def report_success(account: str) -> None:
 
 
 def _close(account: str) -> None:
-    shut = Circuit.objects.filter(account=account).exclude(failures=0, open_until=None)
+    shut = failing_circuits(account)
     found = shut.values_list("open_until").first()
     # Only one of those that see it answer again reports it.
     if found and shut.update(failures=0, open_until=None) and found[0] is not None:

@@ -40,11 +40,13 @@ from creatify_textgen.states import Cause, Mode
 
 __all__ = [
     "MAY_BE_CHARGED",
+    "MAY_BE_HELD",
     "Send",
     "ask_as_text",
     "call_quietly",
     "fail_send",
     "is_out_of_time",
+    "may_be_held",
     "prepare_send",
     "settle_refusal",
     "settle_send",
@@ -53,6 +55,7 @@ __all__ = [
 MAY_BE_CHARGED = "It may have been charged, and what it cost is unknown."
 OUR_FAULT_RETRY = timedelta(seconds=60)
 """The time until the next try if the site's settings or storage prevent a send."""
+MAY_BE_HELD = "may_be_held"
 FIRST_POLL_AFTER = timedelta(seconds=15)
 """From a send without an answer to the first poll: the remote may need time to list it."""
 
@@ -89,6 +92,11 @@ class Send:
         # If this process was suspended until its lease ended, another process may have sent it.
         if self.begin_within.is_over:
             raise LeaseLostError
+
+
+def may_be_held(generation: Generation) -> bool:
+    """Whether a pause or an outage may concern it; yes if the row was read without that."""
+    return bool(vars(generation).get(MAY_BE_HELD, True))
 
 
 def call_quietly(send: Send) -> Any:
@@ -131,8 +139,8 @@ def _take_lease(generation: Generation, *, seconds: float) -> bool:
     return lifecycle.mark_submitting(generation, now=clock.now(), lease_seconds=seconds)
 
 
-def settle_send(send: Send, answer: RemoteGeneration | Exception) -> None:
-    """Write the result of a send on its row.
+def settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
+    """Write the result of a send on its row, and return whether it was accepted.
 
     Raises: any exception that is not a `TextgenError`, such as a bug. Before that the row becomes
     `unconfirmed`, because nobody knows what was sent.
@@ -141,8 +149,10 @@ def settle_send(send: Send, answer: RemoteGeneration | Exception) -> None:
     generation = send.generation
     match answer:
         case RemoteGeneration():
-            circuit.report(generation.account, [answer], now=now)
-            _accept(generation, answer, now=now)
+            # What failed since the row was read counts on: the next send reports its answer.
+            if may_be_held(generation):
+                circuit.report(generation.account, [answer], now=now)
+            return _accept(generation, answer, now=now)
         case LeaseLostError():
             _requeue(generation, now=now, retry_at=now, detail="lease lost before the send")
         case RemoteError():
@@ -153,6 +163,7 @@ def settle_send(send: Send, answer: RemoteGeneration | Exception) -> None:
         case _:
             _doubt_send(generation, now=now, detail=type(answer).__name__)
             raise answer
+    return False
 
 
 def settle_refusal(generation: Generation, error: RemoteError, *, now: datetime) -> None:
@@ -234,17 +245,18 @@ def _settle_impossible(generation: Generation, error: Exception, *, now: datetim
     _requeue(generation, now=now, retry_at=now + OUR_FAULT_RETRY, detail=detail)
 
 
-def _accept(generation: Generation, remote: RemoteGeneration, *, now: datetime) -> None:
+def _accept(generation: Generation, remote: RemoteGeneration, *, now: datetime) -> bool:
     try:
         moved = apply_snapshot(Snapshot(generation, remote), cause=Cause.SUBMIT, now=now)
     except TransitionError as error:
         # Another row with an equal request was given this id by adoption. Equal requests are
         # interchangeable, so this row now looks for the other's id in the remote's list.
         _doubt_send(generation, now=now, detail=error.code)
-        return
+        return False
     if not moved and not lifecycle.note_acceptance(generation.pk, remote.id_in_urls, now=now):
         # The row has another remote id, or is final. Reconciliation imports this one.
         SENDING.warning("%s was also accepted as %s; reconcile imports it.", generation, remote.id)
+    return moved
 
 
 def _requeue(generation: Generation, *, now: datetime, retry_at: datetime, detail: str) -> None:

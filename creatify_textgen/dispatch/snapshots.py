@@ -28,6 +28,7 @@ __all__ = [
     "Snapshot",
     "apply_snapshot",
     "apply_snapshots",
+    "earliest_poll_at",
     "expects_webhook",
     "next_poll_at",
     "reschedule",
@@ -40,6 +41,7 @@ NEVER_ACCEPTED, ANSWER_LOST = "never_accepted", "answer_lost"
 FOUND_LATE = "found_late"
 """Of those for which the remote lists an answer after all."""
 GROWTH = 1.5
+JITTER = 0.1
 WEBHOOK_PATIENCE = 5
 """How much slower we poll if a webhook is expected."""
 WITHOUT_ANSWER = "The stream broke off, and the remote does not return the rest of its answer."
@@ -171,9 +173,18 @@ def next_poll_at(generation: Generation, *, now: datetime) -> datetime:
     if generation.status == Status.EXPIRED:
         doubled: timedelta = EXPIRED_INTERVAL * 2 ** min(generation.polls, 5)
         return now + min(doubled, LONGEST_EXPIRED_INTERVAL)
+    jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+    return now + timedelta(seconds=_poll_seconds(generation) * jitter)
+
+
+def earliest_poll_at(generation: Generation, *, now: datetime) -> datetime:
+    """Return the earliest time that `next_poll_at` chooses for a row that was just accepted."""
+    return now + timedelta(seconds=_poll_seconds(generation) * (1 - JITTER))
+
+
+def _poll_seconds(generation: Generation) -> float:
     first = conf.poll_interval * (WEBHOOK_PATIENCE if expects_webhook(generation) else 1)
-    seconds = min(first * GROWTH ** min(generation.polls, 20), conf.poll_max_interval)
-    return now + timedelta(seconds=seconds * random.uniform(0.9, 1.1))  # noqa: S311
+    return min(first * GROWTH ** min(generation.polls, 20), conf.poll_max_interval)
 
 
 def expects_webhook(generation: Generation) -> bool:

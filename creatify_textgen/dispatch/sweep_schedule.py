@@ -17,7 +17,14 @@ from creatify_textgen import clock, databases, enqueue
 from creatify_textgen.conf import conf
 from creatify_textgen.models import Generation, SweepSchedule
 
-__all__ = ["clear", "next_due_at", "request_next_sweep", "request_sweep", "request_sweep_at"]
+__all__ = [
+    "clear",
+    "next_due_at",
+    "request_next_sweep",
+    "request_sweep",
+    "request_sweep_at",
+    "request_sweep_by",
+]
 
 SCHEDULE_ID = 1
 LOST_AFTER = timedelta(seconds=30)
@@ -29,6 +36,16 @@ class _LastRequest:
     """When this process last requested a sweep; saves one statement per delivery in a flood."""
 
     until: datetime | None = None
+
+
+class _NextSweep:
+    """When the next sweep runs, as this process last read or set it.
+
+    Whatever others do until then, a sweep runs at that time or before. Saves one statement per
+    send.
+    """
+
+    at: datetime | None = None
 
 
 def request_sweep() -> None:
@@ -50,6 +67,7 @@ def request_sweep_at(at: datetime, *, now: datetime) -> None:
     later = Q(due_at=None) | Q(due_at__gt=at) | Q(due_at__lt=now - LOST_AFTER)
     if schedule.filter(later).update(due_at=at) or _create(at):
         enqueue.sweep(delay_seconds=(at - now).total_seconds())
+        _NextSweep.at = at
 
 
 def clear(*, now: datetime) -> None:
@@ -60,6 +78,13 @@ def clear(*, now: datetime) -> None:
         SweepSchedule.objects.get_or_create(pk=SCHEDULE_ID, defaults={"swept_at": now})
 
 
+def request_sweep_by(due_at: datetime, *, now: datetime) -> None:
+    """Have a sweep run at this time or before, for a row that was just saved and is due then."""
+    at = _NextSweep.at
+    if at is None or not now < at <= due_at or databases.connection().in_atomic_block:
+        request_next_sweep(now=now)
+
+
 def request_next_sweep(*, now: datetime) -> datetime | None:
     """Have a sweep run when the next row is due; returns that time."""
     schedule = SweepSchedule.objects.filter(pk=SCHEDULE_ID).values_list("due_at", Subquery(_due()))
@@ -68,6 +93,7 @@ def request_next_sweep(*, now: datetime) -> datetime | None:
     scheduled, due_at = schedule.first() or (None, next_due_at())
     if databases.connection().in_atomic_block:
         scheduled = None
+    _NextSweep.at = scheduled
     if due_at is not None and not _is_early(scheduled, _within_reach(due_at, now=now), now=now):
         databases.after_commit(partial(request_sweep_at, due_at, now=now))
     return due_at

@@ -8,6 +8,7 @@ from django.db import migrations, models
 
 import creatify_textgen.models.identifiers
 import creatify_textgen.models.json_text
+import creatify_textgen.models.unique_if_set
 
 
 class Migration(migrations.Migration):
@@ -1693,13 +1694,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="generation",
-            constraint=models.UniqueConstraint(
+            constraint=creatify_textgen.models.unique_if_set.UniqueIfSet(
                 fields=("remote_id", "account"), name="textgen_remote_once"
             ),
         ),
         migrations.AddConstraint(
             model_name="generation",
-            constraint=models.UniqueConstraint(
+            constraint=creatify_textgen.models.unique_if_set.UniqueIfSet(
                 fields=("idempotency_key",), name="textgen_idempotency_once"
             ),
         ),

@@ -20,6 +20,7 @@ from creatify_textgen.exceptions import AnswerError
 from creatify_textgen.models.amounts import CreditsField
 from creatify_textgen.models.identifiers import uuid7
 from creatify_textgen.models.querysets import GenerationManager
+from creatify_textgen.models.unique_if_set import UniqueIfSet
 from creatify_textgen.schemas import parse_answer
 from creatify_textgen.states import TERMINAL, Mode, Status
 
@@ -233,7 +234,8 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
             ("pause_sending", _("Can pause and resume all sending")),
         ]
         # Each change of a row adds an entry to every index that has it, so a few are partial: those
-        # of open rows, of retries and of rows that are not done. MariaDB ignores the conditions.
+        # of open rows, of retries, of rows that are not done and of columns that are mostly empty.
+        # MariaDB ignores the conditions.
         indexes = [
             # For the sweep, then for the lists of a user, of the REST API and of the admin.
             models.Index(fields=["due_at"], name="textgen_due", condition=Q(due_at__isnull=False)),
@@ -259,9 +261,8 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
         constraints = [
             # Two rows with one remote id would count its cost twice. In this order, because its
             # index also finds a row by its remote id.
-            models.UniqueConstraint(fields=["remote_id", "account"], name="textgen_remote_once"),
-            # Not `unique=True`, for which PostgreSQL would get a second index, for LIKE.
-            models.UniqueConstraint(fields=["idempotency_key"], name="textgen_idempotency_once"),
+            UniqueIfSet(fields=["remote_id", "account"], name="textgen_remote_once"),
+            UniqueIfSet(fields=["idempotency_key"], name="textgen_idempotency_once"),
             # The sweep finds rows only by `due_at`: without one, a result would be lost.
             models.CheckConstraint(
                 condition=Q(status__in=sorted(TERMINAL)) | Q(due_at__isnull=False),

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from creatify_textgen import clock, enqueue
 from creatify_textgen.conf import conf
-from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.dispatch import snapshots, sweep_schedule
 from creatify_textgen.dispatch.function_calls import as_text
 from creatify_textgen.dispatch.intents import Link, accept_request, save_intent, save_intents
 from creatify_textgen.dispatch.sending import call_quietly, settle_send
@@ -156,7 +156,8 @@ def send_generation(generation_id: uuid.UUID) -> None:
     generation = with_obstacles(queued, now=clock.now()).select_related("content").first()
     if generation is None:
         return
+    due_at = now = clock.now()
     send = begin_send(generation)
-    if send is not None:
-        settle_send(send, call_quietly(send))
-    sweep_schedule.request_next_sweep(now=clock.now())
+    if send is not None and settle_send(send, call_quietly(send)):
+        due_at = snapshots.earliest_poll_at(generation, now=now)
+    sweep_schedule.request_sweep_by(due_at, now=clock.now())

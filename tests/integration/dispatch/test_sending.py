@@ -18,6 +18,7 @@ from creatify_textgen import clock, gateway
 from creatify_textgen.dispatch import sending
 from creatify_textgen.dispatch.callbacks import webhook_url
 from creatify_textgen.dispatch.sending import LeaseLostError, Send, prepare_send, settle_send
+from creatify_textgen.dispatch.turns import with_obstacles
 from creatify_textgen.exceptions import (
     ContractError,
     RateLimitedError,
@@ -254,6 +255,19 @@ class TestAnswer:
             "default": 0,
             "other": 3,
         }
+
+    @pytest.mark.parametrize("failures", [0, 3])
+    def test_asks_for_no_circuit_if_the_row_was_read_without_failures(
+        self, double: RemoteDouble, failures: int
+    ) -> None:
+        Circuit.objects.create(account="default", failures=failures)
+        row = with_obstacles(Generation.objects.filter(pk=make_generation().pk), now=NOW).get()
+        send = prepare_send(row)
+        assert send is not None
+        Circuit.objects.update(failures=1)  # while it is under way
+        settle_send(send, answer())
+        # The next send sees the failure, and its answer says that it is over.
+        assert Circuit.objects.get().failures == (0 if failures else 1)
 
     @pytest.mark.parametrize("status", [Status.QUEUED, Status.SUBMITTING, Status.EXPIRED])
     def test_to_a_row_that_has_moved_on_is_kept(self, double: RemoteDouble, status: Status) -> None:

@@ -76,6 +76,49 @@ class TestAlarm:
         assert len(published) <= 3
 
 
+class TestSaved:
+    """A row that this process has just saved needs no statement if a sweep before it is known."""
+
+    SOON = timedelta(seconds=5)
+
+    def test_costs_nothing_while_an_earlier_sweep_is_known(
+        self, published: list[str], django_assert_num_queries: Any
+    ) -> None:
+        now = timezone.now()
+        sweep_schedule.request_sweep_at(now + self.SOON, now=now)
+        with django_assert_num_queries(0):
+            sweep_schedule.request_sweep_by(now + 2 * self.SOON, now=now)
+        assert len(published) == 1
+
+    @pytest.mark.parametrize(
+        ("known", "due", "later"),
+        [(10, 5, 0), (5, 20, 6), (None, 5, 0)],
+        ids=["the known one is later", "the known one was due", "none is known"],
+    )
+    def test_asks_the_database_otherwise(
+        self, published: list[str], known: int | None, due: int, later: int
+    ) -> None:
+        now = timezone.now()
+        if known is not None:
+            sweep_schedule.request_sweep_at(now + timedelta(seconds=known), now=now)
+        SweepSchedule.objects.update(due_at=None)  # as a sweep that has begun
+        published.clear()
+        due_at = now + timedelta(seconds=due)
+        make_generation(due_at=due_at)
+        sweep_schedule.request_sweep_by(due_at, now=now + timedelta(seconds=later))
+        assert published == [enqueue.SWEEP]
+        assert SweepSchedule.objects.get().due_at == due_at
+
+    def test_inside_a_transaction_asks_after_it(self, published: list[str]) -> None:
+        now = timezone.now()
+        due_at = make_generation(due_at=now + self.SOON).due_at
+        sweep_schedule.request_sweep_at(now + self.SOON / 2, now=now)
+        with transaction.atomic():
+            sweep_schedule.request_sweep_by(due_at, now=now)
+            SweepSchedule.objects.update(due_at=None)  # as the sweep, which cannot see the row
+        assert SweepSchedule.objects.get().due_at == due_at
+
+
 class TestChain:
     def test_goes_on_while_anything_is_in_flight(
         self, remote: Emulator, published: list[str]

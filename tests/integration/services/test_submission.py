@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from creatify_textgen import gateway, services
+from creatify_textgen import clock, gateway, services
+from creatify_textgen.dispatch import sweep_schedule
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RequestError, TransitionError
 from creatify_textgen.models import Generation, Pause, UsageDay
@@ -79,6 +83,20 @@ class TestSubmit:
         generation = run_until_final(services.submit("Say hello"))
         assert (generation.status, generation.error_code) == ("failed", "insufficient_credits")
         assert generation.content.failed_reason == "no credits left"
+
+
+@pytest.mark.django_db(transaction=True)
+class TestStatements:
+    def test_of_a_send_are_two_moves_and_one_read(self, remote: Emulator, settings: Any) -> None:
+        settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "POLL_INTERVAL": 30}
+        # `benchmarks.writes` counts the rest of a generation's life, on PostgreSQL.
+        generation = services.submit("Say hello")
+        now = clock.now()
+        sweep_schedule.request_sweep_at(now + timedelta(seconds=2), now=now)
+        with CaptureQueriesContext(connection) as queries:
+            services.send_generation(generation.pk)
+        kinds = Counter(query["sql"].split()[0] for query in queries)
+        assert (kinds["SELECT"], kinds["UPDATE"], kinds["INSERT"]) == (1, 2, 2)
 
 
 class TestRefusals:
