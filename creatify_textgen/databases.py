@@ -126,8 +126,11 @@ def refuse_transaction_of_worker(verb: str) -> None:
 
 
 def _is_in_transaction_of_host(current: BaseDatabaseWrapper) -> bool:
+    if current.connection is None:
+        # Not `get_autocommit()`: it connects, and the thread of a pump would keep the connection.
+        return not current.settings_dict.get("AUTOCOMMIT", True)
     if not current.in_atomic_block:
-        return not current.get_autocommit()
+        return not current.autocommit
     try:
         # Django refuses a durable block in any other one, but for those of a TestCase.
         with transaction.atomic(using=current.alias, durable=True, savepoint=False):
