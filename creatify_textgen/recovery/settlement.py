@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from creatify_textgen import clock, gateway, lifecycle
+from creatify_textgen import clock, databases, gateway, lifecycle
 from creatify_textgen.dispatch import sweep_schedule
 from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
 from creatify_textgen.dispatch.snapshots import (
@@ -169,6 +169,7 @@ def _claim(row: Generation, *, now: datetime) -> Generation:
 
 def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
     """Return what the remote has under this id, if it can be this row's."""
+    databases.let_go()
     try:
         remote = gateway.client_for(row.account).get(remote_id)
     except RemoteRejectedError as error:
