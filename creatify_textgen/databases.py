@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.apps import apps
@@ -19,6 +20,8 @@ __all__ = [
     "alias",
     "connection",
     "is_outage",
+    "let_go",
+    "letting_go",
     "outside_transactions",
     "refuse_transaction",
     "refuse_transaction_of_worker",
@@ -30,6 +33,7 @@ APP = "creatify_textgen"
 READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 READ_ONLY = "25006"
 """The SQLSTATE of a write in a read-only transaction."""
+_may_let_go: ContextVar[bool] = ContextVar("creatify_textgen_may_let_go", default=False)
 
 
 def alias() -> str:
@@ -83,6 +87,30 @@ def outside_transactions(view: Any) -> Any:
 
 
 @contextmanager
+def letting_go() -> Iterator[None]:
+    """Have `let_go` close this thread's connections inside the block.
+
+    For requests: those that wait for the remote would leave none of a pool to the others. Not for
+    the host's own code, which may be reading from a cursor.
+    """
+    token = _may_let_go.set(True)
+    try:
+        yield
+    finally:
+        _may_let_go.reset(token)
+
+
+def let_go() -> None:
+    """Before a wait for the remote: close connections as Django does at the end of a request."""
+    if not _may_let_go.get():
+        return
+    for current in connections.all(initialized_only=True):
+        # Django closes those of a TestCase, too.
+        if not current.in_atomic_block:
+            current.close_if_unusable_or_obsolete()
+
+
+@contextmanager
 def short_transaction() -> Iterator[None]:
     """Open a transaction in which each statement sees what others have committed by then.
 
@@ -126,8 +154,11 @@ def refuse_transaction_of_worker(verb: str) -> None:
 
 
 def _is_in_transaction_of_host(current: BaseDatabaseWrapper) -> bool:
+    if current.connection is None:
+        # Not `get_autocommit()`: it connects, and the thread of a pump would keep the connection.
+        return not current.settings_dict.get("AUTOCOMMIT", True)
     if not current.in_atomic_block:
-        return not current.get_autocommit()
+        return not current.autocommit
     try:
         # Django refuses a durable block in any other one, but for those of a TestCase.
         with transaction.atomic(using=current.alias, durable=True, savepoint=False):

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from creatify_textgen import clock, control, gateway, site_cache
+from creatify_textgen import clock, control, databases, gateway, site_cache
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit
 from creatify_textgen.exceptions import TextgenError
@@ -73,6 +73,7 @@ def pause_if_low(account: str, *, now: datetime) -> bool:
 
 
 def _ask(account: str) -> Decimal | None:
+    databases.let_go()
     try:
         return gateway.client_for(account).remaining_credits(seconds=LONGEST_WAIT_SECONDS)
     # A page that shows credits must work without the remote. `textgen_doctor` names the cause.

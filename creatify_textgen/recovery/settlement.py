@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from creatify_textgen import clock, gateway, lifecycle
+from creatify_textgen import clock, databases, gateway, lifecycle
 from creatify_textgen.dispatch import sweep_schedule
 from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
 from creatify_textgen.dispatch.snapshots import (
@@ -168,6 +168,7 @@ def _claim(row: Generation, *, now: datetime) -> Generation:
 
 def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
     """Return the remote's generation with this id, if it can belong to this row."""
+    databases.let_go()
     try:
         remote = gateway.client_for(row.account).get(remote_id)
     except RemoteRejectedError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from creatify_textgen import clock, gateway, lifecycle
+from creatify_textgen import clock, databases, gateway, lifecycle
 from creatify_textgen.dispatch import circuit, sweep_schedule
 from creatify_textgen.dispatch.sending import call_quietly, prepare_send, settle_send
 from creatify_textgen.dispatch.snapshots import Snapshot
@@ -47,6 +47,7 @@ def send_within(generation: Generation, *, deadline: float) -> None:
         send = prepare_send(generation, sync=True)
         if send is None:
             return
+        databases.let_go()
         settle_send(send, call_quietly(send))
         generation.refresh_from_db()
         if not _pause_until_due(generation, deadline=deadline):
@@ -114,6 +115,7 @@ def _poll_quietly(generation: Generation) -> Generation:
 
 def _poll(generation: Generation) -> None:
     for poll in start_polls([generation], now=clock.now()):
+        databases.let_go()
         try:
             poll.answered(poll.call())
         except RemoteError as error:
@@ -130,6 +132,7 @@ def _pause_until_due(generation: Generation, *, deadline: float) -> bool:
     pause = max(pause, SHORTEST_PAUSE)
     if pause > LONGEST_PAUSE or time.monotonic() + pause > deadline:
         return False
+    databases.let_go()
     time.sleep(pause)
     return True
 

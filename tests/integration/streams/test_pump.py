@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import DataError, InterfaceError, OperationalError, connections
+from django.db import DataError, InterfaceError, OperationalError, connection, connections
 from django.utils import timezone
 
 from creatify_textgen import enqueue, lifecycle, services
@@ -76,6 +76,22 @@ class TestHeldUp:
         queued.refresh_from_db()
         assert queued.status == Status.SUBMITTING
         assert reported(queued.pk) == []
+
+
+class TestConnection:
+    def test_of_its_thread_is_not_used(self, queued: Generation) -> None:
+        """It would be held as long as the stream lasts: a pool of four ends with four streams."""
+        held = []
+
+        def pump_it() -> None:
+            services.pump_stream(queued.pk)
+            held.append(connection.connection)
+
+        thread = threading.Thread(target=pump_it)
+        thread.start()
+        thread.join()
+        queued.refresh_from_db()
+        assert (queued.status, held) == (Status.DONE, [None])
 
 
 class TestFrames:
