@@ -236,7 +236,7 @@ class Work:
 
     def _end(self, state: BulkJob.State, *, error_code: str) -> None:
         now = clock.now()
-        ended = {"state": state, "finished_at": now, "claim": None, "due_at": None}
+        ended: dict[str, Any] = {"state": state, "finished_at": now, "claim": None, "due_at": None}
         with databases.short_transaction():
             self._write(**ended, error_code=error_code)
             if state == BulkJob.State.DONE:
