@@ -11,7 +11,7 @@ import os
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
 from django.db import Error
@@ -20,7 +20,16 @@ from django.utils import timezone
 
 from creatify_textgen import databases
 
-__all__ = ["TimeLimit", "after", "as_utc_range", "known_now", "now", "to_stored", "utc_now"]
+__all__ = [
+    "TimeLimit",
+    "after",
+    "as_utc_range",
+    "known_now",
+    "now",
+    "to_stored",
+    "utc_day",
+    "utc_now",
+]
 
 READ_EVERY = 10.0
 """Seconds for which one reading is extrapolated: quartz drifts less than 1 ms in that time."""
@@ -110,6 +119,11 @@ def as_utc_range(stored: datetime) -> tuple[datetime, datetime]:
     zone = timezone.get_default_timezone()
     readings = [stored.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
     return min(readings), max(readings)
+
+
+def utc_day(stored: datetime) -> date:
+    """Return the day (UTC) in which sums and budgets count what has this stored time."""
+    return as_utc_range(stored)[0].date()
 
 
 def after(moment: datetime, seconds: float) -> datetime:

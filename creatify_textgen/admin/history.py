@@ -154,6 +154,11 @@ CONTENT_FIELDS = (metadata, "fingerprint")
 SELECTION = (refresh_selected, retry_selected, cancel_selected, export_selected, delete_selected)
 
 
+def _has_period(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return match is None or match.url_name != "autocomplete"
+
+
 class History(ChangeList):
     """The list, without the columns that it does not show."""
 
@@ -220,8 +225,10 @@ class GenerationAdmin(PersonsMixin, PlaygroundMixin, ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        keys = find_by_id(request, search_term.strip())
-        if keys:
+        term = search_term.strip()
+        keys = find_by_id(request, term)
+        # A choice of generations (Django's autocomplete) has no period to search words in.
+        if keys or (term and not _has_period(request)):
             return queryset.filter(pk__in=keys), False
         return super().get_search_results(request, queryset, search_term)
 

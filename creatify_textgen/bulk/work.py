@@ -25,7 +25,7 @@ from creatify_textgen.bulk.selection import is_permitted, read_keys, swap_keys
 from creatify_textgen.clock import TimeLimit
 from creatify_textgen.exceptions import PolicyRefusal, TextgenError
 from creatify_textgen.logs import BULK
-from creatify_textgen.models import BulkJob, Generation
+from creatify_textgen.models import BulkJob, BulkSlice, Generation
 from creatify_textgen.services.submission import retry_linked
 
 __all__ = ["Work", "claim_job", "job_ended"]
@@ -236,7 +236,11 @@ class Work:
 
     def _end(self, state: BulkJob.State, *, error_code: str) -> None:
         now = clock.now()
-        self._write(state=state, error_code=error_code, finished_at=now, claim=None, due_at=None)
+        ended: dict[str, Any] = {"state": state, "finished_at": now, "claim": None, "due_at": None}
+        with databases.short_transaction():
+            self._write(**ended, error_code=error_code)
+            if state == BulkJob.State.DONE:
+                BulkSlice.objects.filter(job=self.job).delete()
         job_ended.send_robust(sender=BulkJob, job=self.job)
 
     def _write(self, *, due_in: float = LEASE_SECONDS, **values: Any) -> None:

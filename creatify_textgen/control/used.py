@@ -1,4 +1,4 @@
-"""What was used of budgets before their periods were made: read from the daily sums.
+"""What was used of budgets before their first periods were made: read from the daily sums.
 
 Invariant: budgets that count by the same columns share one query, so the number of queries does not
 grow with the budgets.
@@ -16,13 +16,11 @@ from django.contrib.auth import get_user_model
 from django.db.models import QuerySet, Sum
 
 from creatify_textgen import clock, databases
-from creatify_textgen.models import Budget, UsageDay, UsageTotal
+from creatify_textgen.models import Budget, BudgetPeriod, UsageDay, UsageTotal
 from creatify_textgen.states import Status
 
 __all__ = ["first_day", "used_before"]
 
-BEGINNING = date(1970, 1, 1)
-"""The first day of a period without an end."""
 AT_ONCE = 1000
 """Budgets in one query: SQLite and PostgreSQL limit the values of a statement."""
 COLUMNS = {
@@ -36,19 +34,23 @@ COLUMNS = {
 
 def first_day(budget: Budget, *, now: datetime) -> date:
     """Return the first day (UTC) of the period of this budget that runs now."""
-    today = clock.as_utc_range(now)[1].date()
-    if budget.period == Budget.Period.DAY:
-        return today
-    return today.replace(day=1) if budget.period == Budget.Period.MONTH else BEGINNING
+    return budget.first_day(clock.utc_day(now))
 
 
 def used_before(budgets: Iterable[Budget], *, now: datetime) -> dict[Budget, Decimal]:
-    """Return what was used so far in the period of each of these budgets that runs now."""
+    """Return what was used in the period of each of these budgets that runs now and is not made.
+
+    It is what ended in it before the budget was made. A budget that has had a period has held
+    everything since, and each generation counts in the period in which it was requested.
+    """
+    budgets = list(budgets)
+    begun = BudgetPeriod.objects.filter(budget__in=budgets).values_list("budget", flat=True)
+    used = dict.fromkeys(budgets, Decimal())
     alike: defaultdict[tuple[Any, ...], list[Budget]] = defaultdict(list)
-    for budget in budgets:
+    known = set(begun.distinct())
+    for budget in (one for one in budgets if one.pk not in known):
         scope = tuple(name for name in COLUMNS if getattr(budget, name) not in ("", None))
         alike[budget.unit, first_day(budget, now=now), scope].append(budget)
-    used: dict[Budget, Decimal] = {}
     for (unit, since, scope), some in alike.items():
         for at in range(0, len(some), AT_ONCE):
             used |= _used(some[at : at + AT_ONCE], scope, unit=unit, since=since)

@@ -1,11 +1,12 @@
 """What is sent although this app does not know it: fields that the remote has added since. Pure.
 
-Invariant: an extra field never replaces one that this app checks or sets.
+Invariant: an extra field never replaces one that this app checks or sets, however it is spelled:
+`maxOutputTokens` must not pass the limit of `max_output_tokens` should the remote read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from creatify_textgen.conf import conf
@@ -37,18 +38,31 @@ def read_extra(value: Any, *, config: Any, reader: Reader) -> dict[str, Any]:
     noted in `reader`, by path.
     """
     extra = {} if value is None else reader.object_tree(value, path="extra")
-    for name in (*ARGUMENTS, SET_HERE):
-        if name in extra:
-            rule = "The site sets it." if name == SET_HERE else f"Pass it as the argument {name}."
-            reader.refuse(f"extra.{name}", rule)
-    given = extra.get("config", {})
+    _refuse_known(extra, ARGUMENTS, path="extra", rule="Pass it as the argument {}.", reader=reader)
+    _refuse_known(extra, [SET_HERE], path="extra", rule="The site sets it.", reader=reader)
+    given, others = extra.get("config", {}), extra.keys() - {"config"}
+    _refuse_known(others, ["config"], path="extra", rule="Pass it as {}.", reader=reader)
     if not isinstance(given, dict):
         reader.refuse("extra.config", "Must be an object.")
         return {}
-    for name in CONFIG.keys() & given.keys():
-        reader.refuse(f"extra.config.{name}", f"Pass it as config.{name}.")
-    unknown = _unknown_config(config, reader=reader) | given
+    unknown = _unknown_config(config, reader=reader)
+    for path, names in (("extra.config", given), ("config", unknown)):
+        _refuse_known(names, CONFIG, path=path, rule="Pass it as config.{}.", reader=reader)
+    unknown |= given
     return {**extra, "config": unknown} if unknown else extra
+
+
+def _refuse_known(
+    given: Iterable[str], known: Iterable[str], *, path: str, rule: str, reader: Reader
+) -> None:
+    names = {_plain(name): name for name in known}
+    for name in given:
+        if (own := names.get(_plain(name))) is not None:
+            reader.refuse(f"{path}.{name}", rule.format(own))
+
+
+def _plain(name: Any) -> str:
+    return str(name).replace("_", "").replace("-", "").casefold()
 
 
 def _unknown_config(config: Any, *, reader: Reader) -> dict[str, Any]:

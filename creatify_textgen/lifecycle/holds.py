@@ -47,11 +47,22 @@ def hold_imported(generation: Generation, *, day: date) -> None:
     """Let a generation that was imported count in the budgets of this day (UTC).
 
     Nothing was reserved for it, because none of our requests was allowed to make it. A budget
-    whose period does not exist yet will find it in the sums of its days.
+    whose first period does not exist yet will find it in the sums of its days.
     """
+    budgets = _budgets_of(generation)
+    begun = BudgetPeriod.objects.filter(budget__in=budgets, starts_on__lt=day)
+    known = set(begun.values_list("budget", flat=True).distinct())
+    BudgetPeriod.objects.bulk_create(
+        (
+            BudgetPeriod(budget=one, starts_on=one.first_day(day))
+            for one in budgets.order_by("pk")
+            if one.pk in known
+        ),
+        ignore_conflicts=True,
+    )
     BudgetHold.objects.bulk_create(
         BudgetHold(period=period, generation=generation, amount=Decimal())
-        for period in _periods_of(generation, day=day)
+        for period in _periods(budgets, day=day)
     )
 
 
@@ -60,8 +71,8 @@ def hold_corrected(generation: Generation, *, before: Decimal | None, day: date)
 
     They found the generation in the sums of their days, with what was known of its cost before.
     """
-    held = BudgetHold.objects.filter(generation=generation).values("period")
-    periods = _periods_of(generation, day=day).exclude(pk__in=held)
+    held = BudgetHold.objects.filter(generation=generation).values("period__budget")
+    budgets = _budgets_of(generation).exclude(pk__in=held)
     BudgetHold.objects.bulk_create(
         BudgetHold(
             period=period,
@@ -69,25 +80,31 @@ def hold_corrected(generation: Generation, *, before: Decimal | None, day: date)
             counts_as=Sum.SETTLED,
             amount=before or Decimal() if _counts_credits(period.budget) else Decimal(1),
         )
-        for period in periods.select_related("budget")
+        for period in _periods(budgets, day=day).select_related("budget")
     )
 
 
-def _periods_of(generation: Generation, *, day: date) -> QuerySet[BudgetPeriod]:
-    """Return the periods that exist and in which a generation of this day counts."""
-    of_group = Q(budget__group=None)
+def _budgets_of(generation: Generation) -> QuerySet[Budget]:
+    of_group = Q(group=None)
     # A host's own user model may know no groups.
     if generation.owner_id is not None and hasattr(get_user_model(), "groups"):
         owners = get_user_model()._base_manager.filter(pk=generation.owner_id)
-        of_group |= Q(budget__group__in=owners.values("groups"))
+        of_group |= Q(group__in=owners.values("groups"))
+    return Budget.objects.filter(
+        Q(account="") | Q(account=generation.account),
+        Q(model_name="") | Q(model_name=generation.model_name),
+        Q(owner=None) | Q(owner=generation.owner_id),
+        of_group,
+    )
+
+
+def _periods(budgets: QuerySet[Budget], *, day: date) -> QuerySet[BudgetPeriod]:
+    """Return the periods of these budgets that exist and that have this day."""
     return BudgetPeriod.objects.filter(
         Q(budget__period=Budget.Period.DAY, starts_on=day)
         | Q(budget__period=Budget.Period.MONTH, starts_on=day.replace(day=1))
         | Q(budget__period=Budget.Period.TOTAL),
-        Q(budget__account="") | Q(budget__account=generation.account),
-        Q(budget__model_name="") | Q(budget__model_name=generation.model_name),
-        Q(budget__owner=None) | Q(budget__owner=generation.owner_id),
-        of_group,
+        budget__in=budgets,
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.db import IntegrityError
 
+from creatify_textgen import clock
 from creatify_textgen.lifecycle.holds import hold_imported
 from creatify_textgen.lifecycle.outcome import Outcome
-from creatify_textgen.lifecycle.rollup import add_to_rollup, utc_day
+from creatify_textgen.lifecycle.rollup import add_to_rollup
 from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
 from creatify_textgen.states import TERMINAL, Cause, Status
@@ -58,6 +59,6 @@ def _save(generation: Generation, content: GenerationContent) -> None:
         cause=Cause.RECONCILE,
         detail="imported from the list",
     )
-    hold_imported(generation, day=utc_day(generation.created_at))
+    hold_imported(generation, day=clock.utc_day(generation.created_at))
     if generation.finished_at is not None:
         add_to_rollup([generation], status=status, now=generation.finished_at)

@@ -22,7 +22,7 @@ from creatify_textgen.lifecycle.holds import hold_corrected, settle_holds
 from creatify_textgen.models import DailySums, Generation, UsageDay, UsageTotal
 from creatify_textgen.states import Status
 
-__all__ = ["add_to_rollup", "correct_rollup", "utc_day"]
+__all__ = ["add_to_rollup", "correct_rollup"]
 
 SHARDS = 16
 """Rows of one day's sums of all owners, so that generations that end at once seldom wait for each
@@ -45,7 +45,7 @@ def add_to_rollup(generations: Collection[Generation], *, status: Status, now: d
     for rows in (_usage_row, _total_row):
         sums: dict[uuid.UUID, _Sum] = {}
         for generation in generations:
-            row = rows(generation, status=status, day=utc_day(now))
+            row = rows(generation, status=status, day=clock.utc_day(now))
             total = sums.setdefault(row.key, _Sum(row))
             total.generations += 1
             total.credits_used += generation.credits_used or 0
@@ -57,7 +57,7 @@ def correct_rollup(generation: Generation, *, before: Decimal | None) -> None:
     """Correct the sums of the day after a finished generation's credits changed from `before`."""
     if generation.finished_at is None:
         return
-    day = utc_day(generation.finished_at)
+    day = clock.utc_day(generation.finished_at)
     hold_corrected(generation, before=before, day=day)
     settle_holds([generation])
     difference = (generation.credits_used or Decimal()) - (before or Decimal())
@@ -80,11 +80,6 @@ def _find(row: UsageDay) -> UsageDay | None:
         status=row.status,
     )
     return _locked(UsageDay, [row.key]).first() or alike.order_by("-credits_unknown").first()
-
-
-def utc_day(now: datetime) -> date:
-    """Return the day (UTC) whose sums count what ends at this stored time."""
-    return clock.as_utc_range(now)[0].date()
 
 
 def _usage_row(generation: Generation, *, status: Status, day: date) -> UsageDay:

@@ -5,6 +5,8 @@ Written by `control` when a generation is saved, and by `lifecycle` when it fini
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -15,6 +17,9 @@ from creatify_textgen.models.control_chars import show_control_chars
 from creatify_textgen.models.querysets import WrittenManager
 
 __all__ = ["Budget", "BudgetHold", "BudgetPeriod"]
+
+BEGINNING = date(1970, 1, 1)
+"""The first day of a period without an end."""
 
 
 class Budget(models.Model):
@@ -67,10 +72,18 @@ class Budget(models.Model):
     def __str__(self) -> str:
         return show_control_chars(self.name)
 
+    def first_day(self, day: date) -> date:
+        """Return the first day of the period that has this day (UTC)."""
+        if self.period == self.Period.DAY:
+            return day
+        return day.replace(day=1) if self.period == self.Period.MONTH else BEGINNING
+
 
 class BudgetPeriod(models.Model):
-    """What was used of a budget in one of its periods. The three sums together are never above the
-    limit of a hard budget by more than what was in flight when it was made.
+    """What was used of a budget by what was requested in one of its periods.
+
+    The three sums together are never above the limit of a hard budget by more than what was in
+    flight when it was made.
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="periods")

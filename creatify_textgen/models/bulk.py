@@ -100,7 +100,7 @@ class BulkJob(models.Model):
 
 
 class BulkSlice(models.Model):
-    """Up to a thousand generations of a job, the oldest first."""
+    """Up to a thousand generations of a job, the oldest first. Deleted when all are done."""
 
     job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="slices")
     number = models.PositiveIntegerField(help_text=_("0 for the first."))

@@ -15,7 +15,7 @@ from creatify_textgen.clock import TimeLimit
 from creatify_textgen.conf import MOST_DAYS, conf
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.intake.media import delete_discarded
-from creatify_textgen.models import Generation, Media
+from creatify_textgen.models import BulkJob, Generation, Media
 from creatify_textgen.states import TERMINAL, Status
 
 __all__ = ["SLICE", "PruneReport", "delete_all_discarded", "prune"]
@@ -43,9 +43,10 @@ def prune(
 ) -> PruneReport:
     """Remove prompts, results, metadata and unused media that are older than so many days.
 
-    Rows, costs and timelines stay. Without `older_than_days` the setting `CONTENT_RETENTION_DAYS`
-    holds. An expired generation counts from its creation. Works in slices: it may be stopped and
-    called again at any time, and several times at once. `time_limit` is in seconds.
+    So are the filters of bulk jobs that ended before. Rows, costs and timelines stay. Without
+    `older_than_days` the setting `CONTENT_RETENTION_DAYS` holds. An expired generation counts from
+    its creation. Works in slices: it may be stopped and called again at any time, and several times
+    at once. `time_limit` is in seconds.
 
     Raises: RequestError if neither names the days.
     """
@@ -55,6 +56,8 @@ def prune(
         return _count(before)
     limit = None if time_limit is None else TimeLimit(time_limit)
     report = PruneReport()
+    # A filter may have words of a prompt, or the name of a user.
+    BulkJob.objects.filter(finished_at__lt=before).exclude(query="").update(query="")
     detail = f"content removed after {days} days"
     for ids in _slices(before):
         report.generations += lifecycle.remove_contents(ids, now=now, detail=detail)

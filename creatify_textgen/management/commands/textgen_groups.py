@@ -7,12 +7,16 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.core.management.base import CommandError
+from django.db.models import Q, QuerySet
 
+from creatify_textgen.conf import conf
 from creatify_textgen.management.terminal import PlainCommand
 
 __all__ = ["GROUPS", "Command"]
 
 APP = "creatify_textgen"
+AUTHOR = "author"
+"""Also has the permission of the setting `CREATE_PERMISSION`, whatever it is."""
 GROUPS = {
     "reviewer": (
         "view_generation",
@@ -37,26 +41,35 @@ GROUPS = {
         "manage_budgets",
         "view_budget",
     ),
+    AUTHOR: ("add_generation",),
 }
-"""Names of groups and the codenames of their permissions. Only reviewers read content."""
+"""Names of groups and the codenames of their permissions. Only reviewers read content of others."""
 
 
 class Command(PlainCommand):
-    help = "Create the groups reviewer, operator and finance. May be run again after an update."
+    help = (
+        "Create the groups reviewer, operator, finance and author. May be run again after an "
+        "update, or after CREATE_PERMISSION has changed."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--prefix", default="", help="put before each name, such as 'textgen '")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        groups = {f"{options['prefix']}{name}": codes for name, codes in GROUPS.items()}
+        groups = {f"{options['prefix']}{name}": _permissions(name) for name in GROUPS}
         for name in groups:
             _refuse_a_group_of_the_site(name)
-        for name, codenames in groups.items():
-            group = Group.objects.get_or_create(name=name)[0]
-            group.permissions.add(
-                *Permission.objects.filter(content_type__app_label=APP, codename__in=codenames)
-            )
-            self.stdout.write(f"{name}: {', '.join(codenames)}")
+        for name, permissions in groups.items():
+            Group.objects.get_or_create(name=name)[0].permissions.add(*permissions)
+            self.stdout.write(f"{name}: {', '.join(one.codename for one in permissions)}")
+
+
+def _permissions(name: str) -> QuerySet[Permission]:
+    wanted = Q(content_type__app_label=APP, codename__in=GROUPS[name])
+    if name == AUTHOR and conf.create_permission:
+        label, _, codename = conf.create_permission.partition(".")
+        wanted |= Q(content_type__app_label=label, codename=codename)
+    return Permission.objects.filter(wanted)
 
 
 def _refuse_a_group_of_the_site(name: str) -> None:

@@ -205,3 +205,23 @@ class TestChange:
         response = operator.post(f"{HISTORY}{generation.pk}/change/", {"model_name": "other"})
         generation.refresh_from_db()
         assert (response.status_code, generation.model_name) == (403, "gemini-2.5-flash")
+
+
+class TestChoice:
+    """Django's field that finds rows by typing, on a page of the host's own admin."""
+
+    def find(self, client: Client, term: str) -> list[str]:
+        field = {"app_label": "creatify_textgen", "model_name": "generation"}
+        asked = {**field, "field_name": "retry_of", "term": term}
+        return [
+            found["id"] for found in client.get("/admin/autocomplete/", asked).json()["results"]
+        ]
+
+    def test_finds_ids_exactly_and_no_words(self, operator: Client) -> None:
+        row = make_done(remote_id="remote-1", excerpt="apples", error_code="blocked")
+        make_done(remote_id="remote-2")
+        for term in (str(row.pk), row.pk.hex, "remote-1", " remote-1 "):
+            assert self.find(operator, term) == [str(row.pk)]
+        for term in ("apples", "blocked", "remote-", "01"):
+            assert self.find(operator, term) == []
+        assert len(self.find(operator, "")) == 2

@@ -114,8 +114,10 @@ class TestStart:
     ) -> None:
         monkeypatch.setattr("creatify_textgen.bulk.selection.SLICE", 2)
         make_failed(5)
-        job = work_on(start(staff))
-        assert (job.state, job.done, BulkSlice.objects.count()) == ("done", 5, 3)
+        job = start(staff)
+        assert BulkSlice.objects.count() == 3
+        job = work_on(job)
+        assert (job.state, job.done) == ("done", 5)
 
     def test_fills_each_slice_but_the_last(
         self, staff: User, monkeypatch: pytest.MonkeyPatch
@@ -140,6 +142,11 @@ class TestStart:
 
 
 class TestRetry:
+    def test_keeps_no_ids_once_all_are_done(self, staff: User) -> None:
+        make_failed(2)
+        job = work_on(start(staff))
+        assert (job.state, BulkSlice.objects.count()) == ("done", 0)
+
     def test_asks_each_once(self, staff: User) -> None:
         rows = make_failed(3)
         job = work_on(start(staff))

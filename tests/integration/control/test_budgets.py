@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from creatify_textgen import lifecycle, services
-from creatify_textgen.control.budgets import Reservations
+from creatify_textgen.control.budgets import Reservations, read_states
 from creatify_textgen.dispatch.intents import save_intent
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.intake import accept
@@ -62,10 +62,10 @@ def save(owner: User | None = None, *, model_name: str = MODEL, now: Any = NOW) 
     return save_intent(intake, mode=Mode.ASYNC, now=now, due_at=now)[0]
 
 
-def finish(row: Generation, *, credits_used: Any) -> None:
-    lifecycle.mark_submitting(row, now=NOW, lease_seconds=1)
+def finish(row: Generation, *, credits_used: Any, now: Any = NOW) -> None:
+    lifecycle.mark_submitting(row, now=now, lease_seconds=1)
     outcome = Outcome(credits_used=credits_used)
-    assert lifecycle.mark_done(row.pk, cause=Cause.POLL, now=NOW, outcome=outcome)
+    assert lifecycle.mark_done(row.pk, cause=Cause.POLL, now=now, outcome=outcome)
     row.refresh_from_db()
 
 
@@ -245,6 +245,46 @@ class TestBatch:
         assert queries[0] == queries[1]
 
 
+class TestEndInTheNextPeriod:
+    """A generation counts in the period in which it was requested, and in no other."""
+
+    EVENING = NOW.replace(hour=23)
+    MORNING = EVENING + timedelta(hours=2)
+
+    @pytest.fixture(params=["generations", "credits"])
+    def row(self, request: Any) -> Generation:
+        make_budget(3, unit=request.param)
+        return save(now=self.EVENING)
+
+    def settled(self) -> list[Decimal]:
+        periods = BudgetPeriod.objects.order_by("starts_on")
+        assert not any(period.unknown for period in periods)
+        return [period.settled for period in periods]
+
+    @pytest.mark.parametrize("begins_first", [True, False])
+    def test_counts_once(self, row: Generation, begins_first: bool) -> None:
+        if begins_first:
+            save(now=self.MORNING)
+        finish(row, credits_used=1, now=self.MORNING)
+        if not begins_first:
+            save(now=self.MORNING)
+        assert self.settled() == [1, 0]
+
+    @pytest.mark.parametrize("before", [None, Decimal(2)])
+    def test_counts_once_if_its_cost_is_corrected(
+        self, row: Generation, before: Decimal | None
+    ) -> None:
+        save(now=self.MORNING)
+        finish(row, credits_used=before, now=self.MORNING)
+        lifecycle.correct_credits(row, Decimal(1))
+        assert self.settled() == [1, 0]
+
+    def test_keeps_nobody_out_of_the_new_period(self, row: Generation) -> None:
+        finish(row, credits_used=3, now=self.MORNING)
+        [state] = read_states(Budget.objects.all(), now=self.MORNING)
+        assert (state.starts_on, state.held) == (self.MORNING.date(), 0)
+
+
 class TestUsedBefore:
     def use(self, owner: User | None, credits_used: int, **fields: Any) -> None:
         row = {"day": NOW.date(), "account": "default", "model_name": MODEL, "status": "done"}
@@ -347,6 +387,15 @@ class TestImported:
         assert {state.settled for state in states} == {Decimal("1.4")}
         lifecycle.correct_credits(second, Decimal(1))
         assert {state.settled for state in services.budget_states()} == {Decimal("1.7")}
+
+    def test_counts_in_a_period_without_a_request(self) -> None:
+        make_budget(9, unit="credits")
+        save(now=NOW - timedelta(days=1))
+        for _ in range(2):
+            self.bring_in()
+        assert [state.settled for state in services.budget_states()] == [Decimal("1.4")]
+        save()
+        assert BudgetPeriod.objects.latest("starts_on").settled == Decimal("1.4")
 
     def test_counts_in_no_other_budget(self, user: User) -> None:
         other = User.objects.create_user("other")

@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.models import Sum
 
-from creatify_textgen import lifecycle
+from creatify_textgen import clock, lifecycle
 from creatify_textgen.lifecycle import Arrival, Outcome, rollup
 from creatify_textgen.models import Generation, UsageDay, UsageTotal
 from creatify_textgen.states import Cause, Status
@@ -129,7 +129,7 @@ class TestDay:
 
     def test_of_a_site_without_time_zones_is_the_day_in_utc(self, settings: Any) -> None:
         settings.TIME_ZONE = "America/Los_Angeles"
-        assert rollup.utc_day(datetime(2020, 11, 22, 17)) == date(2020, 11, 23)  # noqa: DTZ001
+        assert clock.utc_day(datetime(2020, 11, 22, 17)) == date(2020, 11, 23)  # noqa: DTZ001
 
 
 class TestCorrection:

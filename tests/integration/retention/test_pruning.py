@@ -14,7 +14,14 @@ from django.core.management.base import CommandError
 from creatify_textgen import lifecycle, retention, services
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.lifecycle import Arrival, Outcome
-from creatify_textgen.models import Generation, GenerationContent, Media, SweepSchedule, UsageDay
+from creatify_textgen.models import (
+    BulkJob,
+    Generation,
+    GenerationContent,
+    Media,
+    SweepSchedule,
+    UsageDay,
+)
 from creatify_textgen.retention import pruning
 from creatify_textgen.states import Cause, Mode, Status
 from tests.factories import NOW
@@ -26,6 +33,17 @@ pytestmark = pytest.mark.django_db
 
 def prune(days: int = 30, **options: Any) -> retention.PruneReport:
     return retention.prune(older_than_days=days, **options)
+
+
+class TestFilters:
+    def test_of_old_bulk_jobs_go(self) -> None:
+        for days in (None, 31, 29):
+            at = None if days is None else NOW - timedelta(days=days)
+            BulkJob.objects.create(verb="retry", until=NOW, due_at=NOW, finished_at=at, query="q=a")
+        prune()
+        jobs = BulkJob.objects.order_by("finished_at").exclude(finished_at=None)
+        assert list(jobs.values_list("query", flat=True)) == ["", "q=a"]
+        assert BulkJob.objects.get(finished_at=None).query == "q=a"
 
 
 class TestOldContent:

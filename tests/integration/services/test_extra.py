@@ -83,6 +83,11 @@ class TestExtra:
             ({"webhook_url": "https://x.example"}, "extra.webhook_url"),
             ({"sync": True}, "extra.sync"),
             ({"config": {"temperature": 9}}, "extra.config.temperature"),
+            ({"config": {"maxOutputTokens": 9}}, "extra.config.maxOutputTokens"),
+            ({"config": {"TEMPERATURE": 1}}, "extra.config.TEMPERATURE"),
+            ({"modelName": "x"}, "extra.modelName"),
+            ({"webhookUrl": "https://x.example"}, "extra.webhookUrl"),
+            ({"Config": {"temperature": 1}}, "extra.Config"),
             ({"config": 3}, "extra.config"),
             ([], "extra"),
         ],
@@ -107,6 +112,16 @@ class TestUnknownConfig:
         assert sent(remote)["config"] == {"temperature": 0.5, "thinking_config": {"level": "low"}}
         content = Generation.objects.get().content
         assert content.config == {"temperature": 0.5}
+
+    @pytest.mark.usefixtures("passing")
+    @pytest.mark.parametrize("name", ["maxOutputTokens", "Max_Output_Tokens", "max-output-tokens"])
+    def test_passes_no_limit_by_another_spelling(self, settings: Any, name: str) -> None:
+        settings.CREATIFY_TEXTGEN |= {"LIMITS": {"max_output_tokens": 10}}
+        owner = User.objects.create_user("user")
+        config = {"max_output_tokens": 10, name: 8192}
+        with pytest.raises(RequestError) as refused:
+            services.submit("Hello", config=config, owner=owner)
+        assert refused.value.errors == {f"config.{name}": ["Pass it as config.max_output_tokens."]}
 
     @pytest.mark.usefixtures("passing")
     def test_is_checked_for_what_no_column_holds(self) -> None:
