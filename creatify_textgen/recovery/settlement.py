@@ -6,7 +6,6 @@ learned of the row since it was read wins over the decision, and an unknown cost
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -209,7 +208,7 @@ def _adopt(row: Generation, remote: RemoteGeneration, *, detail: str) -> None:
         return
     now = clock.now()
     claimed = _claim(row, now=now)
-    snapshot = replace(snapshot, generation=claimed)
+    snapshot = snapshot._replace(generation=claimed)
     if snapshot.target in TRANSITIONS[Status(claimed.status)]:
         is_its = apply_snapshot(snapshot, cause=Cause.OPERATOR, now=now, detail=detail)
     else:  # Expired here and still under way there: it ends by its id.
