@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 __all__ = ["Chart", "Column", "Label", "Segment", "draw"]
 
@@ -19,8 +20,7 @@ GAP = 0.25
 """Of a column's share of the width."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """What stands over one label: amounts in the order of the series, and the line's number."""
 
     label: str
@@ -28,8 +28,7 @@ class Column:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A rectangle; the numbers are text, because templates write them as the reader does."""
 
     x: str
@@ -41,8 +40,7 @@ class Segment:
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(NamedTuple):
     """A text at a place; for the grid, `amount` instead."""
 
     at: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -30,8 +30,7 @@ LONGEST_LABEL = 200
 LONGEST_LINK = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """One piece of text, JSON or media."""
 
     kind: str
@@ -47,16 +46,14 @@ class Block:
         return render_text(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """One message."""
 
     role: str
     blocks: list[Block]
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(NamedTuple):
     """A source that the model named."""
 
     title: str

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
@@ -33,8 +32,7 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """One line of a table, with its length against the largest."""
 
     label: Any
@@ -46,8 +44,7 @@ class Bar:
     """Of the largest, 0 to 1, as HTML wants its numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Sums by one thing."""
 
     title: str
@@ -66,8 +63,7 @@ def first_of_month(day: date) -> date:
     return day.replace(day=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+class Tables(NamedTuple):
     """What the tables are made from."""
 
     scope: UsageScope

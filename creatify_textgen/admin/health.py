@@ -6,9 +6,8 @@ From the database alone, so the page shows at once while the remote hangs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.utils.formats import time_format
@@ -32,8 +31,7 @@ ENOUGH = 20
 """Generations without any delivery that are no accident."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One thing that is looked after."""
 
     title: str

@@ -10,9 +10,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -55,8 +54,7 @@ TIME_LIMIT_SECONDS = 25.0
 """After which no further row is begun; a gateway in front of us gives up at 30 or 60."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """A service's verb and how its success reads."""
 
     call: Callable[[Generation], Generation]

@@ -9,10 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from asgiref.sync import async_to_sync
 
@@ -32,8 +31,7 @@ LONGEST_ERROR = 500
 _MARK = "creatify_textgen_tool"
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """A function and how it may be called."""
 
     function: Callable[..., Any]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
@@ -33,8 +33,7 @@ DURATIONS = ("median_seconds", "p95_seconds", "median_first_seconds", "p95_first
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """What will be used if things go on as in the last seven days. Known costs only."""
 
     daily: Decimal = Decimal()
@@ -99,8 +98,7 @@ class CreditReport:
         return self.forecast.lasts_days(self.remaining)
 
 
-@dataclass(frozen=True, slots=True)
-class UsageScope:
+class UsageScope(NamedTuple):
     """Whose usage, and of which days (UTC, both included). None means all."""
 
     account: str | None = None

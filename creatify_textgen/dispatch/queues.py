@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db.models import Count, Min
 
@@ -15,8 +15,7 @@ from creatify_textgen.states import Status
 __all__ = ["Queue", "waiting_queues"]
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(NamedTuple):
     """Requests of one account that wait to be sent."""
 
     account: str

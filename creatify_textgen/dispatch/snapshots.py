@@ -8,9 +8,10 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from creatify_textgen import lifecycle
 from creatify_textgen.conf import conf
@@ -49,8 +50,7 @@ EXPIRED_INTERVAL = timedelta(days=1)
 LONGEST_EXPIRED_INTERVAL = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The remote's object at one moment, and the row that it belongs to."""
 
     generation: Generation

@@ -25,9 +25,9 @@ Invariant: a fact that is not known never counts as absence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import NamedTuple
 
 from creatify_textgen.remote import RemoteClock, RemoteGeneration
 
@@ -59,8 +59,7 @@ LISTED_WITHIN = timedelta(minutes=1)
 """A row that was sent less than this time ago may still be missing from a correct list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skew:
+class Skew(NamedTuple):
     """By how much the remote's clock is ahead of our clock, at least and at most."""
 
     least: timedelta = timedelta()
@@ -76,8 +75,7 @@ ANY_SKEW = Skew(-MOST_SKEW, MOST_SKEW)
 """Every skew that is believed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What a row knows of its sends."""
 
     first_at: datetime
@@ -93,8 +91,7 @@ class Sent:
     """The time of that list by the remote's own clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One generation in the list."""
 
     remote_id: str
@@ -108,8 +105,7 @@ class Listed:
         return fingerprint in (self.fingerprint, *self.older_fingerprints)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One reading of the list: the candidates for lost rows, and what the rest of it shows."""
 
     candidates: Sequence[RemoteGeneration] = ()
@@ -127,8 +123,7 @@ class Reading:
         return max((clock.served_at for clock in self.clocks), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRow:
+class KnownRow(NamedTuple):
     """One of our rows, whose remote id is known."""
 
     remote_id: str
@@ -152,8 +147,7 @@ class Finding(Enum):
     """It is the second list that proves absence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     finding: Finding
     reason: str
 

@@ -6,7 +6,6 @@ something about the row since it was read, the decision is refused. An unknown c
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -209,7 +208,7 @@ def _adopt(row: Generation, remote: RemoteGeneration, *, detail: str) -> None:
         return
     now = clock.now()
     claimed = _claim(row, now=now)
-    snapshot = replace(snapshot, generation=claimed)
+    snapshot = snapshot._replace(generation=claimed)
     if snapshot.target in TRANSITIONS[Status(claimed.status)]:
         is_its = apply_snapshot(snapshot, cause=Cause.OPERATOR, now=now, detail=detail)
     else:  # Expired here, but still under way there. Polls by its id will find its end.

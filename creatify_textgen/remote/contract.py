@@ -129,8 +129,7 @@ class Credentials:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """How long to wait, in seconds."""
 
     connect: float = 5
@@ -223,8 +222,7 @@ class RemoteGeneration:
         return self.id_as_sent or self.id
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The `creatify` object of a stream: the proof that it is complete (section 6.2)."""
 
     id: str
@@ -236,8 +234,7 @@ class Receipt:
     """Whether the answer went on after it: it names the generation, and is not its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteClock:
+class RemoteClock(NamedTuple):
     """The remote's time in one answer (its `Date` header), and this machine's monotonic clock.
 
     The remote wrote `served_at` at some moment between `asked_at` and `received_at`.
@@ -261,8 +258,7 @@ class RemoteClock:
         return self.served_at - received, self.served_at + timedelta(seconds=1) - asked
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """What was found in the remote's list, and whether the list was read completely.
 
     If an item cannot be read or a page breaks off, what was found still counts. The list then

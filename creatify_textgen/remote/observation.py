@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from creatify_textgen.logs import REMOTE, warn_of
 from creatify_textgen.remote.chunks import Chunk
@@ -29,8 +28,7 @@ __all__ = [
 _asked_by: ContextVar[Sequence[str]] = ContextVar("asked_by", default=())
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A call that begins."""
 
     operation: Literal["create", "stream", "get", "list", "credits"]

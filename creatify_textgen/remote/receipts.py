@@ -7,8 +7,6 @@ replaced by one that is not.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from creatify_textgen.remote.chunks import Chunk
 from creatify_textgen.remote.contract import Receipt
 
@@ -26,5 +24,5 @@ def latest_receipt(known: Receipt | None, chunk: Chunk) -> Receipt | None:
     is_free = not receipt.credits_used
     goes_on = not chunk.has_finished and (is_free or known is not None)
     if found is None or goes_on:
-        return replace(receipt, credits_used=receipt.credits_used or None, is_early=True)
-    return replace(receipt, is_early=False)
+        return receipt._replace(credits_used=receipt.credits_used or None, is_early=True)
+    return receipt._replace(is_early=False)

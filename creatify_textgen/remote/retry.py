@@ -7,9 +7,8 @@ accepted, and so may bill, is never repeated (section 8, 'No idempotency key').
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from creatify_textgen.exceptions import RemoteError, StreamError, TextgenError
 
@@ -32,8 +31,7 @@ _REFUSALS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to do after a failed send."""
 
     action: Action

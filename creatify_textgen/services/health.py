@@ -20,7 +20,7 @@ from creatify_textgen.dispatch.queues import Queue, waiting_queues
 from creatify_textgen.exceptions import TextgenError
 from creatify_textgen.intake.media import FOLDER
 from creatify_textgen.recovery.workload import Workload, oldest_overdue, read_workload
-from creatify_textgen.streams.hub import START, RedisHub, get_hub, word_frame
+from creatify_textgen.streams.hub import START, get_hub, word_frame
 
 __all__ = [
     "Queue",
@@ -96,7 +96,7 @@ def try_streams(*, seconds: float = FRAME_SECONDS) -> None:
     # The frame is an end frame, so the backend forgets the stream by itself.
     stream = f"doctor-{secrets.token_hex(8)}"
     hub = get_hub()
-    if isinstance(hub, RedisHub) and (mode := hub.mode()) != "standalone":
+    if (mode := hub.mode()) not in ("memory", "standalone"):
         raise TextgenError(
             f"STREAM_BACKEND leads to a Redis in the mode {mode}: streams need the address of one "
             "Redis, or of a proxy before the others.",

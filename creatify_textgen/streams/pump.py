@@ -200,10 +200,10 @@ class _Pump:
             database.run(partial(database.load, self._generation.pk))
         for less in (verdict.outcome, verdict.outcome.without_json()):
             try:
-                return database.run(partial(self._write_end, replace(verdict, outcome=less)))
+                return database.run(partial(self._write_end, verdict._replace(outcome=less)))
             except _REFUSED:
                 STREAMS.exception("The database refuses what %s has said.", self._key)
-        bare = replace(verdict, outcome=verdict.outcome.without_answer())
+        bare = verdict._replace(outcome=verdict.outcome.without_answer())
         return database.run(partial(self._write_end, bare))
 
     def _write_patiently(self, write: Callable[[], Generation]) -> Generation:
@@ -233,7 +233,7 @@ class _Pump:
             known = replace(
                 verdict.outcome, remote_id=None, remote_id_as_sent=None, credits_used=None
             )
-            write(replace(verdict, outcome=known))
+            write(verdict._replace(outcome=known))
             STREAMS.warning("The remote id and cost of %s are on another row.", self._key)
         return database.load(self._generation.pk)
 

@@ -6,7 +6,7 @@ is dropped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from creatify_textgen.exceptions import ContractError, StreamError
 from creatify_textgen.lifecycle import Outcome
@@ -53,8 +53,7 @@ _ERROR_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """How a stream ended."""
 
     status: Status | None

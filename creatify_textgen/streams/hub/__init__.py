@@ -7,7 +7,8 @@ why no reader loses text. Invariant: a writer never waits for a reader or for Re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from importlib import import_module
+from typing import Protocol, cast
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -24,7 +25,6 @@ from creatify_textgen.streams.hub.frames import (
     word_frame,
 )
 from creatify_textgen.streams.hub.memory import MemoryHub
-from creatify_textgen.streams.hub.redis import RedisHub
 
 __all__ = [
     "CHUNK",
@@ -34,7 +34,6 @@ __all__ = [
     "Frame",
     "Hub",
     "Position",
-    "RedisHub",
     "chunk_frame",
     "get_hub",
     "try_address",
@@ -66,6 +65,8 @@ class Hub(Protocol):
     def publish(self, stream: str, frames: Sequence[Frame]) -> None: ...
     def read(self, stream: str, *, after: int, seconds: float) -> list[Frame]: ...
     async def read_async(self, stream: str, *, after: int, seconds: float) -> list[Frame]: ...
+    def mode(self) -> str: ...
+    def make_connection(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -78,13 +79,11 @@ def get_hub() -> Hub:
 
 
 def try_address() -> None:
-    """Make a connection to the Redis of `STREAM_BACKEND`, without connecting.
+    """Make a connection to the Redis of `STREAM_BACKEND`, if it is one, without connecting.
 
     Raises: ValueError, TypeError or redis.RedisError for an option that the driver does not take.
     """
-    hub = get_hub()
-    if isinstance(hub, RedisHub):
-        hub.make_connection()
+    get_hub().make_connection()
 
 
 @per_process
@@ -93,5 +92,6 @@ def _hub(url: str) -> Hub:
     if scheme == "memory":
         return MemoryHub()
     if scheme in _REDIS_SCHEMES:
-        return RedisHub(url)
+        # Importing redis-py takes as long as the rest of this app, and other sites do not need it.
+        return cast("Hub", import_module("creatify_textgen.streams.hub.redis").RedisHub(url))
     raise ImproperlyConfigured("STREAM_BACKEND must be memory:// or a redis:// address.")

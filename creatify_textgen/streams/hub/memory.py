@@ -50,6 +50,12 @@ class MemoryHub:
         buffer = self._read_buffer(stream, seconds)
         return await buffer.wait_async(after, seconds=seconds) if buffer is not None else []
 
+    def mode(self) -> str:
+        return "memory"
+
+    def make_connection(self) -> None:
+        """Do nothing: this backend has no connection."""
+
     def close(self) -> None:
         """Forget all streams and wake their waiting readers. May be called twice."""
         with self._lock:

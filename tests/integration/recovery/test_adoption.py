@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -438,7 +437,7 @@ class TestAbsence:
         row = lost(**absent_facts())
         reading = honest_reading()
         stranger = Listed("stranger", row.submitted_at, "of another request")
-        settle_lost([row], replace(reading, listed=[*reading.listed, stranger]), now=NOW)
+        settle_lost([row], reading._replace(listed=[*reading.listed, stranger]), now=NOW)
         row = fresh(row)
         assert (row.status, row.absent_since) == ("unconfirmed", None)
 
@@ -462,7 +461,7 @@ class TestAbsence:
         row = lost(**absent_facts())
         beside = Listed("gone", row.submitted_at, fingerprint="of nobody")
         reading = honest_reading()
-        settle_lost([row], replace(reading, listed=[*reading.listed, beside]), now=NOW)
+        settle_lost([row], reading._replace(listed=[*reading.listed, beside]), now=NOW)
         assert fresh(row).status == Status.QUEUED
 
     def test_is_not_proved_beside_an_imported_generation(self) -> None:
@@ -554,7 +553,7 @@ class TestAbsence:
         remote = listed(status="pending")
         reading = honest_reading(candidates=[remote])
         shown = Listed(remote.id, remote.created_at, PRINT)
-        settle_lost([absent, found], replace(reading, listed=[*reading.listed, shown]), now=NOW)
+        settle_lost([absent, found], reading._replace(listed=[*reading.listed, shown]), now=NOW)
         assert (fresh(found).status, fresh(absent).status) == ("pending", "queued")
 
 
@@ -596,7 +595,7 @@ class TestResemblance:
     def test_is_not_adopted_from_a_deleted_row(self) -> None:
         make_generation(remote_id="r1", status=Status.DONE).delete()
         row, remote = lost(), self.changed(id="r1")
-        settle_lost([row], replace(honest_reading(), candidates=[remote]), now=NOW)
+        settle_lost([row], honest_reading()._replace(candidates=[remote]), now=NOW)
         assert fresh(row).status == Status.UNCONFIRMED
 
     def test_is_not_adopted_twice(self) -> None:

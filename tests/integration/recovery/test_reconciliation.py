@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -78,7 +77,7 @@ class TestReport:
         double.generations = {"r1": RemoteGeneration("r1", "done", response_text="Hi")}
         whole = double.list
         broken = RemoteUnavailableError("cut off")
-        monkeypatch.setattr(double, "list", lambda keep: replace(whole(keep), failure=broken))
+        monkeypatch.setattr(double, "list", lambda keep: whole(keep)._replace(failure=broken))
         with pytest.raises(RemoteUnavailableError):
             services.reconcile(fix=True)
         row.refresh_from_db()

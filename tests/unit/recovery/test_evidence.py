@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,7 +57,7 @@ def verdict(
     shown: list[Listed] | None = None,
 ) -> Finding:
     if shown is not None:
-        reading = replace(reading, listed=shown)
+        reading = reading._replace(listed=shown)
     return judge(row, reading, rows, skew=skew, asked_at=asked_at).finding
 
 
@@ -68,41 +67,41 @@ class TestProof:
 
     def test_knows_requests_by_a_key_that_was_rotated_out(self) -> None:
         rotated = [
-            replace(one, fingerprint="new", older_fingerprints=(one.fingerprint,)) for one in SHOWN
+            one._replace(fingerprint="new", older_fingerprints=(one.fingerprint,)) for one in SHOWN
         ]
         assert verdict(shown=rotated) == Finding.PROVED
 
     def test_has_no_witness_whose_content_was_erased(self) -> None:
-        assert verdict(rows={**ROWS, "before": replace(BEFORE, fingerprint="")}) == Finding.UNPROVED
+        assert verdict(rows={**ROWS, "before": BEFORE._replace(fingerprint="")}) == Finding.UNPROVED
 
     def test_is_not_spoiled_by_a_row_whose_content_was_erased(self) -> None:
-        rows = {**ROWS, "erased": replace(known("erased", SENT), fingerprint="")}
+        rows = {**ROWS, "erased": known("erased", SENT)._replace(fingerprint="")}
         assert verdict(rows=rows, shown=[*SHOWN, listed("erased", SENT)]) == Finding.PROVED
 
     @pytest.mark.parametrize(
         "changed",
         [
-            {"reading": replace(LIST, workspace="another")},
-            {"row": replace(ROW, workspace=""), "reading": replace(LIST, workspace="")},
-            {"reading": replace(LIST, is_whole=False)},
+            {"reading": LIST._replace(workspace="another")},
+            {"row": ROW._replace(workspace=""), "reading": LIST._replace(workspace="")},
+            {"reading": LIST._replace(is_whole=False)},
             {"skew": None},
             {"shown": SHOWN[1:]},
             {"shown": [listed("before", SENT - EARLIER), SHOWN[1]]},
-            {"shown": [replace(SHOWN[0], created_at=None), SHOWN[1]]},
+            {"shown": [SHOWN[0]._replace(created_at=None), SHOWN[1]]},
             {"shown": SHOWN[:1]},
-            {"rows": {"before": BEFORE, "after": replace(AFTER, sent_at=ENDED - SECOND)}},
-            {"rows": {"before": BEFORE, "after": replace(AFTER, workspace="another")}},
-            {"rows": {"before": replace(BEFORE, workspace="another"), "after": AFTER}},
-            {"shown": [SHOWN[0], replace(SHOWN[1], fingerprint="with defaults")]},
-            {"shown": [replace(SHOWN[0], fingerprint="with defaults"), SHOWN[1]]},
+            {"rows": {"before": BEFORE, "after": AFTER._replace(sent_at=ENDED - SECOND)}},
+            {"rows": {"before": BEFORE, "after": AFTER._replace(workspace="another")}},
+            {"rows": {"before": BEFORE._replace(workspace="another"), "after": AFTER}},
+            {"shown": [SHOWN[0], SHOWN[1]._replace(fingerprint="with defaults")]},
+            {"shown": [SHOWN[0]._replace(fingerprint="with defaults"), SHOWN[1]]},
             {"rows": {**ROWS, "between": known("between", SENT + SECOND)}},
-            {"shown": [SHOWN[0], replace(SHOWN[1], created_at=ENDED + 2 * LATER)]},
+            {"shown": [SHOWN[0], SHOWN[1]._replace(created_at=ENDED + 2 * LATER)]},
             {
                 "rows": {**ROWS, "other": known("other", ENDED)},
                 "shown": [*SHOWN, listed("other", ENDED + 2 * LATER)],
             },
-            {"shown": [SHOWN[0], replace(SHOWN[1], created_at=None)]},
-            {"shown": [replace(SHOWN[0], created_at=SENT - HOUR), SHOWN[1]]},
+            {"shown": [SHOWN[0], SHOWN[1]._replace(created_at=None)]},
+            {"shown": [SHOWN[0]._replace(created_at=SENT - HOUR), SHOWN[1]]},
         ],
         ids=[
             "another workspace",
@@ -147,7 +146,7 @@ class TestProof:
     def test_is_void_with_the_same_request_later(self) -> None:
         """What waited in a queue for an hour is dated when it left it."""
         late = listed("x", ENDED + LATER + HOUR, fingerprint="new", older_fingerprints=("ours",))
-        row = replace(ROW, fingerprint="ours")
+        row = ROW._replace(fingerprint="ours")
         assert verdict(row=row, shown=[*SHOWN, late]) == Finding.FOUND
 
     def test_holds_beside_a_row_of_ours_in_the_window(self) -> None:
@@ -160,7 +159,7 @@ class TestProof:
             known("x", ASKED - SECOND),
             known("x", SENT - EARLIER - SECOND),
             known("x", SENT, may_be_unlisted=True),
-            replace(known("x", SENT), workspace="another"),
+            known("x", SENT)._replace(workspace="another"),
         ],
         ids=["a moment old", "older than the window", "a stream's", "another workspace's"],
     )
@@ -183,7 +182,7 @@ class TestSecondList:
     def test_proves(
         self, absent_since: datetime | None, asked_at: datetime, finding: Finding
     ) -> None:
-        assert verdict(row=replace(ROW, absent_since=absent_since), asked_at=asked_at) == finding
+        assert verdict(row=ROW._replace(absent_since=absent_since), asked_at=asked_at) == finding
 
     @pytest.mark.parametrize(
         ("served_at", "finding"),
@@ -197,10 +196,10 @@ class TestSecondList:
     )
     def test_is_as_late_by_the_remote_s_clock(self, served_at: datetime, finding: Finding) -> None:
         clocks = [RemoteClock(ASKED, 0, 0), RemoteClock(served_at, 0, 0)]
-        assert verdict(reading=replace(LIST, clocks=clocks)) == finding
+        assert verdict(reading=LIST._replace(clocks=clocks)) == finding
 
     def test_is_the_first_if_the_remote_s_time_of_another_is_unknown(self) -> None:
-        assert verdict(row=replace(ROW, absent_served_at=None)) == Finding.ABSENT
+        assert verdict(row=ROW._replace(absent_served_at=None)) == Finding.ABSENT
 
 
 class TestSkew:
