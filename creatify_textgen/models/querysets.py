@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.db.models.fields.json import KeyTransform
 
 from creatify_textgen.permissions import is_staff_with
-from creatify_textgen.remote import identifier
+from creatify_textgen.remote_ids import identifier
 from creatify_textgen.states import IN_FLIGHT, TERMINAL
 
 if TYPE_CHECKING:

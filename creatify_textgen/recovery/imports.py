@@ -22,7 +22,8 @@ from creatify_textgen.recovery.matching import (
     texts_of,
     texts_of_row,
 )
-from creatify_textgen.remote import RemoteGeneration, identifier
+from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.remote_ids import identifier
 from creatify_textgen.states import TERMINAL, Mode, Status
 
 __all__ = ["import_remote", "is_waited_for", "rows_without_id"]

@@ -66,8 +66,8 @@ class ReconcileReport:
     adopted: Findings = field(default_factory=Findings)
     """Rows whose remote id was found by their request, or would be found with `fix`."""
     remote_only: Findings = field(default_factory=Findings)
-    """Remote ids that none of our rows has or had: a second acceptance, or somebody else who has the
-    keys. `fix` imports those for which no row may still wait."""
+    """Remote ids that none of our rows has or had: a second acceptance, or one by others who
+    have the keys. `fix` imports those for which no row may still wait."""
     unreadable: int = 0
     """Items of the list that cannot be read: any of them may be charged, too."""
     ours_only: Findings = field(default_factory=Findings)

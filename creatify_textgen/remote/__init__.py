@@ -23,7 +23,6 @@ from creatify_textgen.remote.observation import asked_by, traceparent
 from creatify_textgen.remote.protocol import parse_chunk, parse_generation, parse_webhook
 from creatify_textgen.remote.receipts import latest_receipt
 from creatify_textgen.remote.retry import Decision, asked_seconds, backoff_seconds, decide
-from creatify_textgen.remote.wire import identifier
 
 __all__ = [
     "Chunk",
@@ -46,7 +45,6 @@ __all__ = [
     "backoff_seconds",
     "decide",
     "facts_of",
-    "identifier",
     "latest_receipt",
     "parse_chunk",
     "parse_generation",

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from creatify_textgen import remote_ids
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.contract import GENERATIONS_PATH
@@ -41,7 +42,7 @@ def generation_id_of(body: bytes | str) -> str:
         value, _ = wire.scan(text, len(text) - len(text.lstrip()))
     except ValueError:
         begun = _BEGINS_WITH_ID.match(text)
-        return wire.sent_identifier(begun[1]) or "" if begun else ""
+        return remote_ids.sent_identifier(begun[1]) or "" if begun else ""
     if isinstance(value, list) and len(value) == 1:
         (value,) = value
     fields = wire.mapping(value)
@@ -82,7 +83,7 @@ def words_beside_echo(value: Any, *, levels: int = 4) -> Iterator[str]:
 
 def _id_if_generation(fields: Mapping[str, Any]) -> str:
     is_one = _status(fields) in _ACCEPTED or not _ONLY_IN_GENERATIONS.isdisjoint(fields)
-    return wire.sent_identifier(fields.get("id")) or "" if is_one else ""
+    return remote_ids.sent_identifier(fields.get("id")) or "" if is_one else ""
 
 
 def _status(fields: Mapping[str, Any]) -> str:
@@ -98,4 +99,4 @@ def _id_of_url(place: str, *, url: str) -> str:
     # Behind a proxy the remote may not know of the beginning of our base URL's path.
     prefix = asked.path.partition(GENERATIONS_PATH)[0]
     found = _PLACE.fullmatch(target.path.removeprefix(prefix))
-    return wire.sent_identifier(found[1]) or "" if found and is_ours else ""
+    return remote_ids.sent_identifier(found[1]) or "" if found and is_ours else ""

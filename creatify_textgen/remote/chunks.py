@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from creatify_textgen import remote_ids
 from creatify_textgen.exceptions import ContractError
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.contract import Receipt
@@ -156,11 +157,11 @@ class Chunk:
         receipt = self._answer.get("creatify")
         if not isinstance(receipt, dict):
             return None
-        remote_id = wire.identifier(receipt.get("id"))
+        remote_id = remote_ids.identifier(receipt.get("id"))
         if remote_id is None:
             return None
         cost = wire.charge(receipt.get("credits_used"))
-        return Receipt(remote_id, cost, id_as_sent=wire.other_form(receipt.get("id")))
+        return Receipt(remote_id, cost, id_as_sent=remote_ids.other_form(receipt.get("id")))
 
     @property
     def error(self) -> ChunkFailure | None:

@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 import requests
 
+from creatify_textgen import remote_ids
 from creatify_textgen.exceptions import ContractError, RemoteUnavailableError, RequestError
-from creatify_textgen.remote import contract, protocol, transport, wire
+from creatify_textgen.remote import contract, protocol, transport
 from creatify_textgen.remote.body import JsonBody
 from creatify_textgen.remote.chunk_stream import ChunkStream
 from creatify_textgen.remote.contract import (
@@ -158,7 +159,7 @@ class RemoteClient:
         Raises: `RemoteRejectedError` with code `not_found` only if the remote itself answers so.
         The 404 of a router or proxy is a `RemoteUnavailableError` (section 4.3).
         """
-        if wire.identifier(remote_id) is None:
+        if remote_ids.identifier(remote_id) is None:
             raise RequestError("The remote's ids do not look like this.")
         url = self._url(f"{contract.GENERATIONS_PATH}{quote(remote_id, safe=':')}/")
         with self._observed("get", remote_id=remote_id) as seen:
@@ -166,7 +167,7 @@ class RemoteClient:
             with closing(response):
                 parse = exchange.parse_generation
                 found = exchange.read(response, parse, cap=self._max_answer_bytes)
-            if found.id != wire.identifier(remote_id):
+            if found.id != remote_ids.identifier(remote_id):
                 raise ContractError("The remote answered with another generation.")
             seen.answer = found
         return found

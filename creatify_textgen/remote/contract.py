@@ -43,7 +43,6 @@ MAX_VIDEO_BYTES = 100 * 1024 * 1024
 MAX_MODEL_NAME_LENGTH = 255
 MAX_WEBHOOK_URL_LENGTH = 200
 # The remote's ids are UUIDs; anything else is accepted up to this length.
-MAX_REMOTE_ID_LENGTH = 64
 
 # The time for a body, beyond the timeouts, is its size divided by this. Slower uplinks fail.
 SLOWEST_UPLOAD_BYTES_PER_SECOND = 128 * 1024
@@ -196,7 +195,7 @@ class RemoteGeneration:
     """The remote's object (section 4), or the part of it in a webhook delivery (section 5)."""
 
     id: str
-    """In the form in which ids are compared, see `wire.identifier`."""
+    """In the form in which ids are compared, see `remote_ids.identifier`."""
     status: str
     """The remote's word in small letters, even an unknown one; empty if there is none."""
     response_text: str = field(default="", repr=False)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from creatify_textgen import remote_ids
 from creatify_textgen.exceptions import ContractError, WebhookError
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.acceptance import is_error
@@ -53,7 +54,7 @@ def parse_generation(body: bytes | str | Mapping[str, Any]) -> RemoteGeneration:
     Raises: `ContractError` if it is not an object, has no usable id, or is an error with an id.
     """
     fields = wire.mapping(_load(body) if isinstance(body, bytes | str) else body)
-    remote_id = wire.identifier(fields.get("id"))
+    remote_id = remote_ids.identifier(fields.get("id"))
     if remote_id is None or is_error(fields):
         raise ContractError("The remote's answer is not a generation with an id.")
     return RemoteGeneration(
@@ -88,7 +89,7 @@ def parse_webhook(body: bytes) -> RemoteGeneration:
         fields = wire.load(body)
     except ValueError:
         raise WebhookError("The delivery is not readable as JSON.") from None
-    remote_id = wire.identifier(wire.mapping(fields).get("id"))
+    remote_id = remote_ids.identifier(wire.mapping(fields).get("id"))
     if remote_id is None:
         raise WebhookError("The delivery names no generation.")
     return RemoteGeneration(**_outcome(fields, remote_id))
@@ -119,7 +120,7 @@ def _load(body: bytes | str) -> Any:
 def _outcome(fields: Mapping[str, Any], remote_id: str) -> dict[str, Any]:
     return {
         "id": remote_id,
-        "id_as_sent": wire.other_form(fields.get("id")),
+        "id_as_sent": remote_ids.other_form(fields.get("id")),
         "status": wire.word(fields.get("status")).lower(),
         "response_text": wire.written(fields.get("response_text")),
         "response_function_calls": wire.function_calls(fields.get("response_function_calls")),

@@ -15,7 +15,6 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from creatify_textgen.remote.charsets import decoded
-from creatify_textgen.remote.contract import MAX_REMOTE_ID_LENGTH
 from creatify_textgen.remote.value_count import refuse_many
 
 # Levels of lists and objects in a column. MariaDB accepts 31. For one level more it refuses the
@@ -38,13 +37,6 @@ _COST_DIGITS = Context(prec=15)
 _ABSURD_PLACES = 1000
 _HOSTILE = re.compile("[\x00\ud800-\udfff]")
 _WORD = re.compile(r"\w[\w\s-]*")
-_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{MAX_REMOTE_ID_LENGTH - 1}}}")
-# As Python's `uuid` reads them: with or without hyphens, in braces, as a URN.
-_UUID = re.compile(
-    r"(?:urn:)?(?:uuid:)?(\{)?([0-9a-f]{8})"
-    r"-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?(1)\})",
-    re.IGNORECASE,
-)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -166,30 +158,6 @@ def objects(value: Any) -> list[dict[str, Any]]:
     if len(value) == 1 and isinstance(value[0], dict):  # True for nearly every chunk.
         return value
     return [item for item in value if isinstance(item, dict)]
-
-
-def identifier(value: Any) -> str | None:
-    """Return the id in the form in which ids are compared and saved, or None if it can be none.
-
-    A UUID is one id however it is written (RFC 9562, 4): it has small letters and hyphens here.
-    """
-    sent = sent_identifier(value)
-    found = _UUID.fullmatch(sent or "")
-    return "-".join(found.groups()[1:]).lower() if found else sent
-
-
-def sent_identifier(value: Any) -> str | None:
-    """Return the id as the remote writes it, for its URLs, or None if it can be none."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value) if 0 <= value < 10**MAX_REMOTE_ID_LENGTH else ""
-    is_one = isinstance(value, str) and (_ID.fullmatch(value) or _UUID.fullmatch(value))
-    return value if is_one else None
-
-
-def other_form(value: Any) -> str:
-    """Return the id as the remote writes it, or "" if that is the form of `identifier`."""
-    sent = sent_identifier(value) or ""
-    return sent if sent != identifier(value) else ""
 
 
 def amount(value: Any) -> Decimal | None:

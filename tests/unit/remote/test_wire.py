@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from creatify_textgen import remote_ids
 from creatify_textgen.remote import wire
 
 
@@ -272,19 +273,19 @@ class TestIdentifier:
         "value", ["a1b2c3d4-5678-90ab-cdef-1234567890ab", "x", "7.1:a_B", 7], ids=str
     )
     def test_takes_what_may_stand_in_a_path(self, value: Any) -> None:
-        assert wire.identifier(value) == str(value)
+        assert remote_ids.identifier(value) == str(value)
 
     def test_knows_a_uuid_however_it_is_written(self) -> None:
         same = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
         bare = same.replace("-", "")
         forms = [same.upper(), bare, bare.upper(), f"{{{same}}}", f"{{{bare}}}", f"urn:uuid:{same}"]
-        assert {wire.identifier(form) for form in forms} == {same}
-        assert [wire.other_form(form) for form in [same, *forms]] == ["", *forms]
+        assert {remote_ids.identifier(form) for form in forms} == {same}
+        assert [remote_ids.other_form(form) for form in [same, *forms]] == ["", *forms]
 
     @pytest.mark.parametrize("value", ["X1", "0" * 31, "a1b2-c3", "{a1}", 7])
     def test_leaves_other_ids_as_they_are(self, value: Any) -> None:
         expected = None if value == "{a1}" else str(value)
-        assert (wire.identifier(value), wire.other_form(value)) == (expected, "")
+        assert (remote_ids.identifier(value), remote_ids.other_form(value)) == (expected, "")
 
     @pytest.mark.parametrize(
         "value",
@@ -292,7 +293,7 @@ class TestIdentifier:
         ids=repr,
     )
     def test_refuses_the_rest(self, value: Any) -> None:
-        assert wire.identifier(value) is None
+        assert remote_ids.identifier(value) is None
 
 
 class TestFunctionCall:
