@@ -16,6 +16,7 @@ from creatify_textgen.exceptions import ContractError
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.contract import Receipt
 from creatify_textgen.remote.event_json import read_event
+from creatify_textgen.remote.function_calls import function_call
 from creatify_textgen.remote.redaction import redacted_value
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -86,7 +87,7 @@ class Chunk:
     @property
     def function_calls(self) -> list[dict[str, Any]]:
         """`[{"name": …, "args": {…}}]`, each whole; with `id` and `thought_signature` if known."""
-        return [wire.function_call(part) for part in self._parts() if _calls(part)]
+        return [function_call(part) for part in self._parts() if _calls(part)]
 
     @property
     def finish_reason(self) -> str:

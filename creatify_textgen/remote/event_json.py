@@ -8,13 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from creatify_textgen.remote.value_count import refuse_many
+from creatify_textgen.remote.value_count import MOST_EVENT_MARKS, refuse_many
 from creatify_textgen.remote.wire import STRICT, UNREADABLE, load, plain
 
 __all__ = ["read_event"]
-
-MOST_MARKS = 100_000
-"""Brackets, colons and commas: an event is a piece of an answer, and repeats no request."""
 
 
 def read_event(text: str) -> tuple[str, Any]:
@@ -24,7 +21,7 @@ def read_event(text: str) -> tuple[str, Any]:
     again, with null for it: an odd number must not hide the text and the cost beside it.
     """
     try:
-        refuse_many(text, most=MOST_MARKS)
+        refuse_many(text, most=MOST_EVENT_MARKS)
     except UNREADABLE:
         return text, None
     try:

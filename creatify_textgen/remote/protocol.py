@@ -18,6 +18,7 @@ from creatify_textgen.remote.body import JsonBody
 from creatify_textgen.remote.chunk_reader import read_chunks
 from creatify_textgen.remote.chunks import parse_chunk
 from creatify_textgen.remote.contract import GenerationRequest, RemoteGeneration
+from creatify_textgen.remote.function_calls import function_calls
 from creatify_textgen.remote.media_echo import digest_of
 from creatify_textgen.remote.refusals import parse_error
 
@@ -123,7 +124,7 @@ def _outcome(fields: Mapping[str, Any], remote_id: str) -> dict[str, Any]:
         "id_as_sent": remote_ids.other_form(fields.get("id")),
         "status": wire.word(fields.get("status")).lower(),
         "response_text": wire.written(fields.get("response_text")),
-        "response_function_calls": wire.function_calls(fields.get("response_function_calls")),
+        "response_function_calls": function_calls(fields.get("response_function_calls")),
         # An empty value of any type, such as `false` or `{}`, means that there is no reason.
         "failed_reason": wire.written(fields.get("failed_reason") or None),
         "credits_used": wire.charge(fields.get("credits_used")),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MOST_MARKS", "refuse_many"]
+__all__ = ["MOST_EVENT_MARKS", "MOST_MARKS", "refuse_many"]
 
 MOST_MARKS = 600_000
 """Brackets, colons and commas in one JSON text. A request may have 131,072 values (`VALUE_COST` of
 `intake`), with four marks each at most; so many marks take some 33 MB of memory at most."""
+MOST_EVENT_MARKS = 100_000
+"""The same in one event of a stream: it is a piece of an answer, and repeats no request."""
 _SMALL = 512 * 1024
 """Characters that cannot hold enough values to matter."""
 # Possessive, so that a string of megabytes leaves no places to come back to.
@@ -20,7 +22,7 @@ _STRING_OR_MARK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{,:\]}]', re.DOTA
 
 
 def refuse_many(text: str, position: int = 0, *, most: int = MOST_MARKS) -> None:
-    """Refuse a JSON value that would take far more memory than its text.
+    """Refuse a JSON value that would take far more memory than its text. Strings count nothing.
 
     Raises: ValueError for more than `most` marks in the one that begins at `position`.
     """

@@ -20,9 +20,6 @@ from creatify_textgen.remote.value_count import refuse_many
 # Levels of lists and objects in a column. MariaDB accepts 31. For one level more it refuses the
 # whole statement, with the other rows in it.
 MAX_DEPTH = 28
-# Levels of a call's arguments, which are inside the call and the list of calls. Not more than a
-# request may have, so that a client can send the call back.
-MAX_ARGUMENT_DEPTH = 24
 # Deeper values are kept as JSON text for this many levels more. No real answer has so many.
 _WRITTEN_LEVELS = 100
 _TOO_DEEP = "(nested too deeply to be kept)"
@@ -206,58 +203,3 @@ def moment(value: Any) -> datetime | None:
         return parsed.astimezone(UTC) if parsed.tzinfo else None
     except (ValueError, OverflowError):
         return None
-
-
-def function_calls(value: Any) -> list[dict[str, Any]]:
-    """Return the calls of an answer. They may also be one object, or JSON text.
-
-    Anything else is kept as `value` in the arguments of a call without a name.
-    """
-    if isinstance(value, str):
-        value = _loaded_or_same(value)
-    calls = value if isinstance(value, list) else [value]
-    return [function_call(call) for call in calls if call not in (None, "", {}, [])]
-
-
-def function_call(value: Any) -> dict[str, Any]:
-    """Return `{"name": …, "args": {…}}`. Arguments that are not an object are kept as `value`.
-
-    `id` and `thought_signature` are kept, too, if the call or the part around it has them. Values
-    that are nested too deeply in the arguments are kept as JSON text, as in `plain`.
-    """
-    if isinstance(value, str):
-        value = _loaded_or_same(value)
-    call = part = value if isinstance(value, dict) else {"args": value}
-    wrapped = call.get("functionCall") or call.get("function_call")
-    if isinstance(wrapped, str):
-        wrapped = _loaded_or_same(wrapped)
-    if wrapped:
-        call = wrapped if isinstance(wrapped, dict) else {"args": wrapped}
-    arguments = call.get("args")
-    if isinstance(arguments, str):
-        arguments = _loaded_or_same(arguments)
-    if arguments is None:
-        arguments = {}
-    elif not isinstance(arguments, dict):
-        arguments = {"value": arguments}
-    kept = {"id": written(call.get("id")), "thought_signature": _signature(call, part)}
-    return {
-        "name": text(call.get("name")),
-        "args": plain(arguments, levels=MAX_ARGUMENT_DEPTH),
-        **{name: value for name, value in kept.items() if value},
-    }
-
-
-def _signature(*places: Mapping[str, Any]) -> str:
-    """Return the model's own note about a call; Gemini writes it beside the call, in its part."""
-    names = ("thought_signature", "thoughtSignature")
-    return next(filter(None, (text(place.get(name)) for place in places for name in names)), "")
-
-
-def _loaded_or_same(value: str) -> Any:
-    """Return the object or list in a JSON text; any other text unchanged."""
-    try:
-        loaded = load(value)
-    except ValueError:
-        return value
-    return loaded if isinstance(loaded, dict | list) else value

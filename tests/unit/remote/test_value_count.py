@@ -60,6 +60,25 @@ class TestBomb:
         assert read_event(text) == (text, None)
 
 
+class TestTextInACall:
+    """A call may be a JSON text, or have one, and each of them is small."""
+
+    @pytest.mark.parametrize("name", ["args", "functionCall"])
+    def test_is_kept_as_text_if_all_are_too_long(self, name: str) -> None:
+        text = json.dumps({"x": [{}] * 100_000})
+        calls = [{"name": "f", name: text}] * 80
+        body = json.dumps({"id": ID, "status": "done", "response_function_calls": calls}).encode()
+        assert growth(lambda: protocol.parse_generation(body)) < 3 * len(body) + MOST_GROWTH
+        found = protocol.parse_generation(body).response_function_calls
+        assert found[0]["args"]["value"] == text
+
+    def test_is_read_if_a_model_may_have_written_it(self) -> None:
+        arguments = {"text": "[{,:}] " * 5_000, "rows": [[1, 2]] * 5_000}
+        calls = [{"name": "f", "args": json.dumps(arguments)}] * 3
+        found = protocol.parse_generation({"id": ID, "response_function_calls": calls})
+        assert [call["args"] for call in found.response_function_calls] == [arguments] * 3
+
+
 class TestList:
     def test_leaves_a_bomb_out_and_reads_what_follows(self) -> None:
         text = f'[{bomb("{},", size=MIB)},{{"id":"{ID}"}}]'.encode()
@@ -75,6 +94,18 @@ class TestLongText:
         said = '[{,:}] \\" \u4e16' * 100_000
         body = json.dumps({"id": ID, "status": "done", "response_text": said}).encode()
         assert protocol.parse_generation(body).response_text == said
+
+    @pytest.mark.parametrize(
+        "piece", ["[{,:}]", '"', "\\", '\\"[', '",{"', "\n,", "\u2028:", "\U0001f600,"], ids=repr
+    )
+    @pytest.mark.parametrize("ascii_only", [True, False])
+    def test_in_an_event_is_read(self, piece: str, ascii_only: bool) -> None:
+        said = piece * (600_000 // len(piece))
+        parts = [{"text": said}, {"text": said[:-1]}]
+        event = {"candidates": [{"content": {"parts": parts}}]}
+        text = json.dumps(event, ensure_ascii=ascii_only)
+        refuse_many(text, most=30)
+        assert read_event(text) == (text, event)
 
     def test_that_fills_the_answer_is_read(self) -> None:
         said = "x" * (DEFAULT_MAX_ANSWER_BYTES - 1000)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -215,37 +214,6 @@ class TestWritten:
         assert wire.written(wire.load(value)) == expected
 
 
-class TestFunctionCalls:
-    CALL: ClassVar[dict[str, Any]] = {"name": "f", "args": {"a": 1}}
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            [CALL],
-            CALL,
-            json.dumps(CALL),
-            json.dumps([CALL]),
-            [json.dumps(CALL)],
-            [{"name": "f", "args": '{"a": 1}'}],
-            [{"functionCall": CALL}],
-            {"function_call": CALL},
-        ],
-        ids=str,
-    )
-    def test_are_read_in_every_form(self, value: Any) -> None:
-        assert wire.function_calls(value) == [self.CALL]
-
-    @pytest.mark.parametrize("value", [None, "", [], {}, [None], "[]"], ids=str)
-    def test_may_be_none(self, value: Any) -> None:
-        assert wire.function_calls(value) == []
-
-    @pytest.mark.parametrize("value", ["call f now", 12, [12], ["call f now"]], ids=str)
-    def test_keep_what_is_no_call(self, value: Any) -> None:
-        kept = value[0] if isinstance(value, list) else value
-
-        assert wire.function_calls(value) == [{"name": "", "args": {"value": kept}}]
-
-
 class TestMoment:
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -294,62 +262,3 @@ class TestIdentifier:
     )
     def test_refuses_the_rest(self, value: Any) -> None:
         assert remote_ids.identifier(value) is None
-
-
-class TestFunctionCall:
-    @pytest.mark.parametrize(
-        ("value", "expected"),
-        [
-            ({"name": "f", "args": {"a": 1}}, {"name": "f", "args": {"a": 1}}),
-            ({"name": None, "args": None}, {"name": "", "args": {}}),
-            ({"name": "f", "args": "x"}, {"name": "f", "args": {"value": "x"}}),
-            (None, {"name": "", "args": {}}),
-        ],
-        ids=str,
-    )
-    def test_always_has_a_name_and_an_object(self, value: Any, expected: dict[str, Any]) -> None:
-        assert wire.function_call(value) == expected
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            {"name": "f", "args": {}, "id": "c1", "thought_signature": "sig"},
-            {"functionCall": {"name": "f", "args": {}, "id": "c1"}, "thoughtSignature": "sig"},
-            {"function_call": {"name": "f", "id": "c1"}, "thought_signature": "sig"},
-            {"functionCall": {"name": "f", "id": "c1", "thoughtSignature": "sig"}},
-            {"functionCall": '{"name": "f", "id": "c1"}', "thoughtSignature": "sig"},
-        ],
-    )
-    def test_keeps_what_the_model_wants_back(self, value: Any) -> None:
-        kept = {"name": "f", "args": {}, "id": "c1", "thought_signature": "sig"}
-        assert wire.function_call(value) == kept
-
-    @pytest.mark.parametrize("nothing", [None, "", 7.5, [], {}], ids=repr)
-    def test_has_no_signature_where_there_is_none(self, nothing: Any) -> None:
-        call = wire.function_call({"functionCall": {"name": "f"}, "thoughtSignature": nothing})
-        assert call == {"name": "f", "args": {}}
-
-    def test_keeps_arguments_as_deep_as_a_request_may_have(self) -> None:
-        args = json.loads('{"a":' * 24 + "7" + "}" * 24)
-
-        assert wire.function_call({"name": "f", "args": args}) == {"name": "f", "args": args}
-
-    def test_keeps_what_is_deeper_as_text(self) -> None:
-        args = '{"a":' * 24 + "%s" + "}" * 24
-
-        call = wire.function_call(wire.load('{"name": "f", "args": %s}' % (args % "[7]")))
-
-        assert call == {"name": "f", "args": json.loads(args % '"[7]"')}
-
-    def test_counts_the_object_around_arguments_that_are_none(self) -> None:
-        args = "[" * 23 + "%s" + "]" * 23
-
-        call = wire.function_call(wire.load('{"name": "f", "args": %s}' % (args % "[7]")))
-
-        assert call["args"] == {"value": json.loads(args % '"[7]"')}
-
-    def test_has_floats_and_no_decimals(self) -> None:
-        call = wire.function_call(wire.load('{"name": "f", "args": {"a": 1.5}}'))
-
-        assert math.isclose(call["args"]["a"], 1.5)
-        assert isinstance(call["args"]["a"], float)
