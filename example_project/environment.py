@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 __all__ = ["cache", "database", "flag", "items", "number", "text"]
 
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 ENGINES = {
     "sqlite": "sqlite3",
     "postgres": "postgresql",
@@ -37,9 +38,12 @@ def text(name: str, default: str = "") -> str:
 
 
 def flag(name: str, *, default: bool) -> bool:
-    """Return whether the variable says 1, true, yes or on."""
-    value = text(name).lower()
-    return value in ("1", "true", "yes", "on") if value else default
+    """Return whether the variable says 1, true, yes or on.
+
+    Raises: ImproperlyConfigured for a word that is neither yes nor no.
+    """
+    value = text(name)
+    return _is_yes(value, name) if value else default
 
 
 def number(name: str, default: float) -> float:
@@ -68,7 +72,7 @@ def database(name: str, *, default: str) -> dict[str, Any]:
     if engine is None:
         raise ImproperlyConfigured(f"{name} must begin with one of {', '.join(ENGINES)}.")
     options: dict[str, Any] = dict(parse_qsl(parts.query))
-    seconds = int(options.pop("conn_max_age", 0))
+    seconds = _whole_number(options.pop("conn_max_age", "0"), f"conn_max_age in {name}")
     if engine == "sqlite3":
         return {
             "ENGINE": "django.db.backends.sqlite3",
@@ -80,7 +84,7 @@ def database(name: str, *, default: str) -> dict[str, Any]:
         options.setdefault("charset", "utf8mb4")
         _find_mysql_driver()
     if "pool" in options:
-        options["pool"] = options["pool"] == "true"
+        options["pool"] = _is_yes(options["pool"], f"pool in {name}")
     return {
         "ENGINE": f"django.db.backends.{engine}",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -95,11 +99,30 @@ def database(name: str, *, default: str) -> dict[str, Any]:
 
 
 def cache(name: str) -> dict[str, Any]:
-    """Return an entry of CACHES: Redis for a redis:// address, otherwise memory of this process."""
+    """Return an entry of CACHES: Redis for its address, memory of this process without one.
+
+    Raises: ImproperlyConfigured for another address.
+    """
     location = text(name)
-    if location.startswith(("redis://", "rediss://", "unix://")):
-        return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}
-    return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    if not location:
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    if not location.startswith(("redis://", "rediss://", "unix://")):
+        raise ImproperlyConfigured(f"{name} must begin with redis://, rediss:// or unix://.")
+    return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}
+
+
+def _is_yes(value: str, name: str) -> bool:
+    word = value.strip().lower()
+    if word not in (*YES, *NO):
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join((*YES, *NO))}.")
+    return word in YES
+
+
+def _whole_number(value: str, name: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
 
 
 def _find_mysql_driver() -> None:

@@ -92,6 +92,8 @@ if CELERY_BROKER_URL.startswith("memory://"):
     # By default the worker, a thread of the same process, checks for messages once a second.
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05}
 CELERY_TASK_IGNORE_RESULT = True
+# LOGGING holds in workers, too. The lines of Celery's own handlers do not name the logger.
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Unfinished generations schedule their sweeps. This finds what a crash left behind.
 CELERY_BEAT_SCHEDULE = {

@@ -1,6 +1,7 @@
 """Whether this process can do its work now. Never asks the remote.
 
-Invariant: however many ask, there is one examination in `FRESH_SECONDS` at most.
+Invariants: however many ask, there is one examination at a time, and one in `FRESH_SECONDS` at
+most; nobody waits for longer than `LONGEST_SECONDS`, whatever hangs.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 
 from django.db import Error as DatabaseFault
+from django.db import connections
 
-from creatify_textgen import clock
+from creatify_textgen import clock, databases
 from creatify_textgen.per_process import per_process
 from creatify_textgen.services import health
 
@@ -20,6 +23,8 @@ __all__ = ["find_failures", "readiness"]
 
 FRESH_SECONDS = 5.0
 FRAME_SECONDS = 2.0
+LONGEST_SECONDS = 10.0
+"""A load balancer waits no longer."""
 
 
 class Readiness:
@@ -28,15 +33,51 @@ class Readiness:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._until = -1.0
-        self._failures: Sequence[str] = ()
+        self._examination: Future[Sequence[str]] = Future()
+        self._examination.set_result(())
 
     def failures(self) -> Sequence[str]:
-        """Return the parts that do not work, as they were at most five seconds ago."""
+        """Return the parts that do not work, as they were at most five seconds ago.
+
+        Waits `LONGEST_SECONDS` at most.
+        """
         with self._lock:
-            if time.monotonic() >= self._until:
-                self._failures = find_failures()
+            if self._examination.done() and time.monotonic() >= self._until:
+                self._examination = _begin()
                 self._until = time.monotonic() + FRESH_SECONDS
-            return self._failures
+            examination = self._examination
+        try:
+            return examination.result(timeout=LONGEST_SECONDS)
+        except TimeoutError:
+            # The broker and Redis have timeouts. A database that hangs has none, unless the host
+            # sets one, and nobody may hang with it.
+            return ("database",)
+
+
+def _begin() -> Future[Sequence[str]]:
+    """Examine this process in another thread, because the database may hang."""
+    examination: Future[Sequence[str]] = Future()
+    if databases.connection().in_atomic_block:
+        # A TestCase, whose rows no other thread sees.
+        _examine(examination)
+    else:
+        name = "textgen-readiness"
+        threading.Thread(target=_examine_apart, args=(examination,), name=name, daemon=True).start()
+    return examination
+
+
+def _examine(examination: Future[Sequence[str]]) -> None:
+    try:
+        examination.set_result(find_failures())
+    except Exception as error:  # noqa: BLE001  raised for those who wait
+        examination.set_exception(error)
+
+
+def _examine_apart(examination: Future[Sequence[str]]) -> None:
+    try:
+        _examine(examination)
+    finally:
+        connections.close_all()
 
 
 @per_process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -116,6 +117,25 @@ class TestReadiness:
         for _ in range(5):
             Client().get(READY)
         assert len(examined) == 1
+
+    def test_is_answered_while_the_database_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And one thread hangs with it, however often a load balancer asks."""
+        goes_on = threading.Event()
+        hanging = []
+
+        def hang(**_: Any) -> None:
+            hanging.append(1)
+            goes_on.wait(60)
+
+        monkeypatch.setattr(health, "oldest_overdue", hang)
+        monkeypatch.setattr(readiness, "LONGEST_SECONDS", 0.05)
+        monkeypatch.setattr(readiness, "FRESH_SECONDS", 0)
+        try:
+            for _ in range(3):
+                assert Client(headers=BEARER).get(READY).json()["failures"] == ["database"]
+            assert len(hanging) == 1
+        finally:
+            goes_on.set()
 
     def test_needs_no_broker_without_a_celery_app(
         self, host_celery: Any, monkeypatch: pytest.MonkeyPatch

@@ -249,6 +249,14 @@ class TestLogging:
         record.credits = Decimal("0.5")
         line = json.loads(page.JsonFormatter().format(record))
         assert (line["logger"], line["text"], line["credits"]) == ("a.b", "Ended", "0.5")
+        try:
+            raise ValueError("sentinel")
+        except ValueError:
+            record.exc_info = sys.exc_info()
+        assert (
+            "ValueError: sentinel" in json.loads(page.JsonFormatter().format(record))["traceback"]
+        )
+        assert not page.LOGGING["loggers"]["creatify_textgen"]["propagate"]
         handler = page.LOGGING["formatters"]["json"]["()"]
         assert handler == "mysite.logs.JsonFormatter"
         dictConfig({**page.LOGGING, "formatters": {"json": {}}, "loggers": {}})
