@@ -40,6 +40,8 @@ GROUPS = {
 }
 """Names of groups and the codenames of their permissions. Only reviewers read content."""
 
+LONGEST_NAME = 150
+
 
 class Command(PlainCommand):
     help = "Create the groups reviewer, operator and finance. May be run again after an update."
@@ -49,6 +51,8 @@ class Command(PlainCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         groups = {f"{options['prefix']}{name}": codes for name, codes in GROUPS.items()}
+        if max(map(len, groups)) > LONGEST_NAME:
+            raise CommandError(f"A group's name has at most {LONGEST_NAME} characters: --prefix.")
         for name in groups:
             _refuse_a_group_of_the_site(name)
         for name, codenames in groups.items():
