@@ -1,18 +1,29 @@
 """Commands whose output cannot control a terminal, whatever a model or the remote wrote.
 
-Invariant: no control character but tab and line feed reaches stdout or stderr, redirected or not:
-what a file keeps may be shown later.
+What the person at the terminal can mend is one line, without a traceback. Invariant: no control
+character but tab and line feed reaches stdout or stderr, redirected or not: what a file keeps may
+be shown later.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, OutputWrapper
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.db import InterfaceError, OperationalError, ProgrammingError
 
-__all__ = ["PlainCommand", "plain"]
+__all__ = ["PlainCommand", "days", "plain"]
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""What shells report for a command that the closed pipe ended, as after `| head -1`."""
+MOST_DAYS = 36500
 
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -20,6 +31,13 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def plain(text: str) -> str:
     """Return the text with U+FFFD in place of each control character."""
     return CONTROL_CHARACTERS.sub("\ufffd", text)
+
+
+def days(text: str) -> int:
+    """Return a number of days from the command line. Raises: ArgumentTypeError."""
+    if text.isdecimal() and 0 < int(text) <= MOST_DAYS:
+        return int(text)
+    raise ArgumentTypeError(f"must be a number of days from 1 to {MOST_DAYS}")
 
 
 class PlainOutput(OutputWrapper):
@@ -52,6 +70,31 @@ class PlainCommand(BaseCommand):
     @stderr.setter
     def stderr(self, out: OutputWrapper) -> None:
         self._stderr = _plain_output(out)
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run the command of a command line, and end the process quietly if its reader has gone."""
+        try:
+            try:
+                super().run_from_argv(argv)
+            finally:
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # Otherwise Python would report the rest of the output, which it cannot write at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command. Raises: CommandError also for settings and a database that fail."""
+        try:
+            return super().execute(*args, **options)
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
+        except (InterfaceError, OperationalError, ProgrammingError) as error:
+            # Its text may have the password of the database.
+            text = "Is it running, and was manage.py migrate called? --traceback shows more."
+            raise CommandError(f"The database failed ({type(error).__name__}). {text}") from error
 
     def create_parser(self, *args: Any, **options: Any) -> CommandParser:
         """Return a parser whose messages quote no control character of the command line."""

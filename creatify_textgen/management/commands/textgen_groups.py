@@ -45,6 +45,8 @@ GROUPS = {
 }
 """Names of groups and the codenames of their permissions. Only reviewers read content of others."""
 
+LONGEST_NAME = 150
+
 
 class Command(PlainCommand):
     help = (
@@ -57,6 +59,8 @@ class Command(PlainCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         groups = {f"{options['prefix']}{name}": _permissions(name) for name in GROUPS}
+        if max(map(len, groups)) > LONGEST_NAME:
+            raise CommandError(f"A group's name has at most {LONGEST_NAME} characters: --prefix.")
         for name in groups:
             _refuse_a_group_of_the_site(name)
         for name, permissions in groups.items():

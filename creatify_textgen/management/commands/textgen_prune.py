@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from creatify_textgen import services
 from creatify_textgen.exceptions import RequestError
-from creatify_textgen.management.terminal import PlainCommand
+from creatify_textgen.management.terminal import PlainCommand, days
 
 __all__ = ["Command"]
 
@@ -20,7 +20,7 @@ class Command(PlainCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--older-than",
-            type=int,
+            type=days,
             metavar="DAYS",
             help="without it, the setting CONTENT_RETENTION_DAYS",
         )

@@ -17,7 +17,7 @@ from django.core.management.base import CommandError
 
 from creatify_textgen import clock, services
 from creatify_textgen.exceptions import RemoteError, TextgenError
-from creatify_textgen.management.terminal import PlainCommand
+from creatify_textgen.management.terminal import PlainCommand, days
 from creatify_textgen.models import Generation
 from creatify_textgen.services import BalanceAudit, ReconcileReport
 from creatify_textgen.states import Decision
@@ -44,7 +44,7 @@ class Command(PlainCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--account", default="default", help="a name from ACCOUNTS")
         parser.add_argument("--fix", action="store_true", help="correct what is certain")
-        parser.add_argument("--days", type=int, help="ignore generations older than this many days")
+        parser.add_argument("--days", type=days, help="ignore what is older than this many days")
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
         settle = parser.add_argument_group("decide about one that may have been charged")
         settle.add_argument("--settle", metavar="ID", help="the generation; nothing is compared")
@@ -58,8 +58,7 @@ class Command(PlainCommand):
             return
         if options["decision"] or options["credits"] or options["remote_id"]:
             raise CommandError("--as, --credits and --remote-id belong to --settle ID.")
-        days = options["days"]
-        since = clock.now() - timedelta(days=days) if days else None
+        since = clock.now() - timedelta(days=options["days"]) if options["days"] else None
         try:
             report = services.reconcile(account=options["account"], fix=options["fix"], since=since)
         except RemoteError as error:

@@ -47,6 +47,11 @@ class TestGroups:
             asked = client.post("/textgen/generations/", {"prompt": 1}, "application/json")
             assert (asked.status_code == 403) == (status == 403)
 
+    def test_have_names_that_every_database_holds(self) -> None:
+        with pytest.raises(CommandError, match="at most 150 characters"):
+            call_command("textgen_groups", prefix="x" * 143)
+        assert not Group.objects.exists()
+
     def test_leave_alone_a_group_of_the_site(self) -> None:
         Group.objects.create(name="operator")
         with pytest.raises(CommandError, match="--prefix"):

@@ -7,9 +7,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import OperationalError, ProgrammingError
 
-from creatify_textgen.management import commands
+from creatify_textgen.management import commands, terminal
 from creatify_textgen.management.terminal import PlainCommand
 
 HOSTILE = "a\x1b[2J\x9bb\rc\x00\td\n"
@@ -24,6 +27,76 @@ class Hostile(PlainCommand):
         self.stdout.write(HOSTILE)
         self.stdout.write(HOSTILE, ending="")
         self.stderr.write(HOSTILE)
+
+
+class Failing(PlainCommand):
+    """A command that raises what it was made with."""
+
+    requires_system_checks: list[str] = []
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def handle(self, *_: object, **__: object) -> None:
+        raise self.error
+
+
+class TestFailures:
+    """What the person at the terminal can mend is one line, and a closed pipe is none."""
+
+    @pytest.mark.parametrize("kind", [OperationalError, ProgrammingError])
+    def test_names_a_failing_database_without_its_words(
+        self, kind: type[Exception], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            Failing(kind("password=sentinel")).run_from_argv(["manage.py", "failing"])
+        error = capsys.readouterr().err
+        assert ended.value.code == 1
+        assert "migrate" in error
+        assert "sentinel" not in error
+        assert error.count("\n") == 1
+
+    def test_says_what_is_wrong_with_the_settings(self) -> None:
+        with pytest.raises(CommandError, match="no account 'b'"):
+            Failing(ImproperlyConfigured("no account 'b'")).execute(
+                no_color=True, force_color=False
+            )
+
+    def test_keeps_the_traceback_of_a_bug(self) -> None:
+        with pytest.raises(LookupError):
+            Failing(LookupError("a bug")).run_from_argv(["manage.py", "failing"])
+
+    @pytest.mark.parametrize(
+        ("error", "code"), [(BrokenPipeError(), 141), (KeyboardInterrupt(), 130)]
+    )
+    def test_ends_quietly(
+        self,
+        error: BaseException,
+        code: int,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(terminal.os, "dup2", lambda *_: None)
+        with pytest.raises(SystemExit) as ended:
+            Failing(error).run_from_argv(["manage.py", "failing"])
+        assert ended.value.code == code
+        assert capfd.readouterr() == ("", "")
+
+
+class TestDays:
+    @pytest.mark.parametrize("text", ["1", "36500"])
+    def test_takes_a_number_of_days(self, text: str) -> None:
+        assert terminal.days(text) == int(text)
+
+    @pytest.mark.parametrize("text", ["0", "-5", "36501", "99999999999", "x", "1.5", ""])
+    @pytest.mark.parametrize(
+        "line", [("textgen_prune", "--older-than"), ("textgen_reconcile", "--days")]
+    )
+    def test_is_refused_by_each_command(self, line: tuple[str, str], text: str) -> None:
+        name, option = line
+        with pytest.raises(CommandError, match="must be a number of days from 1 to 36500"):
+            call_command(name, f"{option}={text}")
 
 
 class TestPlainCommand:
