@@ -1,5 +1,5 @@
 """What waits or went wrong: the sweep, polls, adoption from the remote's list, reconciliation.
 
-Never sends but through `dispatch`. Invariant: every row that is not final is processed here when
-its time has come, whatever process died before.
+Sends only through `dispatch`. Invariant: every row that is not final is processed here once it is
+due, even if the process that worked on it has died.
 """

@@ -1,9 +1,9 @@
-"""Looks in the remote's list for the generations of rows whose remote id we never learned.
+"""Searches the remote's list for the generations of rows whose remote id we never learned.
 
-A row takes what asks the same and was created when it was sent; two equal requests are
-interchangeable. What is the same in its texts alone is left to `resemblance`. If nothing is found,
-`evidence` judges: the row waits, or is sent once more; a stream never is. Invariant: no remote
-generation is adopted twice, and nothing is sent again without that proof.
+A row takes a generation with the same request that was created when the row was sent. Rows with
+equal requests are interchangeable. If only the texts are the same, `resemblance` decides. If
+nothing is found, `evidence` judges: the row waits, or is sent once more. A stream is never sent
+again. Invariant: no remote generation is adopted twice, and nothing is sent again without proof.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ __all__ = ["adopt", "adopt_from", "may_adopt", "settle_lost"]
 POLLS_FOR_A_STREAM = 2
 LISTED_LATE = "It was closed without an answer, and found later: its answer and its cost are here."
 LISTED_WITHIN = timedelta(minutes=5)
-"""A stream may be listed only once it has ended, and the remote may go on writing after its reader
-was cut off. So no number of polls proves anything this soon after its last sign of life."""
+"""The remote may list a stream only after its end, and may still write it after our connection was
+cut. So within this time after its last sign of life, no number of polls proves anything."""
 
 
 Adopt = Callable[[Generation, RemoteGeneration, datetime], bool]
 
 
 def settle_lost(lost: Sequence[Generation], reading: Reading, *, now: datetime) -> None:
-    """Adopt what was found for these claimed rows, and decide on what is absent."""
+    """Adopt the generations found for these claimed rows, and decide about the other rows."""
     skew = skew_of(reading, now=clock.as_utc_range(now), monotonic=time.monotonic())
     left = _adopt_listed(lost, reading, skew, now=now)
     for generation, remote in pairs_alike(left, reading, skew=skew):
@@ -86,12 +86,12 @@ def adopt_from(
     skew: Skew = NO_SKEW,
     by: Adopt | None = None,
 ) -> list[Generation]:
-    """Adopt for each row, the oldest first, what was created nearest to its send.
+    """Adopt for each row, the oldest first, the generation that was created nearest to its send.
 
-    Equal requests are interchangeable, but a row that takes what is further off may leave its own
-    to rows that it does not fit. Rows that wait come before streams that were given up; what is
-    nearer to a stream under way is left to it. `by` is `adopt`, or `may_adopt` for a dry run.
-    Returns the rows left over.
+    Rows with equal requests are interchangeable. But a row that takes a more distant generation may
+    leave its own to a row that this one does not fit. Rows that wait come before streams that were
+    given up. A generation that is nearer to a running stream is left to that stream. `by` is
+    `adopt`, or `may_adopt` for a dry run. Returns the rows that found nothing.
     """
     free = _not_adopted(candidates)
     under_way = _streams_under_way(lost, now=now) if free else []
@@ -114,7 +114,7 @@ def adopt_from(
 
 
 def _streams_under_way(lost: Sequence[Generation], *, now: datetime) -> list[Generation]:
-    """Return streams of equal requests whose pumps live: each gets its remote id at its end."""
+    """Return running streams with equal requests: each will get its remote id at its end."""
     alike = Generation.objects.filter(
         account__in={row.account for row in lost},
         fingerprint__in={row.fingerprint for row in lost},
@@ -128,7 +128,7 @@ def _streams_under_way(lost: Sequence[Generation], *, now: datetime) -> list[Gen
 def _is_nearer_to(
     others: Iterable[Generation], generation: Generation, remote: RemoteGeneration, skew: Skew
 ) -> bool:
-    """Whether a generation in the list may be this row's, and is rather that of one of others."""
+    """Whether a listed generation fits this row, but is nearer to one of the others."""
     return any(
         other.fingerprint == generation.fingerprint
         and distance(other, remote) <= distance(generation, remote)
@@ -154,7 +154,7 @@ def _turn(generation: Generation) -> tuple[bool, datetime]:
 
 
 def _others_wait(generation: Generation, remote: RemoteGeneration) -> bool:
-    """Whether this may be what a row that was sent and is not final waits for."""
+    """Whether a row that was sent and is not final may wait for this generation."""
     alike = Generation.objects.filter(
         account=generation.account, fingerprint=generation.fingerprint, remote_id=None
     )
@@ -163,13 +163,13 @@ def _others_wait(generation: Generation, remote: RemoteGeneration) -> bool:
 
 
 def adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> bool:
-    """Make this generation the row's; False if it cannot be, such as another process's by now."""
+    """Give this generation to the row; False if that is impossible, such as if another has it."""
     snapshot = Snapshot(generation, as_received(generation, remote))
     try:
         if generation.is_final:
             return _complete(snapshot, now=now)
         if snapshot.target not in TRANSITIONS[Status(generation.status)]:
-            # Expired here and still under way there: it is not absent, and ends by its id.
+            # Expired here, but still under way there. Polls by its id will find its end.
             due_at = next_poll_at(generation, now=now)
             return lifecycle.keep_remote_id(generation, remote.id, due_at=due_at)
         return apply_snapshot(snapshot, cause=Cause.RECONCILE, now=now, detail="found in the list")
@@ -178,7 +178,7 @@ def adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> bo
 
 
 def may_adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -> bool:
-    """Whether `adopt` would; changes nothing."""
+    """Whether `adopt` would return True; changes nothing."""
     snapshot = Snapshot(generation, as_received(generation, remote))
     return not generation.is_final or _may_complete(snapshot)
 
@@ -227,7 +227,7 @@ def _judge_all(
 
 
 def _settle_absent(generation: Generation, *, now: datetime) -> bool:
-    """Act on a proof; False if the row has to wait all the same."""
+    """Act on a proof; False if the row still has to wait."""
     if generation.status == Status.EXPIRED:
         words = generation.content.failed_reason.removeprefix(MAY_BE_CHARGED).strip()
         outcome = Outcome(
@@ -276,7 +276,7 @@ def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
 
 
 def _fail(generation: Generation, outcome: Outcome, *, now: datetime) -> None:
-    """What was absent a moment ago may have been named by a delivery since: then it stays."""
+    """Fail the row, unless a delivery has named its generation since: then the claim is gone."""
     lifecycle.mark_failed(
         generation.pk, cause=Cause.RECONCILE, now=now, outcome=outcome, claim=generation.claim
     )

@@ -1,8 +1,9 @@
-"""Compares how a balance moved with what our rows cost meanwhile.
+"""Compares the change of a balance with the costs of our rows in the same time.
 
-What no row explains is shown, not guessed at: somebody else may use the keys, the remote may charge
-what it does not list, or credits were bought. The remote updates the balance minutes after a
-charge, and what is under way may be charged already, so a small difference evens out later.
+A difference is shown, and its cause is not guessed: somebody else may use the keys, the remote may
+charge something that it does not list, or credits were bought. The remote updates the balance
+minutes after a charge, and may charge a generation before its end, so a small difference may
+disappear later.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ class BalanceAudit:
 
     @property
     def used(self) -> Decimal:
-        """What became known of the costs of our rows."""
+        """The costs of our rows that became known between the two readings."""
         return self.after.used - self.before.used
 
     @property
     def unexplained(self) -> Decimal:
-        """What the balance fell by and no row cost; negative if credits were bought."""
+        """The part of the fall that no cost of a row explains; negative if credits were bought."""
         return self.moved - self.used
 
     @property
@@ -82,7 +83,7 @@ def audit_balance(account: str, *, now: datetime, save: bool) -> BalanceAudit | 
 
 
 def latest_audit(account: str) -> BalanceAudit | None:
-    """Return the comparison of the two latest readings, from the database alone."""
+    """Return the comparison of the two latest readings; reads only the database."""
     latest = list(BalanceReading.objects.filter(account=account).order_by("-at")[:2])
     return BalanceAudit(latest[1], latest[0]) if len(latest) == 2 else None
 

@@ -1,4 +1,4 @@
-"""What one row or one workspace raises stays with it; the others go on.
+"""An error of one row or one workspace does not stop the others.
 
 Invariant: only a database that cannot be used stops the work of all.
 """
@@ -18,14 +18,14 @@ __all__ = ["Confinement"]
 
 
 class Confinement:
-    """Logs and keeps what was raised, so that it can be raised when all else is done."""
+    """Logs and keeps errors, so that they can be raised after all other work is done."""
 
     bug: Exception | None = None
-    """The first that no answer should have led to; what the database refuses is none."""
+    """The first error that is not a refusal of the database: a bug."""
 
     @contextmanager
     def around(self, subject: Any) -> Iterator[None]:
-        """Let nothing out of this block but a database that cannot be used."""
+        """Catch every error of this block, except that the database cannot be used."""
         try:
             yield
         except Exception as error:
@@ -37,5 +37,5 @@ class Confinement:
 
 
 def is_for_all(error: Exception) -> bool:
-    """Whether the database is at fault, and not what was to be written: then all must wait."""
+    """Whether the database is at fault, and not the value that was written: then all must wait."""
     return isinstance(error, DatabaseFault) and not lifecycle.is_refusal(error)

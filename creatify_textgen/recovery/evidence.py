@@ -1,25 +1,25 @@
 """Whether the remote's list proves that a send created nothing. Pure: values in, a verdict out.
 
 The remote takes no idempotency key, so only its list can say that a send without an answer was
-not charged. The list has no documented order, length, delay or clock. On the left is each way in
-which it may lack what was created, on the right the condition that excludes it:
+not charged. The list has no documented order, length, delay or clock. The left column has the
+reasons for which it may lack a generation, the right column the condition that excludes each:
 
-    it is read in part, or an item is unreadable   it is whole, and nothing in it says that
-                                                   there is more, or that it is a stored copy
-    the keys lead elsewhere by now                 it is of the workspace that the row was sent to
-    the remote's clock is not ours                 its `Date` is known, and the window that wider
-    another clock than `Date` dates creations      our rows are dated when they were sent
-    its old end is cut off                         one of our rows from before the window is in it
-    its new end is cut off, or late                a row sent after the send had ended is in it,
-                                                   and so is every row sent in between
-    it writes requests in other words              those rows are listed as they were asked, and
-                                                   all that was created in the window is rows',
-                                                   and so is what asks the same later
-    the remote stores or lists minutes later       two lists say so, ten minutes apart by our clock
+    only a part was read, or an item is unreadable the list is whole, and does not say that there
+                                                   is more, or that it is a stored copy
+    the keys belong to another workspace by now    it is the list of the row's workspace
+    the remote's clock differs from ours           its `Date` is known, and widens the window
+    a clock other than `Date` dates generations    our rows have the times at which they were sent
+    its old end is cut off                         it has one of our rows from before the window
+    its new end is cut off, or late                it has a row that was sent after the send had
+                                                   ended, and every row sent in between
+    it writes requests in another form             those rows are listed with their requests, and
+                                                   every generation in the window belongs to a row,
+                                                   and so does every later one with this request
+    the remote stores or lists minutes later       two lists agree, ten minutes apart by our clock
                                                    and by the remote's, the second ten minutes
                                                    after the send had ended
 
-Invariant: what is not known is never taken for absence.
+Invariant: a fact that is not known never counts as absence.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ __all__ = [
 ]
 
 EARLIER, LATER = timedelta(minutes=2), timedelta(minutes=10)
-"""How far from our send the remote may date its creation: clocks jump, queues wait."""
+"""How long before and after a send the remote may date its generation: clocks jump, queues wait."""
 APART = timedelta(minutes=10)
-"""Between two lists, and between the end of the send and the second: longer than a gateway waits
-and a replica lags."""
+"""Between two lists, and between the end of the send and the second list: longer than a gateway
+waits or a replica lags."""
 MOST_SKEW = timedelta(hours=6)
 """A clock that is further off is broken, and proves nothing."""
 LISTED_WITHIN = timedelta(minutes=1)
-"""A row that was sent this short a time ago may still be missing from an honest list."""
+"""A row that was sent less than this time ago may still be missing from a correct list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Skew:
 
 
 ANY_SKEW = Skew(-MOST_SKEW, MOST_SKEW)
-"""As wide as any clock that is believed."""
+"""Every skew that is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,12 @@ class Sent:
     """What a row knows of its sends."""
 
     first_at: datetime
-    """The first that may have been accepted."""
+    """The time of the first send that may have been accepted."""
     until: datetime
-    """When the last had surely ended, one way or the other."""
+    """The time at which the last send had surely ended."""
     workspace: str
     fingerprint: str = ""
-    """Of what it asks."""
+    """Of its request."""
     absent_since: datetime | None = None
     """When a list proved for the first time that nothing was created."""
     absent_served_at: datetime | None = None
@@ -101,7 +101,7 @@ class Listed:
     created_at: datetime | None
     fingerprint: str
     older_fingerprints: tuple[str, ...] = ()
-    """Under keys of this site that were rotated out."""
+    """Its fingerprints under former secret keys of this site."""
 
     def asks(self, fingerprint: str) -> bool:
         """Whether it is listed with the request of this fingerprint."""
@@ -110,10 +110,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading of the list: what may be a lost row's, and what the rest of it shows."""
+    """One reading of the list: the candidates for lost rows, and what the rest of it shows."""
 
     candidates: Sequence[RemoteGeneration] = ()
-    """Generations that asked what a lost row asked."""
+    """Generations with the request of a lost row."""
     listed: Sequence[Listed] = ()
     """Every generation since the window began, and some older ones."""
     is_whole: bool = True
@@ -136,7 +136,7 @@ class KnownRow:
     workspace: str
     sent_at: datetime | None
     is_imported: bool = False
-    """Nobody here asked for it, so it may be what a lost row was given."""
+    """No row here requested it, so it may belong to a lost row."""
     may_be_unlisted: bool = False
     """A stream's generation, which the remote may not list."""
 
@@ -145,11 +145,11 @@ class Finding(Enum):
     UNPROVED = "unproved"
     """This list says nothing for sure."""
     FOUND = "found"
-    """It holds what may be this row's; an earlier list's absence is void."""
+    """It has a generation that may be this row's, so an earlier proof of absence is void."""
     ABSENT = "absent"
-    """It proves absence, for the first time or too soon after the first."""
+    """It proves absence, but it is the first list, or too soon after the first."""
     PROVED = "proved"
-    """It is the second that does."""
+    """It is the second list that proves absence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +166,10 @@ def judge(
     skew: Skew | None,
     asked_at: datetime,
 ) -> Verdict:
-    """Return what one reading of the list says of a row that is not found in it.
+    """Return what one reading of the list proves about a row that is not found in it.
 
-    `known` holds every row that a listed id names, and every row that was sent in the window.
-    `asked_at` is a moment of our clock before the list was asked for.
+    `known` has every row that a listed id names, and every row that was sent in the window.
+    `asked_at` is a time of our clock before the list was requested.
     """
     if not sent.workspace or reading.workspace != sent.workspace:
         return _unproved("It is not the list of the workspace that it was sent to.")
@@ -181,7 +181,7 @@ def judge(
     for one in _strangers(reading.listed, known):
         if one.created_at is None or begins <= one.created_at <= ends:
             return Verdict(Finding.FOUND, f"{one.remote_id} was created in its time.")
-        # What waits in a queue for long is dated when it leaves it.
+        # A generation that waits in a queue may be dated when it leaves the queue.
         if one.created_at > ends and one.asks(sent.fingerprint):
             return Verdict(Finding.FOUND, f"{one.remote_id} asks the same, and was created later.")
     if fault := _unfaithful(sent, reading.listed, known, skew=skew, asked_at=asked_at):
@@ -194,7 +194,7 @@ def judge(
 def skew_of(reading: Reading, *, now: tuple[datetime, datetime], monotonic: float) -> Skew | None:
     """Return the remote's skew in this reading; None unless every page showed a credible clock.
 
-    `now` is the earliest and the latest that our time may be.
+    `now` has the earliest and the latest time that it may be by our clock.
     """
     if not reading.clocks or len(reading.clocks) < reading.pages:
         return None
@@ -249,7 +249,7 @@ def _cut_off(sent: Sent, witnesses: Iterable[tuple[KnownRow, Listed | None]], *,
             reaches_back = reaches_back or one.created_at < skew.widen(begins, begins)[0]
             reaches_on = reaches_on or row.sent_at >= sent.until
         elif row.sent_at >= begins:
-            # `Date` is a gateway's, and another machine dates what it creates.
+            # `Date` comes from a gateway; another machine dates the generations.
             return f"{row.remote_id}, which we know, is dated at another time than it was sent."
     if not reaches_back:
         return "None of our generations from before its send is in the list."
@@ -257,7 +257,7 @@ def _cut_off(sent: Sent, witnesses: Iterable[tuple[KnownRow, Listed | None]], *,
 
 
 def _is_witness(row: KnownRow, sent: Sent) -> bool:
-    # A row whose content was erased no longer knows what it asked.
+    # A row whose content was erased no longer knows its request.
     return bool(row.fingerprint) and not row.is_imported and row.workspace == sent.workspace
 
 

@@ -1,8 +1,7 @@
-"""Many calls of the remote at once, from pools of the process, with no database in their threads.
+"""Many calls of the remote at once, from thread pools of the process, without the database.
 
-Invariants: what a call returns or raises comes back to the thread that asked, never lost. A slow
-workspace fills its own pool and its own share of a lane only, so it never keeps another one's calls
-waiting, be they free or billed.
+Invariants: the thread that started a call receives its result or its error. A slow workspace fills
+only its own pool and its own share of a lane, so calls of other workspaces never wait for it.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from creatify_textgen.privacy import without_variables
 __all__ = ["SENDS_AT_ONCE", "Fanout", "Lane"]
 
 SENDS_AT_ONCE = 4
-"""For each workspace. The remote publishes no limit; few creates at once is the safe assumption
+"""For each workspace. The remote publishes no limit; we assume that few creates at once are safe
 (contract, 11.24)."""
 
 
 class Lane:
-    """The calls of one kind under way, up to so many for each workspace."""
+    """The running calls of one kind, with a limit for each workspace."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -51,7 +50,7 @@ class Lane:
 
 
 class Fanout:
-    """A batch of calls under way; `finished()` yields each with what was asked about."""
+    """A batch of running calls; `finished()` yields each with its subject."""
 
     def __init__(self) -> None:
         self._under_way: dict[Future[Any], Any] = {}
@@ -61,11 +60,11 @@ class Fanout:
         return len(self._under_way)
 
     def subjects(self) -> list[Any]:
-        """Return what the calls under way are about."""
+        """Return the subjects of the running calls."""
         return list(self._under_way.values())
 
     def get(self, account: str, subject: Any, call: Callable[[], Any]) -> None:
-        """Start a call that is free at the remote, or queue it behind others of its workspace."""
+        """Start a call that costs nothing, or queue it behind others of its workspace."""
         self._start(_pool("get", account, conf.polls_at_once), subject, call)
 
     def send(self, account: str, subject: Any, call: Callable[[], Any]) -> None:
@@ -85,7 +84,7 @@ class Fanout:
             yield self._under_way.pop(future), future.result() if error is None else error
 
     def call_off(self) -> list[Any]:
-        """Take back the calls that have not begun, and return what they were about."""
+        """Take back the calls that have not begun, and return their subjects."""
         waiting = [future for future in self._under_way if future.cancel()]
         return [self._under_way.pop(future) for future in waiting]
 

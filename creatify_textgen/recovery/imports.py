@@ -1,6 +1,6 @@
-"""Makes rows of what only the remote has: a second acceptance, or an answer that came too late.
+"""Makes rows for generations that only the remote has: a second acceptance, or a late answer.
 
-Invariant: what one of our rows may still be waiting for is not imported.
+Invariant: a generation is not imported while one of our rows may wait for it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def rows_without_id(account: str) -> list[Generation]:
 
 
 def is_waited_for(remote: RemoteGeneration, waiting: Sequence[Generation]) -> bool:
-    """Whether this may be what one of these rows was given; its answer may be on its way."""
+    """Whether this generation may belong to one of these rows, whose answer may be on its way."""
     texts = texts_of(remote)
     return any(
         row.unverified_remote_id == remote.id
@@ -52,7 +52,7 @@ def is_waited_for(remote: RemoteGeneration, waiting: Sequence[Generation]) -> bo
 def import_remote(remote: RemoteGeneration, *, account: str, now: datetime) -> bool:
     """Save a row for this generation; False if another row has its id by now.
 
-    It belongs to the owner of the last row that asked the same, if there is one, and has no content
+    Its owner is the owner of the last row with the same request, if there is one. It has no content
     if that row keeps none.
     """
     known = _row_that_asked_it(remote, account)

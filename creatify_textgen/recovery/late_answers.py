@@ -1,7 +1,7 @@
-"""Answers that the remote shows only after it has called their generations done.
+"""Answers that the remote shows only some time after it reported their generations as done.
 
-A poll may reach a replica that has the new status and not the text. Invariant: a final row keeps
-its status and whatever answer it has, and no content is added that was removed or was stopped.
+A poll may reach a replica that has the new status but not the text. Invariant: a final row keeps
+its status and its answer. If its content was removed, or its stream stopped, nothing is added.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["add_answer", "with_late_answer"]
 
 
 def with_late_answer(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-    """Return those of these final rows that have no answer, while the remote has one."""
+    """Return those of these final rows that have no answer although the remote has one."""
     answered = {each.generation.pk: each for each in snapshots if _may_have_come_late(each)}
     without = _without_answer(answered) if answered else set()
     return [each for pk, each in answered.items() if pk in without]
@@ -33,7 +33,7 @@ def add_answer(snapshot: Snapshot) -> bool:
 
 def _may_have_come_late(snapshot: Snapshot) -> bool:
     row, remote = snapshot.generation, snapshot.remote
-    # What a stream said is its answer, and a stopped one was not to say more.
+    # The answer of a stream is what its readers received, and a stopped stream gets no more.
     is_whole = row.status == Status.DONE and not row.partial
     is_failed = row.status == Status.FAILED and row.mode != Mode.STREAM
     has_answer = remote.response_text or remote.response_function_calls

@@ -1,7 +1,7 @@
-"""Whether a generation in the remote's list may be the one of a row. Pure but for lazy content.
+"""Whether a generation in the remote's list may belong to a row. Pure, except that content is lazy.
 
-Requests are distinguished by fingerprint, media and time, and the streams of equal requests by the
-text that was received. Invariant: what may be another's answer never continues a text.
+Requests are distinguished by fingerprint, media and time; streams of equal requests by the received
+text. Invariant: a text is never continued with an answer that may belong to another row.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NO_SKEW = Skew()
 
 
 def fingerprint_of(remote: RemoteGeneration) -> str:
-    """Return the fingerprint of what the remote says it was asked."""
+    """Return the fingerprint of the request that the remote reports."""
     return fingerprint(
         remote.model_name, remote.messages or [], remote.system_instruction, remote.config
     )
@@ -64,9 +64,9 @@ def texts_of_row(generation: Generation) -> str:
 
 
 def asks_the_same(generation: Generation, remote: RemoteGeneration) -> bool:
-    """Whether a generation that is named to be this row's asks what the row asks.
+    """Whether a generation that was named as this row's has the row's request.
 
-    An echo that is not there contradicts nothing.
+    If the remote reports no request, nothing contradicts it.
     """
     return remote.messages is None or generation.fingerprint in fingerprints_of(remote)
 
@@ -107,14 +107,14 @@ def sent_at(generation: Generation) -> datetime:
 
 
 def sent_window(generation: Generation) -> tuple[datetime, datetime]:
-    """Return within which times, by our clock, the remote may have created what this row asked."""
+    """Return from when until when, by our clock, the remote may have created this generation."""
     last = generation.submitted_at or generation.created_at
     first, until = generation.first_submitted_at or last, generation.sent_until or last
     return earliest(first) - EARLIER, latest(until) + LATER
 
 
 def is_of_its_time(generation: Generation, remote: RemoteGeneration, skew: Skew = NO_SKEW) -> bool:
-    """Whether the remote may have created this for a send of the row; yes if nothing says when."""
+    """Whether the times allow that a send of the row created this; yes if a time is unknown."""
     if remote.created_at is None:
         return True
     begins, ends = skew.widen(*sent_window(generation))
@@ -136,7 +136,7 @@ def _was_asked_as(generation: Generation, remote: RemoteGeneration, skew: Skew) 
 
 
 def shows_its_media(generation: Generation, remote: RemoteGeneration) -> bool:
-    """Whether the echoed images and videos are the row's, as far as the echo shows."""
+    """Whether the images and videos that the remote reports, if it does, are the row's."""
     listed = media_digests(remote.messages)
     if not any(listed):
         return True
@@ -147,9 +147,9 @@ def shows_its_media(generation: Generation, remote: RemoteGeneration) -> bool:
 
 
 def goes_on_from(generation: Generation, remote: RemoteGeneration) -> bool:
-    """Whether an answer begins with what readers of the stream have received already.
+    """Whether an answer begins with the text that readers of the stream have received.
 
-    The answers to two equal prompts differ. An end without a text fits: there is no better.
+    The answers to two equal prompts differ. An end without a text fits, because it has none.
     """
     if generation.mode != Mode.STREAM or not generation.content.response_text:
         return True
@@ -163,7 +163,7 @@ def goes_on_from(generation: Generation, remote: RemoteGeneration) -> bool:
 def _rest(received: str, whole: str) -> str | None:
     """Return what follows the received text, or None if this does not begin with it.
 
-    White space does not count, which the remote may have trimmed.
+    White space is ignored, because the remote may have removed some.
     """
     if whole.startswith(received):
         return whole[len(received) :]

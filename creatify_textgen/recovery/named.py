@@ -1,8 +1,8 @@
-"""Rows for which a webhook has named a remote id, once that generation has been fetched.
+"""Rows for which a webhook has named a remote id, after that generation has been fetched.
 
-The token in the webhook's URL is the row's own, but the remote may be wrong about whose a
-generation is. Invariant: a row takes only what asks the same as it did, and what may have been
-accepted for it is not sent again.
+The token in the webhook's URL belongs to the row, but the remote may name a wrong generation.
+Invariant: a row takes only a generation with its own request, and is not sent again if the remote
+may have accepted it.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def settle_named(snapshot: Snapshot, *, now: datetime) -> None:
 
 
 def forget_named(generation: Generation, *, now: datetime) -> None:
-    """Drop the id: nothing at the remote is this row's by that name.
+    """Drop the id, because it does not belong to this row.
 
-    A row that was taken out of the queue for it goes back there, unless it was sent before. Then
-    the remote has its webhook URL, and has used it: it accepted the request under some other id.
+    A row that left the queue because of the id is queued again, unless it was sent before. Then the
+    remote has used the row's webhook URL, so it has accepted the request under another id.
     """
     _keep_unsent(generation, now=now)
     due_at = max(now, generation.lease_until or now)
@@ -47,9 +47,9 @@ def forget_named(generation: Generation, *, now: datetime) -> None:
 
 
 def may_be_stored_late(generation: Generation, error: Exception, *, now: datetime) -> bool:
-    """Whether the remote may have what a delivery named for a queued row, and not show it yet.
+    """Whether the remote may have the generation that a delivery named, and not show it yet.
 
-    The row would be sent again at once, while a replica that lags says that there is nothing.
+    Otherwise a queued row would be sent again while a slow replica does not know its generation.
     """
     was_queued = generation.status == Status.SUBMITTING and generation.lease_until is None
     is_missing = getattr(error, "code", "") == "not_found"
@@ -59,7 +59,7 @@ def may_be_stored_late(generation: Generation, error: Exception, *, now: datetim
 def _is_another_rows(generation: Generation, remote_id: str) -> bool:
     """Whether another row has this remote id, or had it before it was deleted.
 
-    The row itself has none yet, or it would not be asked.
+    False if the row itself has a remote id.
     """
     return generation.remote_id is None and bool(taken_ids([remote_id]))
 
@@ -67,7 +67,7 @@ def _is_another_rows(generation: Generation, remote_id: str) -> bool:
 def _is_its(generation: Generation, remote: RemoteGeneration) -> bool:
     if asks_the_same(generation, remote):
         return True
-    # The echo was changed, and the remote itself named this row: nobody else must fit.
+    # The remote reports another form of the request, but named this row: no other may fit.
     return texts_of(remote) == texts_of_row(generation) and is_alone(generation)
 
 
@@ -80,11 +80,11 @@ def _adopt(snapshot: Snapshot, *, now: datetime) -> bool:
         apply_snapshot(snapshot, cause=Cause.WEBHOOK, now=now, detail=FOUND)
     except TransitionError:
         return False  # Another row has taken it a moment ago.
-    return True  # Or the row has moved on, which is as good.
+    return True  # Or the row has another status by now. Nothing is left to do.
 
 
 def _keep_unsent(generation: Generation, *, now: datetime) -> None:
-    """Leave a row to the list that was sent and for which a delivery came: never send it again."""
+    """Search the list for a row that was sent and has a delivery; it is never sent again."""
     if generation.attempts and generation.lease_until is None:
         lifecycle.mark_unconfirmed(
             generation.pk,

@@ -1,8 +1,8 @@
 """One poll of the remote for rows that wait: by their id, or by the list if none is known.
 
 Three steps, as for a send: `start_polls` and `settle_polls` use the database, `Poll.call` uses
-only the network. Invariants: a poll never makes a row worse, and what it could not learn is asked
-again later. Whatever is wrong with one row, answer or workspace, the others are processed.
+only the network. Invariants: a poll never makes a row worse, and a poll that fails is repeated
+later. An error of one row, answer or workspace does not stop the others.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Poll:
             return read_list(self.account, self.generations)
 
     def answered(self, answer: Any) -> Poll:
-        """Keep what came back, or what was raised."""
+        """Keep the answer, or the error."""
         self.answer = answer
         return self
 
@@ -83,10 +83,10 @@ def start_polls(waiting: Iterable[Generation], *, now: datetime) -> list[Poll]:
 
 
 def settle_polls(polls: Sequence[Poll], *, now: datetime) -> None:
-    """Write down what came of these polls, in a constant number of statements.
+    """Save the results of these polls, in a constant number of statements.
 
     If one row cannot be written, the rows are written one by one; that row is logged and waits.
-    Raises: what is neither an answer nor an error of the remote, after all else was written.
+    Raises: an error that is not the remote's, after everything else was written.
     """
     _report_to_circuit(polls, now=now)
     settling = _Settling(now)
@@ -127,7 +127,7 @@ def _needs_a_poll(generation: Generation, *, now: datetime) -> bool:
 def _warn_of_dead_pump(generation: Generation, *, now: datetime) -> None:
     is_streamed = generation.mode == Mode.STREAM and generation.status == Status.RUNNING
     silent = now - generation.updated_at
-    # A pump that hands its stream over has just written the row.
+    # A pump that gave up its stream has just written the row.
     if (
         is_streamed
         and generation.polls == 1
@@ -210,7 +210,7 @@ class _Settling(Confinement):
 
     @contextmanager
     def one(self, generation: Generation) -> Iterator[None]:
-        """Confine what this row raises, and poll it again later."""
+        """Confine an error of this row, and poll it again later."""
         is_settled = False
         with self.around(generation):
             yield
@@ -261,10 +261,10 @@ def _settle_failure(
 
 
 def _cause(generation: Generation) -> Cause:
-    """A delivery sets the count of polls back, so the first poll after one is its doing."""
+    """A delivery resets the count of polls, so the first poll after it is caused by it."""
     return Cause.WEBHOOK if generation.deliveries and generation.polls == 1 else Cause.POLL
 
 
 def _is_unknown_id(error: Exception) -> bool:
-    """Whether the remote has no generation of an id, or says that it can be none."""
+    """Whether the remote has no generation with an id, or refuses the form of the id."""
     return getattr(error, "code", "") in ("not_found", "invalid_request")

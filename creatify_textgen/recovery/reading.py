@@ -1,6 +1,6 @@
-"""Reads the remote's list for lost rows, and our own rows that testify to it.
+"""Reads the remote's list for lost rows, and our own rows that show whether the list is complete.
 
-Invariant: what is kept of a list is bounded by its generations since the window began.
+Invariant: of a list, not much more is kept than its generations since the window began.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["known_rows", "next_list_at", "read_list", "sent_of"]
 OLDER = 20
 """Generations kept from before the window: any of them that is ours shows how far the list goes."""
 LISTS_APART = timedelta(seconds=5)
-"""An account's list is read at most this often: its rows wait for the same moment."""
+"""The list of an account is read at most this often: all its rows wait for the same time."""
 LONGEST_APART = 300.0
 """Seconds; a proof of absence needs lists ten minutes apart."""
 BATCH = 500
@@ -62,7 +62,7 @@ def read_list(account: str, lost: Sequence[Generation]) -> Reading:
 
 
 class _Kept:
-    """What the list says of the time since the rows' first send, and a little from before it."""
+    """The part of the list since the rows' first send, and a little from before it."""
 
     def __init__(self, lost: Sequence[Generation]) -> None:
         self._prints = {generation.fingerprint for generation in lost}
@@ -73,7 +73,7 @@ class _Kept:
         self._number = count()
 
     def take(self, remote: RemoteGeneration) -> bool:
-        """Note one generation; True if it may be a lost row's."""
+        """Keep one generation; True if it may belong to a lost row."""
         if remote.created_at is not None and remote.created_at < self._since:
             heapq.heappush(self._older, (remote.created_at, next(self._number), remote))
             if len(self._older) > OLDER:
@@ -93,7 +93,7 @@ class _Kept:
 def known_rows(lost: Iterable[Generation], reading: Reading) -> dict[str, KnownRow]:
     """Return our rows that the list names, and those that it should name, by remote id.
 
-    A deleted row only accounts for its generation: nobody knows any more what it asked.
+    A deleted row only explains its generation: its request is not known any more.
     """
     lost = list(lost)
     begins = min(sent_window(generation)[0] for generation in lost)
@@ -116,7 +116,7 @@ def known_rows(lost: Iterable[Generation], reading: Reading) -> dict[str, KnownR
 
 
 def sent_of(generation: Generation) -> Sent | None:
-    """Return what a row knows of its sends; None if that is not enough for any proof."""
+    """Return what a row knows of its sends; None if this is too little for a proof."""
     first, until = generation.first_submitted_at, generation.sent_until
     if first is None or until is None or generation.polled_at is None:
         return None
@@ -138,7 +138,7 @@ def next_list_at(generation: Generation, *, now: datetime) -> datetime:
         return next_poll_at(generation, now=now)
     seconds = LISTS_APART.total_seconds() * 1.5 ** min(generation.polls, 20)
     due_at = now + timedelta(seconds=min(seconds, LONGEST_APART))
-    # On a common grid, so that the rows of an account share their lists.
+    # Times are rounded to a common grid, so that the rows of an account share one list.
     epoch = datetime(2020, 1, 1, tzinfo=UTC if now.tzinfo else None)
     return due_at + (epoch - due_at) % LISTS_APART
 

@@ -1,8 +1,7 @@
 """Compares the remote's list with our rows, and applies what is certain.
 
-Memory stays bounded whatever the list's length: the list is read in batches, and which ids it
-had is kept in a file. Invariant: a dry run decides by the same code, and promises no more than
-`fix` does.
+Memory is bounded for lists of any length: the list is read in batches, and its ids are kept in a
+file. Invariant: a dry run decides by the same code, and reports no more than `fix` would do.
 """
 
 from __future__ import annotations
@@ -65,10 +64,10 @@ class ReconcileReport:
     remote_total: int = 0
     matched: int = 0
     adopted: Findings = field(default_factory=Findings)
-    """Rows whose remote id was found by what they asked (`fix`), or could be (without it)."""
+    """Rows whose remote id was found by their request, or would be found with `fix`."""
     remote_only: Findings = field(default_factory=Findings)
-    """Remote ids that none of our rows has, nor had before it was deleted: a second acceptance, or
-    somebody else who has the keys. `fix` imports those that no row may still be waiting for."""
+    """Remote ids that none of our rows has or had: a second acceptance, or somebody else has the
+    keys. `fix` imports those for which no row may still wait."""
     unreadable: int = 0
     """Items of the list that cannot be read: any of them may be charged, too."""
     ours_only: Findings = field(default_factory=Findings)
@@ -76,16 +75,16 @@ class ReconcileReport:
     different_credits: Findings = field(default_factory=Findings)
     different_status: Findings = field(default_factory=Findings)
     missing_answer: Findings = field(default_factory=Findings)
-    """Rows that ended without an answer, while the remote has one by now."""
+    """Rows that ended without an answer, although the remote has one now."""
     may_have_been_charged: Findings = field(default_factory=Findings)
-    """Rows that expired without a remote id: nobody knows what they cost, and a person decides."""
+    """Rows that expired without a remote id: their cost is unknown, and a person decides."""
     fixed: int = 0
     balance: BalanceAudit | None = None
-    """How the balance moved since the latest reading, which `fix` saves; None without one."""
+    """How the balance changed since the latest reading; None without one. `fix` saves readings."""
 
     @property
     def is_clean(self) -> bool:
-        """Nothing to look into."""
+        """Whether no difference was found."""
         audit = self.balance
         differs = audit is not None and audit.unexplained > 0 and not audit.may_even_out
         found = any(findings.count for findings in self._differences().values())
@@ -118,11 +117,10 @@ def reconcile(
 ) -> ReconcileReport:
     """Compare the whole list of a workspace with its rows; free at the remote.
 
-    `fix` finishes rows that the remote has finished, corrects credits, adopts what was asked by
-    rows without a remote id and imports what no row has asked. `since` leaves out what the remote
-    dated before it.
-
-    Raises: RemoteError if the list could not be read whole; what was applied by then stays.
+    `fix` finishes rows that the remote has finished, corrects credits, adopts generations for rows
+    without a remote id, and imports those that no row requested. Generations that the remote dates
+    before `since` are left out. Raises: RemoteError if the list could not be read whole; changes
+    that were made until then stay.
     """
     report = ReconcileReport(account)
     begin = None if since is None else clock.as_utc_range(since)[0]
@@ -171,7 +169,7 @@ def _ids(path: str) -> sqlite3.Connection:
 
 
 def _lost(account: str) -> list[Generation]:
-    """Return the rows without a remote id that were sent; among them those that were given up."""
+    """Return the rows without a remote id that were sent, including those that were given up."""
     rows = Generation.objects.filter(account=account, remote_id=None)
     waiting = ~Q(status__in=[*TERMINAL, Status.QUEUED, Status.SUBMITTING])
     given_up = Q(status=Status.FAILED) & (
@@ -212,8 +210,8 @@ def _compare_status(open_rows: list[Snapshot], report: ReconcileReport, *, fix: 
 
 def _compare_credits(snapshot: Snapshot, report: ReconcileReport, *, fix: bool) -> None:
     row, charged = snapshot.generation, snapshot.remote.credits_used
-    # A stream that failed did so for what we received; the remote may report it as done. So it
-    # may report what was closed here before it was found.
+    # The remote may report a stream as done that failed for us, or a generation that was
+    # closed here before it was found.
     is_ours = row.mode == Mode.STREAM or row.error_code == FOUND_LATE
     may_differ = is_ours and row.status == Status.FAILED
     if snapshot.target in TERMINAL and snapshot.target != row.status and not may_differ:
@@ -232,7 +230,7 @@ def _adopt(
     *,
     fix: bool,
 ) -> list[Generation]:
-    """Match what has no row with rows that have no remote id; returns those still without."""
+    """Match generations without a row with rows without a remote id; returns the rest."""
     found: dict[str, Generation] = {}
 
     def take(generation: Generation, remote: RemoteGeneration, now: datetime) -> bool:

@@ -1,8 +1,8 @@
-"""Adopts a generation whose echo differs from the request in all but its texts.
+"""Adopts a generation that the remote lists with the same texts but another form of the request.
 
-The remote may write its defaults into `config`, name the model that it chose, or encode media
-again. Invariant: what might be another's is adopted by nobody: the texts must be equal, the time
-right, and neither a second generation nor a second row may fit.
+The remote may add its defaults to `config`, name the model that it chose, or encode media again.
+Invariant: in doubt nothing is adopted. The texts must be equal, the times must fit, and neither a
+second generation nor a second row may fit.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from creatify_textgen.states import TERMINAL, Mode, Status
 __all__ = ["is_alone", "pairs_alike"]
 
 MOST_OTHERS = 500
-"""With more rows waiting beside it, it is not worth the search: the row waits."""
+"""If more rows than this wait beside a row, their texts are not compared, and the row waits."""
 
 Pair = tuple[Generation, RemoteGeneration]
 
 
 def pairs_alike(lost: Iterable[Generation], reading: Reading, *, skew: Skew | None) -> list[Pair]:
-    """Return the rows and generations that can only be each other's."""
+    """Return the pairs of rows and generations that fit only each other."""
     rows = [row for row in lost if row.mode != Mode.STREAM and row.status in _SURELY_SENT]
     if not rows or not reading.is_whole or skew is None:
         return []

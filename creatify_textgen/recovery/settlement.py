@@ -1,7 +1,7 @@
 """A person decides about a generation of which nobody knows whether it was charged.
 
-Creatify's dashboard or its support may know more than the API. Invariant: whatever the app has
-learned of the row since it was read wins over the decision, and an unknown cost is never 0.
+Creatify's dashboard or its support may know more than the API. Invariant: if the app has learned
+something about the row since it was read, the decision is refused. An unknown cost is never 0.
 """
 
 from __future__ import annotations
@@ -161,13 +161,13 @@ def _close(row: Generation, decision: Decision, *, cost: Decimal | None, detail:
 
 
 def _claim(row: Generation, *, now: datetime) -> Generation:
-    """Take the row from any sweep. What was learned before this moment ends the decision."""
+    """Claim the row, so that no sweep changes it. Raises if it has changed since it was read."""
     claimed = lifecycle.claim_one(row.pk, now=now, hold_until=now + HOLD)
     return _undecided(claimed or row.reloaded())
 
 
 def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
-    """Return what the remote has under this id, if it can be this row's."""
+    """Return the remote's generation with this id, if it can belong to this row."""
     try:
         remote = gateway.client_for(row.account).get(remote_id)
     except RemoteRejectedError as error:
@@ -187,8 +187,8 @@ def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
 
 
 def _contradiction(row: Generation, remote: RemoteGeneration) -> str:
-    """Return why this cannot be what the row asked for; empty if nothing contradicts it."""
-    # The echo may be changed in all but its texts (contract, 11.26a); the person vouches for it.
+    """Return why this cannot be the row's generation; empty if nothing contradicts it."""
+    # The remote may report another form of the request (contract, 11.26a), so only texts count.
     is_same = asks_the_same(row, remote) or texts_of(remote) == texts_of_row(row)
     if not is_same or not shows_its_media(row, remote):
         return _("Its request is not the request of this generation.")
@@ -211,7 +211,7 @@ def _adopt(row: Generation, remote: RemoteGeneration, *, detail: str) -> None:
     snapshot = replace(snapshot, generation=claimed)
     if snapshot.target in TRANSITIONS[Status(claimed.status)]:
         is_its = apply_snapshot(snapshot, cause=Cause.OPERATOR, now=now, detail=detail)
-    else:  # Expired here and still under way there: it ends by its id.
+    else:  # Expired here, but still under way there. Polls by its id will find its end.
         due_at = next_poll_at(claimed, now=now)
         is_its = lifecycle.keep_remote_id(claimed, remote.id, due_at=due_at, decided=detail)
     if not is_its:

@@ -7,17 +7,17 @@ What can happen, in which order, and why it is still right:
 2. Calls run side by side in threads of the process. Each answer is written down within
    `SETTLE_SECONDS`, however slow the other calls are. A claim is renewed while its call runs, so
    that the answer of a slow call still counts.
-3. While calls run, this sweep looks for rows that are due since, and requests the next sweep for
-   those that are due later. So a slow call delays nothing, even if one worker does everything.
-4. After the time limit nothing more is sent. The sweep waits for its sends, because an answer to
+3. While calls run, this sweep processes rows that have become due, and requests the next sweep for
+   rows that are due later. So a slow call delays nothing, even if one worker does everything.
+4. After the time limit nothing more is sent. The sweep waits for its sends, because the answer to
    a send must not be lost with the process; each send has a deadline. It takes back the polls
-   that have not begun and hands those that run to a thread, which writes down their answers.
-   If that thread dies with the process, the claims run out: a poll is free and is repeated.
+   that have not begun, and gives the running polls to a thread, which saves their answers. If this
+   thread dies with the process, the claims run out: a poll is free and is repeated.
 
-Inside a transaction of the caller no other thread would see the rows, so nothing is handed over.
-Invariants: two sweeps at once do no work twice; what one row, answer or workspace raises keeps no
-other waiting. The database is used by one thread at a time, in a constant number of statements
-for 500 rows.
+Inside a transaction of the caller another thread would not see the rows, so no thread is used.
+Invariants: two sweeps at once do no work twice; an error of one row, answer or workspace does not
+delay the others. One thread at a time uses the database, with a constant number of statements for
+500 rows.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ __all__ = ["SweepReport", "sweep"]
 WAITING = frozenset(Status) - TERMINAL - {Status.QUEUED}
 BATCH = 500
 SETTLE_SECONDS = 0.5
-"""What came back is written at least this often while other calls are slow."""
+"""Answers are saved at least this often while other calls are slow."""
 LINGER_SECONDS = 1.0
-"""After the time limit, what is nearly there is waited for so long."""
+"""How long a sweep waits, after its time limit, for calls that are nearly finished."""
 HOLD_SECONDS = 120.0
-"""How long a claimed row is this sweep's; a sweep that died is followed by another then."""
+"""How long a claimed row belongs to this sweep. If the sweep died, another takes it then."""
 LATE_SECONDS = 60.0
-"""A row that is due for so long has waited for a sweep: even beat alone requests one a minute."""
+"""A row that is due for longer shows that sweeps are late: even beat requests one per minute."""
 RENEW_SECONDS = 30.0
 """Well below `HOLD`, so that a thread that is late still keeps its rows."""
 
@@ -116,7 +116,7 @@ class _Sweep:
         self.settled = self.renewed = time.monotonic()
 
     def run(self) -> None:
-        # What is due is claimed even if there is no time at all: else nothing would ever be done.
+        # Due rows are claimed even with a time limit of 0: otherwise nothing would ever be done.
         self._claim_polls()
         self._claim_send()
         while self.calls or self._has_more:
@@ -130,7 +130,7 @@ class _Sweep:
                 return
 
     def finish(self) -> None:
-        """Write down what is still to come, in the thread that it was handed to."""
+        """Save the remaining answers, in the thread that received the calls."""
         self.until = -math.inf
         while self.calls:
             self._settle(timeout=SETTLE_SECONDS)
@@ -144,8 +144,8 @@ class _Sweep:
             self.calls.get(poll.account, poll, poll.call)
 
     def _claim_send(self) -> None:
-        # One at a time, for a thread that is free: a storage may be slow, and a lease is taken only
-        # for what is sent at once.
+        # One at a time, and only if a thread is free: a storage may be slow, and a lease is only
+        # for a row that is sent at once.
         for generation in self._claim([Status.QUEUED], self.sending, limit=1, now=clock.now()):
             with self.confinement.around(generation):
                 self._begin_send(generation)
@@ -194,7 +194,7 @@ class _Sweep:
             settle_polls(polls, now=clock.now())
         self.settled = time.monotonic()
         if any(not poll.remote_id for poll in polls):
-            # What the list proved absent is queued again, and need not wait for another sweep.
+            # Rows that the list proved absent are queued again, and this sweep can send them.
             self.sending.may_have_more = True
 
     def _renew_claims(self) -> None:
@@ -206,7 +206,7 @@ class _Sweep:
         lifecycle.reschedule({row: hold_until for poll in polls for row in poll.generations})
 
     def _notice_due_rows(self) -> None:
-        """See whether anything is due by now, and request a sweep for what will be."""
+        """Check whether more rows are due now, and request a sweep for rows that will be due."""
         if self._has_more:
             return
         now = clock.now()
@@ -231,7 +231,7 @@ class _Sweep:
         )
 
     def _may_poll(self) -> bool:
-        # Who waits for a send may as well poll: the next sweep may need this very worker.
+        # While it waits for sends it polls, because the next sweep may need this worker.
         return self._has_time() or bool(self.sending)
 
     def _is_over(self) -> bool:

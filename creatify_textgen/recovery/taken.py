@@ -1,7 +1,7 @@
-"""Which of the remote's generations belong to one of our rows already. From the database.
+"""Which of the remote's generations already belong to one of our rows. Reads the database.
 
-Invariant: what a row had before it was deleted is given to no other: its cost was counted, and its
-text was to be forgotten.
+Invariant: the generation of a deleted row is given to no other row: its cost was counted, and its
+text was meant to be forgotten.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ __all__ = ["deleted_ids", "taken_ids"]
 
 
 def taken_ids(remote_ids: Collection[str]) -> set[str]:
-    """Return those that a row has, or had before it was deleted, under any name of the account."""
+    """Return the ids that a row of any account has, or had before it was deleted."""
     rows = Generation.objects.filter(remote_id__in=remote_ids)
     ids = {str(remote_id) for remote_id in rows.values_list("remote_id", flat=True)}
     return ids | deleted_ids(remote_ids)
 
 
 def deleted_ids(remote_ids: Collection[str]) -> set[str]:
-    """Return those that a row had before it was deleted."""
+    """Return the ids that a row had before it was deleted."""
     deleted = DeletedGeneration.objects.filter(remote_id__in=remote_ids)
     return set(deleted.values_list("remote_id", flat=True))

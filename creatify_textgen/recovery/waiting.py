@@ -1,6 +1,7 @@
 """Sends one row and polls it for a caller who waits.
 
-Invariant: what may have been accepted is not sent again, and a row that a pump reads is left to it.
+Invariant: a request that may have been accepted is not sent again, and a row that a pump reads is
+left to the pump.
 """
 
 from __future__ import annotations
@@ -86,12 +87,12 @@ def wait_for(generation: Generation, *, deadline: float) -> Generation:
 
 
 def has_ended(generation: Generation) -> bool:
-    """Whether nobody waits for it any more: it is final, or it expired."""
+    """Whether the row is final or has expired, so that nobody waits for it."""
     return generation.is_final or generation.status == Status.EXPIRED
 
 
 def is_answerable(generation: Generation) -> bool:
-    """Whether the remote may know more of it than the row: it was sent, and no pump reads it."""
+    """Whether a poll may help: the row was sent, and no pump reads it."""
     if generation.is_final or generation.status == Status.QUEUED:
         return False
     return not generation.is_pumped(now=clock.now())
@@ -122,7 +123,7 @@ def _poll(generation: Generation) -> None:
 
 
 def _pause_until_due(generation: Generation, *, deadline: float) -> bool:
-    """Sleep until the row is due; False, at once, where that is past the deadline or far off."""
+    """Sleep until the row is due; False at once if this is past the deadline, or too late."""
     if generation.is_final or generation.due_at is None:
         return True
     pause = (generation.due_at - clock.now()).total_seconds()
@@ -136,7 +137,7 @@ def _pause_until_due(generation: Generation, *, deadline: float) -> bool:
 def ask_again(generation: Generation, intake: Intake) -> GenerationContent:
     """Return the content of a row that another process finished: the remote still has the result.
 
-    Free at the remote. Without the result if it does not answer.
+    This is free at the remote. If the remote does not answer, the result is missing.
     """
     content = GenerationContent(messages=intake.messages)
     if not generation.remote_id:

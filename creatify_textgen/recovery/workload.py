@@ -1,4 +1,4 @@
-"""How much is under way, and what does not move. For people and metrics; from the database alone.
+"""How much is under way, and what is stuck. For people and metrics; reads only the database.
 
 Invariant: each figure comes from an index or a bounded number of rows, whatever the table's size.
 """
@@ -27,11 +27,11 @@ __all__ = [
 
 OVERDUE_AFTER = timedelta(minutes=3)
 """A sweep runs every minute and holds its rows for two, so a row that is due for longer shows that
-none runs."""
+no sweep runs."""
 UNKNOWN_DAYS = 30
 """Days whose generations of unknown cost are counted."""
 LATEST = 500
-"""Generations among which deliveries are looked for."""
+"""How many of the latest generations are examined for deliveries."""
 KEPT_SECONDS = 2 * 86400
 SETTLED_AFTER = timedelta(minutes=5)
 """A younger generation may still get its delivery."""
@@ -97,7 +97,7 @@ def oldest_overdue(*, now: datetime) -> Generation | None:
 
 
 def note_refused_delivery() -> None:
-    """Count a delivery that was refused. In the cache: a stranger must not write to the database.
+    """Count a refused delivery, in the cache, because a stranger must not write to the database.
 
     Never raises: the answer to the stranger stays what it is.
     """
