@@ -1,4 +1,4 @@
-"""What was used of budgets before their periods were made: read from the daily sums.
+"""What counts for budgets from before their periods were made: read from the daily sums.
 
 Invariant: budgets that count by the same columns share one query, so the number of queries does not
 grow with the budgets.
@@ -35,7 +35,7 @@ COLUMNS = {
 
 
 def first_day(budget: Budget, *, now: datetime) -> date:
-    """Return the first day (UTC) of the period of this budget that runs now."""
+    """Return the first day (UTC) of the current period of this budget."""
     today = clock.as_utc_range(now)[1].date()
     if budget.period == Budget.Period.DAY:
         return today
@@ -43,7 +43,7 @@ def first_day(budget: Budget, *, now: datetime) -> date:
 
 
 def used_before(budgets: Iterable[Budget], *, now: datetime) -> dict[Budget, Decimal]:
-    """Return what was used so far in the period of each of these budgets that runs now."""
+    """Return what was used so far in the current period of each of these budgets."""
     alike: defaultdict[tuple[Any, ...], list[Budget]] = defaultdict(list)
     for budget in budgets:
         scope = tuple(name for name in COLUMNS if getattr(budget, name) not in ("", None))
