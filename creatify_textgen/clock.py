@@ -141,7 +141,7 @@ def after(moment: datetime, seconds: float) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimit:
-    """Ends after so many seconds by whichever of this machine's two clocks says so first.
+    """Ends after so many seconds, by the first of this machine's two clocks that shows them.
 
     The monotonic clock of a suspended machine stands still, and its wall clock can be set.
     """

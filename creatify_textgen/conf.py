@@ -1,6 +1,6 @@
 """The `CREATIFY_TEXTGEN` setting as typed attributes, read live.
 
-Every room may import this module, and it imports none. A value is read at each use, so
+Every room may import this module; it imports no room. A value is read at each use, so
 `override_settings` works. Nothing is cached here, and nothing uses the network.
 """
 
@@ -179,7 +179,7 @@ class Conf:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """What one user may have or do; given ones over the defaults, None for no limit."""
+        """The limits of each user: the host's values in the defaults; None means no limit."""
         return {**DEFAULTS["LIMITS"], **self._read("LIMITS")}
 
     @property

@@ -112,10 +112,10 @@ def let_go() -> None:
 
 @contextmanager
 def short_transaction() -> Iterator[None]:
-    """Open a transaction in which each statement sees what others have committed by then.
+    """Open a transaction in which each statement sees the latest commits of others.
 
-    The app's conditional UPDATEs are made for that. At a higher level that the host has set for all
-    of its site, PostgreSQL would refuse most requests that arrive in the same moment.
+    The app's conditional UPDATEs need this. At a higher isolation level, which the host may have
+    set, PostgreSQL would refuse most simultaneous requests.
     """
     current = connection()
     is_outermost = not current.in_atomic_block

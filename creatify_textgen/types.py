@@ -121,6 +121,6 @@ class RequestOptions(TypedDict, total=False):
     schema: Any
     """Asks for JSON: a pydantic model, a dataclass, a TypedDict or a JSON Schema."""
     extra: Mapping[str, Any] | None
-    """Merged into the body last: what the remote has added since."""
+    """Merged into the body last: fields that this version does not know."""
     store_content: bool | None
     """False: the result is not saved; receivers of `generation_finished` get it."""

@@ -1,6 +1,6 @@
-"""Budgets: how much may be spent, and how near each is to its end.
+"""Budgets: how much may be spent, and how much is left of each.
 
-What a budget counts is fixed when it is made, because its sums belong to that.
+What a budget counts cannot be changed later, because its sums depend on it.
 """
 
 from __future__ import annotations

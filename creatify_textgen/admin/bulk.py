@@ -1,7 +1,7 @@
-"""Bulk retry, cancel and delete: of what is selected, or of everything that the filters show.
+"""Bulk retry, cancel and delete: of selected rows, or of all rows that the filters show.
 
-The page that asks counts the rows, it does not load them. A confirmation carries the id of its job,
-so that it starts one job however often its button is pressed.
+The confirmation page counts the rows and does not load them. It has the id of its job, so that its
+button starts only one job, even if it is pressed twice.
 """
 
 from __future__ import annotations

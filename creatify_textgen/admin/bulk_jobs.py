@@ -1,4 +1,4 @@
-"""The pages of bulk jobs: how far each is, and the buttons that stop it and have it go on."""
+"""The pages of bulk jobs: their progress, and the buttons that stop and continue them."""
 
 from __future__ import annotations
 

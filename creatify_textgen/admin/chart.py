@@ -1,6 +1,7 @@
-"""Columns by day, stacked, with a line above them, as the numbers that an SVG needs. Pure.
+"""A chart: stacked columns by day and a line, as the numbers of an SVG. Pure.
 
-Made on the server, so it prints and needs no script. The table beside it has the same numbers.
+It is made on the server, so it can be printed and needs no script. The table beside it has the same
+numbers.
 """
 
 from __future__ import annotations

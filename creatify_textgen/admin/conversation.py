@@ -1,7 +1,7 @@
 """A generation's messages and result as blocks that a template can show one by one. Pure.
 
-Rows made by hand or by older versions may hold anything: what is not understood is shown as
-JSON, never refused.
+Rows that were made by hand or by older versions may have any content: unknown content is shown as
+JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The credits page: what is left, what was used and by whom, and how long it lasts."""
+"""The credits page: the balance, how long it lasts, and what was used by whom."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Export and sums of whatever a filter shows, however many rows that are.
+"""Export and sums of all rows that a filter shows.
 
-An export goes through the rows in slices, so memory stays the same. No cell of a spreadsheet is
-ever a formula, and every amount is exact.
+An export reads the rows in slices, so its memory does not grow. No cell of a spreadsheet is a
+formula, and every amount is exact.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What narrows the lists beside the period, and the paginator.
+"""The filters of lists, except the period, and the paginator.
 
-Invariant: no filter reads the whole table to draw itself. What it offers are the values of the
-latest generations.
+Invariant: no filter reads the whole table. It offers the values of the latest generations.
 """
 
 from __future__ import annotations

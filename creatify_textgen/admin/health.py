@@ -1,6 +1,6 @@
-"""Is something stuck? The lines of the app's index: what is, and the one thing to do about it.
+"""Is something stuck? The lines of the app's index: each problem, and what to do about it.
 
-From the database alone, so the page shows at once while the remote hangs.
+Reads only the database, so the page is fast even if the remote does not answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The history of generations: columns, search, paths, and who may see what."""
+"""The history of generations: columns, search, paths and permissions."""
 
 from __future__ import annotations
 

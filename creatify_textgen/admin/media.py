@@ -1,4 +1,4 @@
-"""Images and videos in the admin: looked at, never changed; their bytes only with permission."""
+"""Images and videos in the admin: shown, never changed; their files only with permission."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Refresh, retry and cancel: list actions, and the buttons of one generation.
 
-Each row costs one call of a service; what that raises becomes a message, never a 500. Retry
-spends credits, so it asks first: one confirmation is acted on once, however often its button is
-pressed.
+Each row needs one call of a service. An error becomes a message, never a 500. Retry spends credits,
+so it asks first, and one confirmation has an effect only once, even if its button is pressed twice.
 """
 
 from __future__ import annotations

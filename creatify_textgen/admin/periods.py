@@ -1,6 +1,7 @@
-"""The period of a list, and what is found by id whatever the period.
+"""The period of a list, and the search by id, which ignores the period.
 
-Invariant: what no index serves is looked for within a period, so no list reads a whole table.
+Invariant: a search or filter without an index is limited to a period, so no list reads a whole
+table.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Who may do what in the admin. Metadata, content and operations are three permissions.
+"""The permissions of the admin. Metadata, content and operations need different permissions.
 
-Invariant: who may not read content cannot find out about it, by a filter, a search or an order.
+Invariant: staff who may not read content learn nothing about it by a filter, a search or an order.
 """
 
 from __future__ import annotations

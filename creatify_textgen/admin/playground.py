@@ -1,7 +1,7 @@
 """The playground: try a prompt, with one model or two side by side, and watch the answers.
 
-It is Django's page for a new generation. What it sends is saved like any other generation of the
-user: the services ask `control`, and the page reads the streams of the REST API. Without them, or
+It is Django's page for a new generation. Its requests are saved like all generations of the user:
+the services ask `control`, and the page reads the streams of the REST API. Without the REST API or
 without JavaScript, it queues the request and shows its row.
 """
 

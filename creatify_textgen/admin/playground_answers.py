@@ -1,4 +1,4 @@
-"""What the playground shows: what a model costs, an answer as it comes, and what became of it."""
+"""What the playground shows: the cost of a model, a growing answer, and its end."""
 
 from __future__ import annotations
 

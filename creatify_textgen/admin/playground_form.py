@@ -1,4 +1,4 @@
-"""The form of the playground: what it asks for, and how a generation fills it."""
+"""The form of the playground: its fields, and how a generation fills them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How the admin shows foreign text, JSON, credits, durations and statuses.
 
 `format_…` returns plain text, which the templates escape; `render_…` returns markup.
-Invariant: what is not known reads "unknown", and never looks like a zero.
+Invariant: an unknown value is shown as "unknown", never as zero.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Runs and calls of functions in the admin: read, and decided about by those who may operate.
+"""Runs and calls of functions in the admin: staff read them, and with permission approve calls.
 
-What a call would do is content: whoever may not read it cannot decide about it.
+The arguments of a call are content: staff who may not read them cannot decide about the call.
 """
 
 from __future__ import annotations

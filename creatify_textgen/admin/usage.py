@@ -1,4 +1,4 @@
-"""The table of usage by day, for those who want it by owner or account."""
+"""The table of usage by day, owner and account."""
 
 from __future__ import annotations
 

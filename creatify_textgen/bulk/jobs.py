@@ -20,9 +20,9 @@ from creatify_textgen.models import BulkJob, BulkSlice, Generation, uuid7
 __all__ = ["go_on", "resume", "start", "stop", "sweep_jobs"]
 
 TIME_LIMIT_SECONDS = 20.0
-"""Then the job is put at the end of the queue, so that it keeps no worker from other work."""
+"""After this time a job goes to the end of the queue, so that workers do other work, too."""
 TAKEN_WITHIN = timedelta(seconds=60)
-"""Then the next sweep publishes again what no worker has taken."""
+"""After this time, the next sweep publishes a job again that no worker has taken."""
 JOBS_PER_SWEEP = 100
 
 
@@ -35,12 +35,12 @@ def start(
     query: str = "",
     job_id: uuid.UUID | None = None,
 ) -> BulkJob:
-    """Save a job that does this to all of these generations; `go_on` begins it.
+    """Save a job for all of these generations; `go_on` begins it.
 
-    `verb` is one of `BulkJob.Verb`. Generations to which it cannot be done are left out, and those
-    that were created or ended after `until`. `by` is the user whose permissions hold; `query` is
-    the filter as a query string, for people. With the same `job_id` it starts one job, however
-    often it is called.
+    `verb` is one of `BulkJob.Verb`. Generations that do not allow it are left out, and those that
+    were created or ended after `until`. `by` is the user whose permissions hold; `query` is the
+    filter as a query string, for people. With the same `job_id` it starts one job, however often it
+    is called.
     """
     job_id = job_id or uuid7()
     try:
@@ -51,10 +51,10 @@ def start(
 
 
 def go_on(job_id: uuid.UUID, *, time_limit: float = TIME_LIMIT_SECONDS) -> None:
-    """Work on a job for so many seconds, unless a process does; then a worker goes on with it.
+    """Work on a job for so many seconds, unless another process does. A worker does the rest.
 
-    The worker goes on at once, or when a job that has to wait is due. May be called any number of
-    times, also at once.
+    The worker begins at once, or, if the job has to wait, when it is due. May be called any number
+    of times, also at once.
     """
     work = claim_job(job_id)
     delay_seconds = work.go_on(TimeLimit(time_limit)) if work else None
@@ -63,7 +63,7 @@ def go_on(job_id: uuid.UUID, *, time_limit: float = TIME_LIMIT_SECONDS) -> None:
 
 
 def stop(job: BulkJob) -> BulkJob:
-    """End a job where it is: what is done stays done. Raises: TransitionError if it has ended."""
+    """End a job now. Finished work stays. Raises: TransitionError if the job has ended."""
     now = clock.now()
     values = {"state": BulkJob.State.STOPPED, "finished_at": now, "due_at": None, "claim": None}
     stopped = _move(job, [BulkJob.State.RUNNING], **values)
@@ -72,7 +72,7 @@ def stop(job: BulkJob) -> BulkJob:
 
 
 def resume(job: BulkJob, *, by: Any) -> BulkJob:
-    """Have a worker go on with a job that stopped, failed or lost its worker.
+    """Give a job that stopped, failed or lost its worker to a worker.
 
     From now on it needs the permissions of `by`. Raises: TransitionError if all is done.
     """
@@ -85,7 +85,7 @@ def resume(job: BulkJob, *, by: Any) -> BulkJob:
 
 
 def sweep_jobs(*, here: bool = False) -> int:
-    """Have a worker, or this process, go on with each job that is due; return how many were."""
+    """Give each job that is due to a worker, or to this process; return their number."""
     now = clock.now()
     due = BulkJob.objects.filter(state=BulkJob.State.RUNNING, due_at__lte=now).order_by("due_at")
     ids = list(due.values_list("pk", flat=True)[:JOBS_PER_SWEEP])

@@ -1,7 +1,7 @@
-"""Which generations a job takes, who may have it done, and how their ids are kept.
+"""Which generations a job takes, who may start it, and how their ids are stored.
 
-Invariant: only the last slice of a job may be short, because the place of an id names its slice.
-Nothing is written here but the order of a job's ids.
+Invariant: only the last slice of a job may be short, because the place of an id determines its
+slice. Only the order of a job's ids is written here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PERMISSIONS = {
 def eligible(
     rows: QuerySet[Generation], *, verb: str, until: datetime | None = None
 ) -> QuerySet[Generation]:
-    """Return the rows to which this may be done; none that came or ended after `until`."""
+    """Return the rows that allow this; none that were created or ended after `until`."""
     found = rows.filter(ELIGIBLE[BulkJob.Verb(verb)])
     if until is None:
         return found
@@ -54,7 +54,7 @@ def eligible(
 
 
 def is_permitted(user: Any, *, verb: str) -> bool:
-    """Whether this user may have it done to any generation."""
+    """Whether this user may do it to every generation."""
     needed = PERMISSIONS[BulkJob.Verb(verb)]
     return is_staff_with(user, "view_generation") and is_staff_with(user, needed)
 
@@ -74,7 +74,7 @@ def slices_of(rows: QuerySet[Generation]) -> Iterator[list[uuid.UUID]]:
 def _read(rows: QuerySet[Generation]) -> Iterator[list[uuid.UUID]]:
     """Yield up to a slice at a time, each by a separate query that an index serves.
 
-    One may find less than a slice and the next one still more: rows change meanwhile.
+    A query may find less than a slice and the next one more, because rows change meanwhile.
     """
     ordered = rows.select_related(None).order_by("created_at", "pk").values_list("created_at", "pk")
     found = list(ordered[:SLICE])
@@ -82,7 +82,7 @@ def _read(rows: QuerySet[Generation]) -> Iterator[list[uuid.UUID]]:
         yield [key for _, key in found]
         at, last = found[-1]
         later = Q(created_at__gt=at) | Q(created_at=at, pk__gt=last)
-        # Said twice, because no database finds its place in the index by the OR alone.
+        # `gte` repeats a part of the OR, because no database uses the index for the OR alone.
         found = list(ordered.filter(later, created_at__gte=at)[:SLICE])
 
 

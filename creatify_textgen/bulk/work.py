@@ -1,9 +1,10 @@
-"""A job in the hands of one process: what is done to each generation, and how it is counted.
+"""The work of one process on a job: each generation is processed and counted.
 
-What the site refuses for now, such as while sending is paused, changes places with the last that
-was not tried yet, so that it keeps no other waiting. If nothing else is left, the job waits.
+A generation that the site refuses for now, such as while sending is paused, changes places with the
+last one that was not tried yet, so that others do not wait for it. If nothing else is left, the job
+waits.
 
-Invariant: what is counted has happened, and nothing happens to a generation that is counted.
+Invariant: a generation is counted only after it was processed, and is not processed again.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ resumed meanwhile."""
 
 LEASE_SECONDS = 120.0
 RETRIES_AT_ONCE = 20
-"""Their content is loaded together, and each may have megabytes."""
+"""Generations whose content is loaded together; each may have megabytes."""
 STEP = 100
 """Rows that are cancelled or deleted before the job is counted."""
 WAITABLE = {429, 503}
-"""Statuses of a refusal that passes by itself: a limit of what is in flight, a pause."""
+"""Statuses of temporary refusals: too many in flight, a pause."""
 WAIT_SECONDS = 60.0
 LONGEST_WAIT = timedelta(days=3)
-"""How long after its start a job tries again what is refused for now. Then that is refused."""
+"""How long after its start a job repeats temporary refusals. Later they count as failed."""
 MOST_REFUSALS = 200
-"""In a row, after which the job waits before it tries the others: they may be refused, too."""
+"""After so many refusals in a row the job waits, because the others may be refused, too."""
 EXAMPLES = 10
 Failures = dict[str, list[uuid.UUID]]
 
@@ -55,7 +56,7 @@ class _LostClaimError(Exception):
 
 
 def claim_job(job_id: uuid.UUID) -> Work | None:
-    """Take a job that goes on and that no process works on; None if there is none to take.
+    """Claim a running job on which no process works; None if that is impossible.
 
     A job that waits has an error code, and is not taken before it is due.
     """
@@ -69,7 +70,7 @@ def claim_job(job_id: uuid.UUID) -> Work | None:
 
 
 class Work:
-    """What one process does for a job until its time is up."""
+    """The work of one process on a job, for a limited time."""
 
     def __init__(self, job: BulkJob) -> None:
         self.job = job
@@ -82,7 +83,7 @@ class Work:
     def go_on(self, limit: TimeLimit) -> float | None:
         """Work until the job ends, has to wait, or the time is up.
 
-        Returns after how many seconds a process should go on with it, None if there is no need to.
+        Returns after how many seconds a process should continue it; None if this is not needed.
         """
         try:
             return self._work(limit)
@@ -115,14 +116,14 @@ class Work:
         if untried <= 0 or self._in_a_row >= MOST_REFUSALS:
             return []
         size = RETRIES_AT_ONCE if self.job.verb == BulkJob.Verb.RETRY else STEP
-        # The next one may be refused, too, and then what was loaded beside it is loaded again.
+        # The next one may be refused, too. Then the contents beside it are loaded again.
         return read_keys(self.job, limit=1 if self._in_a_row else min(size, untried))
 
     def _is_permitted(self) -> bool:
         user = self.job.requested_by
         if user is None:
             return False
-        # A user remembers permissions, so each step asks a new one.
+        # A user object caches its permissions, so each step loads the user again.
         fresh = type(user)._default_manager.filter(pk=user.pk).first()
         return is_permitted(fresh, verb=self.job.verb)
 
@@ -173,9 +174,9 @@ class Work:
     def _try(
         self, key: uuid.UUID, row: Generation | None, act: Callable[[Generation], None]
     ) -> bool:
-        """Do it to one generation; what it raises is counted, and keeps no other waiting.
+        """Process one generation. An error is counted, and the job goes on with the others.
 
-        Returns False if it was put off, so that the next of the job's ids is another one.
+        Returns False if it was put off, so that another id takes its place.
         """
         if row is None:
             self._count(failures={"not_found": [key]})

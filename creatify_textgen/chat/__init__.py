@@ -1,7 +1,7 @@
 """What is built on the verbs: conversations, runs, declarations, schemas without `$ref`.
 
-Nothing below knows this room, and a site that uses none of it runs none of it; its tables are
-there all the same.
+No room below knows this one. If a site does not use it, none of its code runs, but its tables
+exist.
 """
 
 from creatify_textgen.chat.conversations import Conversation

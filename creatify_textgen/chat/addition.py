@@ -1,7 +1,7 @@
 """One addition to a conversation: checked, joined with the past, and saved as the next turn.
 
-Two at once never mix: both read the same last turn, both would save the next number, and the
-database refuses the second (`textgen_turn_number`). Invariant: nothing is saved for the second.
+Two messages at once never mix: both read the same last turn and try to save the next number, and
+the database refuses the second (`textgen_turn_number`). Invariant: nothing of the second is saved.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ SETTINGS = (
     "tools",
     "tool_config",
 )
-"""What a conversation gives to each request."""
+"""The settings of a conversation for each request."""
 LONGEST_KEY = 255
 _NEW_MESSAGE = re.compile(r"^messages\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What is added to a conversation; `send` saves it and has it sent."""
+    """A message that is added to a conversation; `send` saves and sends it."""
 
     conversation: Conversation
     new: list[context.Message] = field(repr=False)
@@ -99,7 +99,7 @@ class Addition:
         return self._repeated_or_busy()
 
     def _repeated_or_busy(self) -> Generation:
-        # Somebody with the same key may have been faster since this was asked first.
+        # Another request with the same key may have been faster.
         if repeated := self._repeated():
             return repeated
         raise busy(self.conversation)
@@ -145,7 +145,7 @@ class Addition:
     @property
     def _hashes(self) -> tuple[str, ...]:
         written = json.dumps(self.new, sort_keys=True, default=repr)
-        # Keyed: whoever reads the column can't confirm a guess about the message.
+        # Keyed, so that a reader of the column cannot check a guess about the message.
         return sealed(hashlib.sha256(written.encode()).hexdigest())
 
 
@@ -162,9 +162,9 @@ def busy(conversation: Conversation) -> TransitionError:
 
 
 def _past(conversation: Conversation) -> list[context.Message]:
-    """Return what is sent of the past: what the last answered turn sent, and its answer.
+    """Return the past to send: the messages of the last answered turn, and its answer.
 
-    Not all turns one by one: each request holds the whole past already.
+    Older turns are not read, because each request already has the whole past.
     """
     last = conversation.turns.answered().with_content().order_by("-number").first()
     if last is None:
@@ -189,7 +189,7 @@ def _past(conversation: Conversation) -> list[context.Message]:
 
 
 def _about_new(error: RequestError, *, total: int, new: int) -> RequestError:
-    """Return the error with the paths that its reader knows: `content[0].text`."""
+    """Return the error with the paths of the caller's arguments: `content[0].text`."""
 
     def renamed(path: str) -> str:
         found = _NEW_MESSAGE.match(path)

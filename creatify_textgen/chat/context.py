@@ -1,6 +1,6 @@
 """What a model receives of a conversation: windows, and calls that nobody answered.
 
-Pure: lists of messages in the remote's shape in, new lists out. Invariant: no function call is
+Pure: takes and returns lists of messages in the remote's form. Invariant: no function call is
 kept without its response, because Gemini refuses such a conversation.
 """
 
@@ -50,8 +50,8 @@ def new_messages(content: Any) -> list[Message]:
 def join(before: Sequence[Message], new: Sequence[Message]) -> list[Message]:
     """Return the conversation with its new messages.
 
-    Calls at the end that the new messages do not answer are left out: the user went on without.
-    Raises: RequestError if only some of them are answered, or if there is nothing to answer.
+    If the new messages answer no call, open calls at the end are left out. Raises: RequestError if
+    only some of them are answered, or if there is nothing to answer.
     """
     calls = _calls_at_end(before)
     answered = sum("function_response" in message for message in new)
@@ -68,7 +68,7 @@ def windowed(
 ) -> list[Message]:
     """Return the latest messages that are within both limits, from a user's own message on.
 
-    An exchange is never cut in two. If the latest alone is too large, it is returned all the same.
+    An exchange is never cut. The latest exchange is returned even if it alone is too large.
     """
     starts = [index for index, message in enumerate(messages) if _begins_exchange(message)]
     kept = starts[-1] if starts else 0
@@ -88,7 +88,7 @@ def estimate_tokens(message: Message) -> int:
 
 
 def without_media(messages: Sequence[Message], *, missing: Collection[str]) -> list[Message]:
-    """Return the messages with a text in the place of each medium that is no longer stored."""
+    """Return the messages with a text instead of each medium that is no longer stored."""
     return [
         {**message, "content": [_kept(part, missing) for part in message["content"]]}
         if isinstance(message.get("content"), list)

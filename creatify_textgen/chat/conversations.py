@@ -1,7 +1,7 @@
 """A conversation: its settings, and the verbs that add to it, repeat it and read it.
 
-A turn is saved in the transaction that saves its generation, so that no answer is ever outside of
-its conversation. Invariant: a turn begins only after the one before it has ended.
+A turn is saved in the transaction that saves its generation, so that each answer is in its
+conversation. Invariant: a turn begins only after the previous turn has ended.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Conversation(models.Model):
         ]
 
     def __str__(self) -> str:
-        # Lists and logs show this, so it has no title: a title may quote the first message.
+        # Without the title, which may quote the first message: lists and logs show this text.
         return str(self.pk)
 
     @property

@@ -1,4 +1,4 @@
-"""Conversations and runs go with an erased person, and an open run ends with a deleted step."""
+"""Deletes conversations and runs of an erased person, and ends a run whose step was deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["connect_erasure"]
 
 
 def connect_erasure() -> None:
-    """Listen to the erasure of users, and to the deletion of steps with their generations."""
+    """Connect receivers for the erasure of users, and for the deletion of steps."""
     owner_erased.connect(_delete, dispatch_uid="creatify_textgen.chat")
     post_delete.connect(_end_run, sender=Step, dispatch_uid="creatify_textgen.chat")
 
@@ -31,7 +31,7 @@ def _delete(owner_id: Any, **_: Any) -> None:
 
 
 def _end_run(instance: Step, origin: Any = None, **_: Any) -> None:
-    """Fail an open run: the step before would count as its last, and be answered again."""
+    """Fail an open run: otherwise the previous step would be its last and be answered again."""
     if (origin.model if isinstance(origin, QuerySet) else type(origin)) is Run:
         return
     open_run = Run.objects.filter(pk=instance.run_id, state__in=OPEN)

@@ -1,4 +1,4 @@
-"""Forks share the generations of their first turns: they are copied by name, and deleted last."""
+"""Forks: they share the generations of their first turns, which the last of them deletes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def fork(conversation: Conversation, at: int | None) -> Conversation:
 
     Raises: RequestError if no turn of this number has ended.
     """
-    # One that is under way would keep the fork waiting, too.
+    # A turn that is under way would keep the fork busy, too.
     turns = list(conversation.turns.all().ended().order_by("number"))
     if at is not None:
-        # The type, too: True is 1, and a fork of another turn than was meant is a bad surprise.
+        # The type, too: True equals 1, and would fork the wrong turn.
         if type(at) is not int or at not in {turn.number for turn in turns}:
             rule = _("Must be the number of a turn that has ended.")
             raise RequestError(f"at: {rule}", errors={"at": [rule]})
@@ -38,7 +38,7 @@ def fork(conversation: Conversation, at: int | None) -> Conversation:
     ]
     copy = type(conversation)(
         **{name: getattr(conversation, name) for name in copied},
-        # Not the object: the fork can still be saved once that is erased.
+        # Not the conversation object, so that the fork can be saved after that was erased.
         forked_from_id=conversation.pk,
         forked_at=turns[-1].number if turns else None,
         created_at=now,
@@ -65,5 +65,5 @@ def unshared(conversation: Conversation) -> list[Generation]:
     mine = {turn.generation_id: turn.generation for turn in turns}
     others = Turn.objects.filter(generation__in=mine).exclude(conversation=conversation)
     shared = set(others.values_list("generation_id", flat=True))
-    # One that is expired may still be charged: its row waits for that.
+    # An expired generation may still be charged, and its row waits for the cost.
     return [row for key, row in mine.items() if key not in shared and row.is_final]

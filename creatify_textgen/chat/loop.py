@@ -50,7 +50,7 @@ from creatify_textgen.states import Mode, Status
 __all__ = ["Claim", "claim_run", "forget_responses", "link_first_step", "wake"]
 
 POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 300.0
-"""How soon a run goes on whose generation takes longer than a call waits."""
+"""If a generation takes longer than a call waits, its run continues after this time."""
 UNKNOWN = "The process died during the call. Nobody knows whether the function ran."
 
 
@@ -69,7 +69,7 @@ def link_first_step(run: Run) -> Any:
 
 
 def claim_run(run_id: uuid.UUID, *, toolbox: Toolbox | None = None) -> Claim | None:
-    """Take a run that goes on and that no process works on; None if there is none to take."""
+    """Claim a running run on which no process works; None if that is impossible."""
     now, claim = clock.now(), uuid.uuid4()
     last, is_free = last_generation(run_id), Q(claim=None)
     if last is None or not last.is_pumped(now=now):
@@ -77,7 +77,7 @@ def claim_run(run_id: uuid.UUID, *, toolbox: Toolbox | None = None) -> Claim | N
     is_streamed = last is not None and last.mode == Mode.STREAM
     until = clock.after(now, claim_seconds(is_streamed=is_streamed))
     if last is not None:
-        # First: a process that dies between the two leaves the run to the next sweep.
+        # First, so that the next sweep finds the run if this process dies between the two.
         hold_step(last, until=until)
     free = Run.objects.filter(is_free, pk=run_id, state=Run.State.RUNNING)
     if not free.update(claim=claim, due_at=until):
@@ -87,7 +87,7 @@ def claim_run(run_id: uuid.UUID, *, toolbox: Toolbox | None = None) -> Claim | N
 
 
 class Claim:
-    """A run in the hands of this process."""
+    """A run that this process has claimed."""
 
     def __init__(self, run: Run, claim: uuid.UUID, toolbox: Toolbox) -> None:
         self.run = run
@@ -103,7 +103,7 @@ class Claim:
             RUNS.info("Another process goes on with run %s.", self.run.pk)
 
     def _go_one_step(self) -> bool:
-        """Finish the last request and answer its calls; whether there is another step to go."""
+        """Finish the last request and answer its calls. Return whether another step follows."""
         step = self._last_step()
         if step is None:
             self._finish(Run.State.FAILED, "content_removed")
@@ -141,7 +141,7 @@ class Claim:
         return "credits_reached" if used >= self.run.max_credits else ""
 
     def _answer_calls(self, step: Step, generation: Generation) -> bool:
-        """Execute the calls; whether all have a response. Else the run waits for approval."""
+        """Execute the calls. Return whether all have a response; otherwise the run waits."""
         self._save_calls(step, generation)
         for call in calls_of(step):
             if call.state == ToolCall.State.RUNNING:
@@ -170,7 +170,7 @@ class Claim:
         return call
 
     def _recover(self, call: ToolCall) -> None:
-        """Decide about a call that another process began, and did not end."""
+        """Decide about a call that another process began and did not finish."""
         tool = self._toolbox.get(call.name)
         running = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.RUNNING)
         if tool is not None and tool.idempotent:
@@ -200,7 +200,7 @@ class Claim:
             raise _LostClaimError
 
     def _begin_step(self, step: Step, generation: Generation) -> bool:
-        """Save the next request; `_go_one_step` sends it. Whether the run goes on."""
+        """Save the next request, which `_go_one_step` sends. Return whether the run goes on."""
         content = generation.content
         responses = responses_of(step, generation)
         messages = [*content.messages, *content.answer_messages(), *responses]
@@ -210,7 +210,7 @@ class Claim:
             self._renew(claim_seconds(is_streamed=is_streamed))
             Step.objects.create(run=self.run, number=step.number + 1, generation=new)
             continue_conversation(step, new, messages_added=len(responses))
-            # From now on they are in the content of the new one.
+            # From now on the responses are in the content of the new generation.
             ToolCall.objects.filter(step=step).update(response=None)
 
         try:
@@ -241,7 +241,7 @@ class Claim:
 
     def _wait_for_approval(self, step: Step) -> None:
         self._write(state=Run.State.WAITING, due_at=None, claim=None)
-        # Decided since this process read the calls: then nobody else wakes the run.
+        # A person decided after this process read the calls, so nobody else continues the run.
         states = set(ToolCall.objects.filter(step=step).values_list("state", flat=True))
         if ToolCall.State.READY in states or ToolCall.State.WAITING not in states:
             wake(self.run.pk)
@@ -273,13 +273,13 @@ class Claim:
 
 
 def wake(run_id: uuid.UUID) -> bool:
-    """Let a run that waits for approval go on; whether this call did that."""
+    """Continue a run that waits for approval. Return whether this call did it."""
     waiting = Run.objects.filter(pk=run_id, state=Run.State.WAITING)
     return bool(waiting.update(state=Run.State.RUNNING, claim=None, due_at=clock.now()))
 
 
 def forget_responses(run_id: uuid.UUID) -> None:
-    """Drop what the model will never receive, because its run has ended."""
+    """Delete responses that the model will never receive, because the run has ended."""
     ToolCall.objects.filter(step__in=Step.objects.filter(run=run_id)).update(response=None)
 
 

@@ -1,8 +1,8 @@
 """What a reader of a run is shown: its steps, the calls of one of them, and its end.
 
-A result is on the row of its call, and from the next request on in the messages of that: one read
-may find it in neither, and the next read finds it. Nothing is written here. Invariant: the state is
-read first, so a run that has ended is shown with all of its steps.
+A result is on the row of its call until the next request is saved, then in the messages of this
+request. One read may find it in neither; the next read finds it. Nothing is written here.
+Invariant: the state is read first, so a run that has ended is shown with all of its steps.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class CallProgress(NamedTuple):
     name: str
     state: str
     response: dict[str, Any] | None
-    """What the model receives; None while it is unknown."""
+    """The response that the model receives; None while it is unknown."""
 
 
 class Progress(NamedTuple):
     state: str
     error_code: str
     credits_used: Decimal | None
-    """None also while the run goes on: it is not asked for."""
+    """None also while the run goes on, because it is not read then."""
     generations: list[uuid.UUID]
     """Those of the steps, in their order."""
     calls: list[CallProgress]
@@ -73,7 +73,7 @@ def _calls(generation_id: uuid.UUID, generations: list[uuid.UUID]) -> list[CallP
 
 
 def _sent_responses(generation_id: uuid.UUID) -> dict[int, dict[str, Any]]:
-    """Return what a request has of the calls of the step before, by position."""
+    """Return the responses in a request to the calls of the previous step, by position."""
     contents = GenerationContent.objects.filter(generation=generation_id)
     responses: list[dict[str, Any]] = []
     for message in reversed(contents.values_list("messages", flat=True).first() or []):

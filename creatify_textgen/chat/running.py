@@ -60,9 +60,9 @@ __all__ = [
 MOST_STEPS = 1000
 RUNS_PER_SWEEP = 100
 TAKEN_WITHIN = timedelta(seconds=60)
-"""Then the next sweep publishes again what no worker has taken."""
+"""After this time, the next sweep publishes a run again that no worker has taken."""
 LOST = (Status.FAILED, Status.CANCELLED)
-"""Of the last generation: such a run ends."""
+"""If the last generation has one of these codes, the run ends."""
 
 
 class RunOptions(TypedDict, total=False):
@@ -132,7 +132,7 @@ run_apart = sync_to_async(closing_connections(run), thread_sensitive=False)
 
 
 def resume(run: Run, *, tools: Sequence[Any] | None = None) -> Run:
-    """Go on with a run here and now, unless a process does; return it as it is then.
+    """Continue a run in this process, unless another does; return it as it is then.
 
     `tools` are needed if its functions cannot be imported. Raises: RuntimeError inside a
     transaction.
@@ -145,9 +145,9 @@ def resume(run: Run, *, tools: Sequence[Any] | None = None) -> Run:
 
 
 def go_on(run_id: uuid.UUID) -> None:
-    """Go on with a run, unless a process does; a worker's task. May be called twice.
+    """Continue a run, unless another process does; a worker's task. May be called twice.
 
-    Raises: RuntimeError inside a transaction: a rollback would have its functions called again.
+    Raises: RuntimeError inside a transaction: after a rollback, functions would be called again.
     """
     databases.refuse_transaction_of_worker("go_on")
     claim = claim_run(run_id)
@@ -156,21 +156,21 @@ def go_on(run_id: uuid.UUID) -> None:
 
 
 def sweep_runs(*, here: bool = False) -> int:
-    """Have a worker, or this process, go on with each run that is due; return how many were."""
+    """Give each run that is due to a worker, or to this process; return their number."""
     now = clock.now()
     due = Run.objects.filter(state=Run.State.RUNNING, due_at__lte=now).order_by("due_at")
     claims = dict(due.values_list("pk", "claim")[:RUNS_PER_SWEEP])
     for run_id, claim in claims.items():
         last = last_generation(run_id)
         if last is not None and last.is_pumped(now=now):
-            # Not its claim, which the process needs that streams.
+            # Its claim stays: the process that streams it needs the claim.
             until = clock.after(now, claim_seconds(is_streamed=True))
             due.filter(pk=run_id).update(due_at=until)
         elif here or last is None or last.status in LOST:
-            go_on(run_id)  # What was lost only has to be written down.
+            go_on(run_id)  # Only the loss has to be saved.
         else:
             if claim is not None:
-                # Its process is gone. If no process ever came, readers have waited enough.
+                # Its process has died. If none ever began it, its readers have waited long enough.
                 hold_step(last, until=now + TAKEN_WITHIN)
             if due.filter(pk=run_id).update(claim=None, due_at=now + TAKEN_WITHIN):
                 hand_to_worker(run_id)
@@ -178,9 +178,9 @@ def sweep_runs(*, here: bool = False) -> int:
 
 
 def approve(call: ToolCall, *, by: Any = None) -> ToolCall:
-    """Let a call be executed that waits for approval, and have a worker go on with its run.
+    """Approve a call that waits. A worker executes it and continues its run.
 
-    Raises: TransitionError with code `not_waiting` if it was decided already, or its run ended.
+    Raises: TransitionError with code `not_waiting` if the call was decided, or its run has ended.
     """
     return _decide(call, by=by, state=ToolCall.State.READY)
 
@@ -194,7 +194,7 @@ def reject(call: ToolCall, *, reason: str = "", by: Any = None) -> ToolCall:
 
 
 def stop_run(run: Run) -> Run:
-    """End a run before its next step or call; what is under way ends, and is paid for.
+    """End a run before its next step or call. A step that was sent ends, and is paid for.
 
     Raises: TransitionError with code `has_ended`.
     """

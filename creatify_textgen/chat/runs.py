@@ -1,7 +1,7 @@
 """A run: a model and the functions of a host take turns until there is an answer.
 
-Rows only; `loop` writes them. The texts are in the generations: a call's arguments always, and its
-response from the moment at which the next request is saved. Invariants, which the database ensures:
+Rows only; `loop` writes them. The texts are in the generations: the arguments of a call always, its
+response after the next request was saved. Invariants, which the database ensures:
 a run has one step of each number, a step one call at each position, and a run that goes on has a
 `due_at`.
 """
@@ -121,7 +121,7 @@ class Run(models.Model):
 
     @property
     def credits_used(self) -> Decimal | None:
-        """The cost of all steps, or None while that of one is unknown. One query."""
+        """The cost of all steps, or None while the cost of a step is unknown. One query."""
         steps = Step.objects.filter(run=self)
         total = Decimal(0)
         for cost in steps.values_list("generation__credits_used", flat=True):

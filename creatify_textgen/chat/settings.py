@@ -1,4 +1,4 @@
-"""What a conversation is started with: the same checks as for a request, before there is one."""
+"""Checks the settings of a new conversation as those of a request are checked."""
 
 from __future__ import annotations
 

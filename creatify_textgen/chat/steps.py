@@ -1,6 +1,6 @@
-"""One request of a run: saved with what refers to it, then sent by whoever works on the run.
+"""One request of a run: saved with its step and turn, then sent by the process of the run.
 
-Invariant: no other process is asked to send it, so one worker is enough for a streamed run.
+Invariant: no other process is needed to send it, so one worker is enough for a streamed run.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ __all__ = [
 
 
 GRACE_SECONDS = 60.0
-"""How much longer than its work a claim lasts."""
+"""How much longer a claim lasts than the work that it is for."""
 TAKE_OVER_WITHIN = timedelta(seconds=120)
-"""How long readers of a stream wait for another process after the end of a claim. Even beat alone
-requests a sweep each minute, which gives the run to one."""
+"""How long readers of a stream wait for another process after the end of a claim. A sweep, which
+beat alone requests each minute, gives the run to another process."""
 
 
 def hand_to_worker(run_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
-    """Have a worker go on with a run: one of the streams' queue if its steps are streams."""
+    """Give a run to a worker; to a worker of the streams' queue if its steps are streams."""
     modes = Step.objects.filter(run=run_id).order_by("-number")
     mode = modes.values_list("generation__mode", flat=True).first()
     enqueue.run(run_id, is_streamed=mode == Mode.STREAM, delay_seconds=delay_seconds)
 
 
 def claim_seconds(*, is_streamed: bool) -> float:
-    """How long a claim lasts during a request: as long as the request may, and some grace.
+    """How long a claim lasts during a request: as long as the request may take, and some grace.
 
-    Of a stream only until it is pumped: see `is_pumped`.
+    For a stream only until a pump reads it: see `is_pumped`.
     """
     if is_streamed:
         return GRACE_SECONDS
@@ -76,7 +76,7 @@ def begin_step(
 
 
 def hold_step(generation: Generation, *, until: datetime) -> None:
-    """Have readers and sweeps wait for the process that has the run until then, or for the next."""
+    """Let readers and sweeps wait until then for the process of the run, or for the next one."""
     if generation.mode == Mode.STREAM and generation.status == Status.QUEUED:
         hold_stream(generation.pk, until=until + TAKE_OVER_WITHIN)
 
@@ -101,7 +101,7 @@ def last_generation(run_id: uuid.UUID) -> Generation | None:
 
 def continue_conversation(step: Step, new: Generation, *, messages_added: int) -> None:
     """Save the next step's generation as the next turn, if the run is in a conversation."""
-    # Forks leave open runs out, so the first turn is the one of the run's own conversation.
+    # A fork has no open runs, so the first turn is in the run's own conversation.
     turns = Turn.objects.filter(generation_id=step.generation_id).order_by("pk")
     turn = turns.select_related("conversation").first()
     if turn is None:

@@ -1,7 +1,7 @@
 """The functions of a host that a model may call: found by name, called with checked arguments.
 
-Invariant: what a function raises or returns becomes a response that a model can read; nothing a
-model asks for raises here.
+Invariant: the result or the error of a function becomes a response that a model can read. Whatever
+a model asks for, nothing is raised here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Tool(NamedTuple):
         """Where another process finds the function, as `module:name`; "" if it finds none."""
         function: Any = self.function
         path = f"{function.__module__}:{function.__qualname__}"
-        is_script = function.__module__ == "__main__"  # Another one in each process.
+        is_script = function.__module__ == "__main__"  # It is different in each process.
         return path if not is_script and _find(path) is function else ""
 
     def call(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -57,7 +57,7 @@ class Tool(NamedTuple):
             result = call_checked(_as_sync(self.function), arguments)
             return _response(result), False
         except Exception as error:  # noqa: BLE001  whatever a host's function raises
-            # Not its text, which may quote a prompt.
+            # Without the text of the error, which may quote a prompt.
             RUNS.warning("The tool %s raised %s.", self.name, type(error).__name__)
             return {"error": f"{type(error).__name__}: {error}"[:LONGEST_ERROR]}, True
 
@@ -82,7 +82,7 @@ class Toolbox:
 
     @classmethod
     def found(cls, paths: Iterable[str]) -> Toolbox:
-        """Return the tools that are at these paths; what is gone is left out."""
+        """Return the tools at these paths; a path without a function is left out."""
         functions = [function for path in paths if (function := _find(path)) is not None]
         return cls(getattr(each, _MARK, None) or Tool(each) for each in functions)
 
@@ -95,12 +95,12 @@ class Toolbox:
 
     @property
     def declarations(self) -> list[dict[str, Any]]:
-        """As requests take them. Raises: RequestError for a function that can't be declared."""
+        """The declarations. Raises: RequestError for a function that cannot be declared."""
         declared = [declare(each.function) for each in self._tools.values()]
         return [{"function_declarations": declared}] if declared else []
 
     def refuse_unreachable(self) -> None:
-        """Raise if a function is not found by other processes: one in a function, or a lambda."""
+        """Raise if another process cannot import a function, such as an inner one or a lambda."""
         names = [each.name for each in self._tools.values() if not each.path]
         if names:
             rule = f"Must be functions of a module, which a worker can import: {', '.join(names)}."

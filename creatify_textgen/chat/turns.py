@@ -1,6 +1,6 @@
 """One exchange of a conversation: what the user added, and the generation that answers it.
 
-The texts are in the generation's content and nowhere else, so what erases that erases this.
+The texts are only in the generation's content, so erasing that content erases them.
 Invariant, which the database ensures: a conversation has one turn of each number.
 """
 
@@ -45,7 +45,7 @@ class TurnQuerySet(models.QuerySet["Turn"]):
         """Return the turns whose generation is done and has an answer."""
         has_text = Q(generation__content__response_text__gt="")
         has_calls = ~Q(generation__content__response_function_calls=[])
-        # A content that was removed has neither.
+        # Removed content has neither.
         kept = self.filter(generation__content__isnull=False, generation__status=Status.DONE)
         return kept.filter(has_text | has_calls)
 
@@ -88,9 +88,9 @@ class Turn(models.Model):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the next turn may begin: no answer is awaited, and no run goes on. One query.
+        """Whether the next turn may begin: the answer has ended, and its run, too. One query.
 
-        An expired one may still be answered, or never.
+        An expired generation does not block, because its answer may never come.
         """
         return Turn.objects.filter(pk=self.pk).ended().exists()
 

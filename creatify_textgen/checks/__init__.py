@@ -1,8 +1,7 @@
 """System checks, run by `manage.py check` and before most commands.
 
-They only read settings: they use no network and no database. They do not call a callable that
-stands in place of a key, because it may connect to a vault. docs/reference/settings.md
-lists every id.
+They only read settings: they use no network and no database. If a key is a callable, they do not
+call it, because it may connect to a vault. docs/reference/settings.md lists every id.
 """
 
 from creatify_textgen.checks.deployment import check_deployment

@@ -1,6 +1,6 @@
 """Compares the setting with the rest of the site: URLs, apps, Celery, processes.
 
-Invariant: reads configuration only. `textgen_doctor` checks what needs an answer from a server.
+Invariant: reads only configuration. `textgen_doctor` checks what needs an answer from a server.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Compares the setting with the databases, caches, storages and brokers of the site.
 
-Invariant: makes the objects that the site would make, and connects to nothing; a storage of the
-site may, when it is made. Only `textgen_doctor` tries whether a server answers.
+Invariant: creates the objects that the site would create, and connects to nothing (a storage of the
+site may connect when it is created). Only `textgen_doctor` tests whether a server answers.
 """
 
 from __future__ import annotations

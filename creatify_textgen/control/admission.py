@@ -1,4 +1,4 @@
-"""Asks everything that may refuse a request, in the order that costs least.
+"""Asks every rule that may refuse a request, the cheapest first.
 
 Invariant: a request is counted in the transaction that saves it.
 """
@@ -70,7 +70,7 @@ def admitted(
             with reservations.reserved():
                 yield
     except ExhaustedError as error:
-        # After the transaction, which would take back that it was reported.
+        # After the transaction, whose rollback would undo that it was reported.
         raise refusal_of(error.period, now=now) from None
     except IntegrityError:
         refuse_deleted(wanted)
@@ -80,7 +80,7 @@ def admitted(
 def _rules_in_force(accounts: Iterable[str], *, now: datetime) -> set[str]:
     """Return whether there are pauses of these accounts, and any budgets. One statement.
 
-    Mostly there are none, and then no other statement asks for them.
+    Usually there are none, and then no other statement reads them.
     """
     pauses = pauses_of(accounts, now=now).order_by().annotate(rule=Value(PAUSE))
     budgets = Budget.objects.annotate(rule=Value(BUDGET))
@@ -108,7 +108,7 @@ def admitted_uploads(owner: Any, staged: Sequence[StagedMedia], *, now: datetime
 
 
 def admit_refresh(user: Any, generation: Generation, *, now: datetime) -> None:
-    """Ask whether this user may have the remote asked about this generation now; counts it.
+    """Ask whether this user may refresh this generation now, and count the refresh.
 
     Raises: PolicyRefusal.
     """

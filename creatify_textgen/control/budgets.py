@@ -3,7 +3,7 @@
 A reservation is one conditional UPDATE in the transaction that saves the generation, so a process
 that is killed leaves neither a hold without a generation nor a generation without its hold.
 `lifecycle` settles the hold in the transaction that finishes the row. No price list exists: a
-reservation is what `estimates` learned of the model, and nothing while no cost of it is known.
+reservation is the estimate of `estimates`, and nothing while no cost of the model is known.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class BudgetState:
 
 
 class ExhaustedError(Exception):
-    """A hard budget has no room; carries the period as it is."""
+    """A hard budget has no room; has the current period."""
 
     def __init__(self, period: BudgetPeriod) -> None:
         super().__init__(period)
@@ -127,10 +127,10 @@ class Reservations:
         )
 
     def _reserve(self, period: BudgetPeriod, amount: Decimal) -> bool:
-        """Reserve in one period; False if its budget was deleted meanwhile, and limits nothing."""
+        """Reserve in one period; False if its budget was deleted, so that it limits nothing."""
         budget = period.budget
         mine = BudgetPeriod.objects.filter(pk=period.pk)
-        # SQLite adds as floats: without it, 0.1 + 0.2 would be more than 0.3.
+        # SQLite adds floats: without rounding, 0.1 + 0.2 would be more than 0.3.
         held = mine.annotate(held=Round(F("settled") + F("reserved") + F("unknown"), PLACES))
         room = held.filter(held__lt=budget.limit, held__lte=budget.limit - amount)
         if room.update(reserved=F("reserved") + amount):
@@ -161,7 +161,7 @@ def read_states(budgets: Iterable[Budget], *, now: datetime) -> list[BudgetState
 def refusal_of(period: BudgetPeriod, *, now: datetime) -> PolicyRefusal:
     """Report that a hard budget is reached, and return the refusal."""
     report_reached(period, now=now)
-    # Its name and its sums are for staff, who may have named it after a customer.
+    # Without its name and its sums: staff may have named it after a customer.
     return PolicyRefusal(
         _("A budget is used up; nothing was saved or sent."), code="budget_reached", status=402
     )
@@ -194,7 +194,7 @@ def _budgets_of(intake: Intake) -> QuerySet[Budget]:
 
 
 def _period(budget: Budget, *, now: datetime) -> BudgetPeriod | None:
-    """Return the period that runs now, and make it if there is none; None if the budget is gone."""
+    """Return the current period, and make it if there is none; None if the budget was deleted."""
     starts_on = first_day(budget, now=now)
     periods = BudgetPeriod.objects.filter(budget=budget, starts_on=starts_on)
     found = periods.first()

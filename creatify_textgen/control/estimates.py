@@ -1,6 +1,6 @@
 """What a generation will probably cost: learned from this site's own settled generations.
 
-The vendor has no price list. Invariant: nothing is made up. Where nothing is known, None.
+The vendor has no price list. Invariant: an amount that is not known is None.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from creatify_textgen.states import Status
 __all__ = ["Estimate", "estimate_of"]
 
 SAMPLE = 2000
-"""The latest generations that are learned from, all models and accounts together."""
+"""How many of the latest generations are read, of all models and accounts together."""
 KEPT_SECONDS = 300
 NOTHING_KEPT_SECONDS = 10
-"""The first known cost counts soon."""
+"""Short, so that the first known cost counts soon."""
 TOKENS = "total_token_count"
 PLACES = Decimal("1e-8")
 
@@ -38,12 +38,12 @@ class Estimate:
 
     model_name: str
     sample: int = 0
-    """How many generations with a known cost this was learned from."""
+    """How many generations of the model with a known cost were read."""
     median: Decimal | None = None
     p95: Decimal | None = None
     """Of 100 generations, 95 cost at most this."""
     mean: Decimal | None = None
-    """Of all that was ever settled, also if none of it is among the latest."""
+    """Of the sample; if it is empty, of all known costs of the model."""
     token_sample: int = 0
     """How many of them also have a count of tokens. Only streams report it."""
     median_per_1000_tokens: Decimal | None = None
@@ -68,7 +68,7 @@ def estimate_of(model_name: str) -> Estimate:
 
 
 def _remembered(name: str, learn: Callable[[], Any]) -> Any:
-    """Return what was learned lately. A cache that fails costs the query, nothing else."""
+    """Return a value from the cache. If the cache fails, only the query is repeated."""
     key = f"creatify_textgen:estimate:{name}"
     # In a tuple, because None is an answer, too.
     found = site_cache.recall(key)

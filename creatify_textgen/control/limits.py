@@ -1,9 +1,9 @@
 """What one user may have at once, and do in a day or a minute: the setting `LIMITS`.
 
-The site itself (no owner) has no limits. What is unfinished is counted by its rows, what was done
-by a row of its user, so that the count is right for all processes together and after a crash.
-Invariant: no count without a row lock of its user, except in a transaction of the host, where other
-requests would wait for it.
+The site itself (no owner) has no limits. Unfinished generations are counted by their rows, uploads
+and refreshes in a row of their user, so the counts are right for all processes together and after a
+crash. Invariant: nothing is counted without a lock on a row of the user, except in a transaction of
+the host, where other requests would wait for the lock.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ __all__ = [
 MINUTE = timedelta(minutes=1)
 OPEN = IN_FLIGHT | {Status.QUEUED}
 ATTENDED = OPEN - {Status.UNCONFIRMED}
-"""While a pump or a waiting request is at work on a stream or a sync call. An unconfirmed one has
-neither, and may stay so for a day."""
+"""Statuses in which a pump reads a stream, or a request waits for a sync call. For an unconfirmed
+generation neither happens, and it may stay unconfirmed for a day."""
 BY_MODE = {
     Mode.STREAM: (
         "streams",
@@ -49,7 +49,7 @@ BY_MODE = {
         gettext_noop("You may have %(limit)d synchronous generations at once, and have %(has)d."),
     ),
 }
-"""The limit of a mode, and the words of its refusal."""
+"""The limit of a mode, and the text of its refusal."""
 UPLOADS = (
     (
         "uploads_per_day",
@@ -88,10 +88,10 @@ def check_request(intake: Intake) -> None:
 
 @contextmanager
 def counting(owner_ids: Collection[Any]) -> Iterator[None]:
-    """Run the block in a transaction in which nothing else of these users is counted.
+    """Run the block in a transaction in which no other request of these users is counted.
 
-    A transaction of the host may take long, so nothing is locked in one: there, requests that
-    arrive in the same moment may pass a limit together.
+    A transaction of the host may take long, so nothing is locked inside it: there, simultaneous
+    requests may together exceed a limit.
     """
     has_limit = bool(owner_ids) and _has_open_limit()
     locks = has_limit and not databases.connection().in_atomic_block
@@ -143,11 +143,11 @@ def count_open(owner_id: Any, *, mode: Mode, count: int) -> None:
 def counting_uploads(
     owner_id: Any, *, staged: Sequence[StagedMedia], now: datetime
 ) -> Iterator[None]:
-    """Run the block, and count what it stores as uploads of this day, whatever becomes of them.
+    """Run the block, and count the files that it stores as uploads of this day.
 
-    They count before they are stored, because a storage takes too long to keep a lock for it; what
-    was not stored, or was stored before, is taken off again. In a transaction of the host they
-    count after its commit.
+    They count before they are stored, because a storage is too slow for a lock. Files that were not
+    stored, or had been stored before, are subtracted again. In a transaction of the host they count
+    after its commit.
 
     Raises: PolicyRefusal (429), and then the block did not run.
     """
@@ -157,7 +157,7 @@ def counting_uploads(
     sizes, day = [one.size for one in staged], clock.as_utc_range(now)[1].date()
     is_alone = not databases.connection().in_atomic_block
     _refuse_uploads(owner_id, sizes=sizes, now=now)
-    # Another upload of the same moment may take the room, or give it back.
+    # A simultaneous upload may take the room, or give it back.
     while is_alone and not _add_uploads(owner_id, sizes=sizes, day=day):
         _refuse_uploads(owner_id, sizes=sizes, now=now)
     try:
@@ -207,7 +207,7 @@ def _amounts(sizes: Sequence[int]) -> tuple[int, int]:
 
 
 def count_refresh(user_id: Any, *, now: datetime) -> None:
-    """Count one question to the remote, in one UPDATE; the window is a minute from its first.
+    """Count one refresh, in one UPDATE; the window is a minute from the first refresh.
 
     Raises: PolicyRefusal (429).
     """

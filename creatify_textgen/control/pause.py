@@ -1,9 +1,10 @@
 """Stops the sending of an account, or of all, until somebody resumes it.
 
-A person pauses for as long as it takes: new requests are refused. The app pauses itself when the
-remote answers that the workspace has no credits: then asynchronous requests are accepted and wait,
-and sending is tried again every `TRY_AGAIN`. The remote charges nothing for such a refusal, so what
-waits goes on soon after the balance is back. Invariant: nothing that was sent is touched.
+While a person has paused an account, new requests are refused. The app itself pauses an account if
+the remote answers that the workspace has no credits: then asynchronous requests are accepted and
+wait, and sending is tried again every `TRY_AGAIN`. The remote charges nothing for such a refusal,
+so waiting requests are sent soon after credits were added. Invariant: a request that was sent is
+not changed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ TOO_FEW = gettext_noop("The workspace has too few credits; nothing was saved or 
 
 def find_pause(account: str, *, now: datetime) -> Pause | None:
     """Return the pause that holds the account now; one query."""
-    # The pause of all comes first: only a person makes one, and it refuses more.
+    # The pause of all accounts comes first: only a person makes it, and it refuses more.
     return pauses_of([account], now=now).first()
 
 
@@ -88,7 +89,7 @@ def pause_sending(
 def resume_sending(account: str = ALL_ACCOUNTS) -> bool:
     """End the pause of an account, or the one of all accounts; False if there is none.
 
-    What waits is sent within `POLL_MAX_INTERVAL`.
+    Waiting requests are sent within `POLL_MAX_INTERVAL`.
     """
     deleted, _ = Pause.objects.filter(account=account).delete()
     if deleted:

@@ -21,7 +21,7 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
 
     Raises: PolicyRefusal as the rule raised it; with code `permission_denied` if the rule raised
     Django's PermissionDenied; with code `policy_failed` and status 503 if it raised anything else,
-    because a rule that is broken has allowed nothing.
+    because a broken rule must not allow a request.
     """
     try:
         rule: Callable[..., Any] | None = conf.policy
@@ -43,6 +43,6 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
 
 def _refuse_async(decision: Any) -> None:
     if iscoroutine(decision):
-        # Nobody awaits it, so it has decided nothing.
+        # It is not awaited, so it has not decided.
         decision.close()
         raise TypeError("CREATIFY_TEXTGEN['POLICY'] must not be async.")

@@ -1,7 +1,7 @@
 """What was used, by day, model, owner and more, and for how long the balance lasts.
 
-The sums come from the daily rollup, so they agree with the rows and cost the same at any number of
-generations. What the rollup lacks is read from the latest generations alone.
+The sums come from the daily rollup, so they agree with the rows, and any number of generations
+takes the same time. Facts that the rollup lacks are read only from the latest generations.
 Invariant: an unknown cost is reported as unknown, never counted as zero.
 """
 
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 class Forecast(NamedTuple):
-    """What will be used if things go on as in the last seven days. Known costs only."""
+    """What will be used at the rate of the last seven days. Known costs only."""
 
     daily: Decimal = Decimal()
     month_used: Decimal = Decimal()
@@ -78,7 +78,7 @@ class CreditReport:
     """Credits of one workspace, or of all, as far as they are known."""
 
     remaining: Decimal | None
-    """None if no balance is known: the remote did not answer, and has not within a day."""
+    """None if no balance is known: the remote has not answered for a day."""
     remaining_age_seconds: float | None
     used: Decimal
     """The sum of the known costs."""
@@ -124,7 +124,7 @@ class UsageScope(NamedTuple):
         ]
 
     def by_group(self) -> list[Row]:
-        """Return the sums by group of users. Who is in two groups counts in both."""
+        """Return the sums by group of users. A user in two groups counts in both."""
         # A host's own user model may know no groups.
         if not hasattr(get_user_model(), "groups"):
             return []

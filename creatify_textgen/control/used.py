@@ -33,15 +33,15 @@ COLUMNS = {
 
 
 def first_day(budget: Budget, *, now: datetime) -> date:
-    """Return the first day (UTC) of the period of this budget that runs now."""
+    """Return the first day (UTC) of the current period of this budget."""
     return budget.first_day(clock.utc_day(now))
 
 
 def used_before(budgets: Iterable[Budget], *, now: datetime) -> dict[Budget, Decimal]:
-    """Return what was used in the period of each of these budgets that runs now and is not made.
+    """Return what was used so far in the current period of each of these budgets that has no period.
 
-    It is what ended in it before the budget was made. A budget that has had a period has held
-    everything since, and each generation counts in the period in which it was requested.
+    This is the use before the budget was made. After that, the periods of the budget count each
+    generation, in the period in which it was requested.
     """
     budgets = list(budgets)
     begun = BudgetPeriod.objects.filter(budget__in=budgets).values_list("budget", flat=True)

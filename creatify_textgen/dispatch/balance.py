@@ -1,6 +1,6 @@
 """The balance of a workspace, kept for a minute. Sending waits if it is below `MIN_REMAINING`.
 
-Invariant: what is not known is not low. A remote that reports no balance stops nothing.
+Invariant: an unknown balance does not count as low, so it stops nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KEPT_SECONDS = 86400
 BELIEVED_SECONDS = 600
 """How long a balance may stop the sending while the remote does not answer."""
 LONGEST_WAIT_SECONDS = 3.0
-"""How long a page waits for the balance: longer would seem broken to its reader."""
+"""How long a page waits for the balance: a reader would take a longer wait for an error."""
 FAILURE_SECONDS = 60
 """How long a failure is remembered; meanwhile pages show the last known balance at once."""
 
@@ -54,9 +54,9 @@ def remaining_credits(account: str = "default") -> tuple[Decimal | None, float |
 
 
 def pause_if_low(account: str, *, now: datetime) -> bool:
-    """Pause an account that has fewer credits than `MIN_REMAINING`; return whether it has.
+    """Pause an account that has fewer credits than `MIN_REMAINING`; return whether it has fewer.
 
-    May ask the remote, once a minute. After the pause the balance is asked for again.
+    May read the balance from the remote, once a minute, and again after the pause.
     """
     minimum = conf.min_remaining
     if minimum is None:

@@ -67,7 +67,7 @@ def webhook_path(generation_id: uuid.UUID, *, token: str) -> str:
 
 @contextmanager
 def _same_prefix_everywhere() -> Iterator[None]:
-    """Leave out the SCRIPT_NAME of a web request: a worker makes the same URL and has none."""
+    """Leave out the SCRIPT_NAME of a web request: a worker has none and must make the same URL."""
     prefix = get_script_prefix()
     set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")
     try:

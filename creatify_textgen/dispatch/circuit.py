@@ -50,7 +50,7 @@ def failing_circuits(account: Any) -> QuerySet[Circuit]:
 
 
 def calls_allowed(account: str, *, now: datetime) -> int | None:
-    """Return how many calls may be made now: None for any number, 0, or 1 for a try.
+    """Return how many calls are allowed now: None for any number, 0, or 1 for a test.
 
     If a test is due, only the first process that asks may make it.
     """
@@ -101,7 +101,7 @@ def warn_of_refusal(account: str, answer: Any) -> None:
     """Log a refusal that concerns the whole account, once for each status."""
     status = getattr(answer, "status", None)
     if isinstance(answer, RemoteError) and status in REFUSALS_TO_LOG:
-        # Not `reason`, in which the remote may quote a prompt: the row has it.
+        # Without `reason`, in which the remote may quote a prompt. The row has it.
         warn_of(("refusal", account, status), REMOTE, "Account %r is refused: %s", account, answer)
 
 
@@ -124,7 +124,7 @@ def report_success(account: str) -> None:
 def _close(account: str) -> None:
     shut = failing_circuits(account)
     found = shut.values_list("open_until").first()
-    # Only one of those that see it answer again reports it.
+    # Only one process logs that the remote answers again.
     if found and shut.update(failures=0, open_until=None) and found[0] is not None:
         REMOTE.warning("The remote answers account %r again; its requests go on.", account)
 

@@ -30,14 +30,14 @@ def has_calls(messages: Iterable[Message]) -> bool:
 
 
 def is_call_refusal(error: Exception) -> bool:
-    """Whether the remote refused a request, uncharged, for want of a field of a call."""
+    """Whether the remote refused a request, uncharged, because a field of a call is missing."""
     if not isinstance(error, RemoteError) or error.accepted_as:
         return False
     return error.status == 400 and error.code in CALL_REFUSALS
 
 
 def completed(messages: Sequence[Message], *, model_name: str, today: date) -> list[Message]:
-    """Return the messages with what the model wants and the caller did not give.
+    """Return the messages with the fields that the model needs and the caller left out.
 
     The first call of a step gets `PLACEHOLDER` if it has no signature, and a result without an id
     gets the one of its call.

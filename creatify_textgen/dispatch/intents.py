@@ -75,7 +75,7 @@ def save_intent(
     try:
         _insert(generation, content, intake, link=link)
     except (IntegrityError, PolicyRefusal):
-        # Whoever was faster with the same key may have reached a limit with it.
+        # A faster request with the same key may have reached a limit.
         if repeated := _find(generation, hashes=hashes, now=now):
             return repeated, False
         raise
@@ -134,7 +134,7 @@ def _insert(
     mode, now = Mode(generation.mode), generation.created_at
     is_retry = generation.retry_of_id is not None
     if mode != Mode.ASYNC:
-        # Somebody waits for the answer, so it is refused now. An asynchronous one waits by itself.
+        # A caller waits for the answer, so refuse it now. An asynchronous request can wait.
         pause_if_low(generation.account, now=now)
     with control.admitted([intake], [generation], mode=mode, now=now, is_retry=is_retry):
         generation.save(force_insert=True)
@@ -147,9 +147,9 @@ def _insert(
 
 
 def _take_media(intakes: Iterable[Intake]) -> None:
-    """Lock the media of a request, so that nobody gives them up in this moment.
+    """Lock the media of a request, so that no other process gives them up now.
 
-    Raises: RequestError if somebody just has.
+    Raises: RequestError if another process has just given one up.
     """
     ids = {media.pk for intake in intakes for media in intake.media}
     if not ids:

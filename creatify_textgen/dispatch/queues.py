@@ -26,9 +26,9 @@ class Queue(NamedTuple):
 
 
 def waiting_queues(*, since: datetime, now: datetime) -> list[Queue]:
-    """Return what has waited since this time or longer.
+    """Return the requests that have waited since this time or longer.
 
-    Behind an outage or a pause nothing is due, so no sweep is late.
+    During an outage or a pause nothing is due, so the lag of sweeps does not show them.
     """
     waiting = Generation.objects.filter(status=Status.QUEUED, created_at__lt=since)
     groups = waiting.order_by("account").values_list("account")

@@ -1,8 +1,8 @@
-"""Sends one generation: takes its lease, makes the POST, and writes what the answer means.
+"""Sends one generation: takes its lease, makes the POST, and saves the result.
 
 A send has three steps, so that a sweep can make many calls at once: `prepare_send` and
-`settle_send` use the database, and `Send.call` uses only the network. Invariant: each send has
-its lease, and nothing that the remote may have accepted is sent again from here.
+`settle_send` use the database, and `Send.call` uses only the network. Invariant: each send has a
+lease, and a request that the remote may have accepted is not sent again from here.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def prepare_send(generation: Generation, *, sync: bool = False) -> Send | None:
     depends on the size of the body. `generation` needs its content loaded. If the request cannot
     be built, the row fails here or is queued for a later try.
 
-    Raises: RuntimeError inside a transaction, whose rollback would have the row sent again.
+    Raises: RuntimeError inside a transaction, because after a rollback the row would be sent again.
     """
     databases.refuse_transaction_of_worker("send")
     try:
@@ -135,7 +135,7 @@ def prepare_send(generation: Generation, *, sync: bool = False) -> Send | None:
 
 def _take_lease(generation: Generation, *, seconds: float) -> bool:
     generation.workspace = gateway.workspace_of(generation.account)
-    # The caller's `now` may be old: it may have sent other rows of the same batch before this one.
+    # The caller's `now` may be old, because it may have sent other rows of the same batch first.
     return lifecycle.mark_submitting(generation, now=clock.now(), lease_seconds=seconds)
 
 
@@ -193,7 +193,7 @@ def settle_refusal(generation: Generation, error: RemoteError, *, now: datetime)
 def ask_as_text(
     generation: Generation, error: Exception, *, now: datetime, retry_at: datetime
 ) -> bool:
-    """Queue a refused request again, its function calls as text; False if that is of no use.
+    """Queue a refused request again, its function calls as text; False if this does not help.
 
     Once in the row's life, and only if the remote refused it uncharged for a field of a call.
     """
@@ -223,7 +223,7 @@ def fail_send(generation: Generation, *, code: str, reason: str, now: datetime) 
 def _send_again(
     generation: Generation, error: RemoteError, *, now: datetime, retry_at: datetime
 ) -> None:
-    """Queue again what was surely refused, or fail it if it has waited for `EXPIRE_AFTER`."""
+    """Queue a request again that was surely refused, or fail it after `EXPIRE_AFTER`."""
     if is_out_of_time(generation, now=now):
         fail_send(generation, code=error.code, reason=error.explanation, now=now)
     else:
@@ -231,7 +231,7 @@ def _send_again(
 
 
 def is_out_of_time(generation: Generation, *, now: datetime) -> bool:
-    """Whether the site waits no longer for a send that was surely never accepted."""
+    """Whether a request that was surely never accepted has waited for too long."""
     return now > clock.after(generation.created_at, conf.expire_after)
 
 

@@ -38,9 +38,9 @@ __all__ = [
 MAY_HAVE_BEEN_CHARGED = "may_have_been_charged"
 """The `error_code` of an expired row whose remote id nobody knows."""
 NEVER_ACCEPTED, ANSWER_LOST = "never_accepted", "answer_lost"
-"""The `error_code` of rows that were closed without an answer, by a proof or by a person."""
+"""The `error_code` of rows that a proof or a person closed without an answer."""
 FOUND_LATE = "found_late"
-"""Of those for which the remote lists an answer after all."""
+"""The `error_code` of such rows for which the remote lists an answer later."""
 GROWTH = 1.5
 JITTER = 0.1
 WEBHOOK_PATIENCE = 5
@@ -60,7 +60,7 @@ class Snapshot(NamedTuple):
     def target(self) -> Status:
         """The row's status for the remote's status; an unknown status is not final.
 
-        But once we have stopped waiting, an answer is one whatever the remote calls it.
+        But after we stopped waiting, an answer counts with any status.
         """
         known = FROM_REMOTE.get(self.remote.status.lower())
         if known is None and self.generation.status == Status.EXPIRED:
@@ -73,7 +73,7 @@ class Snapshot(NamedTuple):
         return current if current == Status.RUNNING else Status.PENDING
 
     def outcome(self) -> Outcome:
-        """What the row learns from it."""
+        """The values that the row gets from it."""
         outcome = self._result()
         if self.generation.remote_id:
             return outcome
@@ -85,7 +85,7 @@ class Snapshot(NamedTuple):
             return NOTHING_NEW
         failed = self.target == Status.FAILED
         if failed and self.generation.partial:
-            # What a stream has said stays: there is no whole to take its place.
+            # The text of a stream stays, because the remote has no complete answer.
             return Outcome(
                 credits_used=self._credits_used,
                 error_code=StreamError.code if self._lacks_the_answer else _error_code(self.remote),
@@ -95,7 +95,7 @@ class Snapshot(NamedTuple):
             credits_used=self._credits_used,
             error_code=_error_code(self.remote) if failed else "",
             partial=False,
-            # Nothing at the remote never takes the place of what a stream has said.
+            # An empty answer of the remote does not replace the text of a stream.
             response_text=self.remote.response_text or None,
             response_function_calls=self.remote.response_function_calls or None,
             failed_reason=self.remote.failed_reason,
@@ -103,14 +103,14 @@ class Snapshot(NamedTuple):
 
     @property
     def _apparent(self) -> Status | None:
-        """The end that an object shows whose status is a word that nobody knows."""
+        """The final status of an object whose status word is unknown, by its other fields."""
         if self.remote.response_text or self.remote.response_function_calls:
             return Status.DONE
         return Status.FAILED if self.remote.failed_reason else None
 
     @property
     def _credits_used(self) -> Decimal | None:
-        """What it cost; with a status that nobody knows, 0 may mean that it is not known yet."""
+        """Its cost; with an unknown status word, 0 may mean that the cost is not known yet."""
         is_known = self.remote.status.lower() in FROM_REMOTE
         return self.remote.credits_used if is_known else self.remote.credits_used or None
 
@@ -160,7 +160,7 @@ def _mark_all(
 
 
 def reschedule(again: Mapping[Generation, datetime], *, now: datetime) -> None:
-    """Poll these claimed rows again at their times; those waited for too long expire."""
+    """Set the next poll of these claimed rows; rows that waited for too long expire."""
     overdue = {row.pk: _given_up(row, now=now) for row in again if _is_overdue(row, now=now)}
     if len(overdue) < len(again):
         lifecycle.reschedule({row: at for row, at in again.items() if row.pk not in overdue})
@@ -200,7 +200,7 @@ def _is_overdue(generation: Generation, *, now: datetime) -> bool:
 
 
 def _given_up(generation: Generation, *, now: datetime) -> Arrival:
-    """Return what a row that expires says: without a remote id nobody knows what it cost."""
+    """Return the values of a row that expires: without a remote id its cost is unknown."""
     is_known = generation.remote_id is not None
     outcome = NOTHING_NEW if is_known else Outcome(error_code=MAY_HAVE_BEEN_CHARGED)
     return Arrival(outcome, due_at=now, detail="no result in time")

@@ -49,7 +49,7 @@ class _NextSweep:
 
 
 def request_sweep() -> None:
-    """Have a sweep run within a moment, however often this is called."""
+    """Request a sweep within a moment. Many calls request one sweep."""
     databases.after_commit(_request_sweep)
 
 
@@ -61,7 +61,7 @@ def _request_sweep() -> None:
 
 
 def request_sweep_at(at: datetime, *, now: datetime) -> None:
-    """Have a sweep run at this time, or at `POLL_MAX_INTERVAL` from now if that is sooner."""
+    """Request a sweep at this time, or in `POLL_MAX_INTERVAL` if that is sooner."""
     at = _within_reach(at, now=now)
     schedule = SweepSchedule.objects.filter(pk=SCHEDULE_ID)
     later = Q(due_at=None) | Q(due_at__gt=at) | Q(due_at__lt=now - LOST_AFTER)
@@ -86,9 +86,9 @@ def request_sweep_by(due_at: datetime, *, now: datetime) -> None:
 
 
 def request_next_sweep(*, now: datetime) -> datetime | None:
-    """Have a sweep run when the next row is due; returns that time."""
+    """Request a sweep when the next row is due; returns that time."""
     schedule = SweepSchedule.objects.filter(pk=SCHEDULE_ID).values_list("due_at", Subquery(_due()))
-    # Mostly an early enough sweep is scheduled, and this is the only statement. Not inside a host's
+    # Usually a sweep is scheduled early enough, and this is the only statement. Not inside a host's
     # transaction: that sweep may run before the commit, and would not see the row.
     scheduled, due_at = schedule.first() or (None, next_due_at())
     if databases.connection().in_atomic_block:

@@ -1,6 +1,6 @@
 """Whether a queued row may be sent now, and what it waits for if not.
 
-Invariant: a row waits unsent for `EXPIRE_AFTER` seconds at most, and fails then uncharged.
+Invariant: a row waits unsent for at most `EXPIRE_AFTER` seconds. Then it fails and costs nothing.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ AWAY = "Creatify was not reached for as long as this site waits; nothing was sen
 def with_obstacles(rows: QuerySet[Generation], *, now: datetime) -> QuerySet[Generation]:
     """Add to each row whether a pause or an outage may hold it.
 
-    `begin_send` then asks for neither if there is none, and `settle_send` has nothing to close:
-    this saves three statements.
+    If there is none, `begin_send` and `settle_send` save three statements.
     """
     pauses = control.pauses_of([OuterRef("account")], now=now)
     held = Exists(pauses.order_by()) | Exists(circuit.failing_circuits(OuterRef("account")))
@@ -53,7 +52,7 @@ def begin_send(generation: Generation) -> Send | None:
     """
     now = clock.now()
     if generation.unverified_remote_id:
-        # A delivery named a row that waits to be sent: an earlier send may have been accepted.
+        # A delivery has named this queued row, so an earlier send may have been accepted.
         lifecycle.mark_named(generation, now=now)
         return None
     if generation.mode == Mode.STREAM:
@@ -76,7 +75,7 @@ def begin_send(generation: Generation) -> Send | None:
 
 
 def call_off_stream(generation_id: uuid.UUID, *, now: datetime) -> bool:
-    """Cancel a queued stream that is due: no process began it in time. False if one did."""
+    """Cancel a queued stream that no process began in time. False if a process began it."""
     return lifecycle.mark_cancelled(
         generation_id, cause=Cause.SWEEP, now=now, code=NOT_TAKEN_UP, detail=NO_PUMP
     )

@@ -30,7 +30,7 @@ class StoredSource(NamedTuple):
         return self.media.size
 
     def open(self) -> BinaryIO:
-        """Return a new stream from the storage; the reader closes it."""
+        """Return a new stream from the storage; the caller closes it."""
         return cast("BinaryIO", open_media(self.media))
 
 
@@ -82,7 +82,7 @@ def _refuse_missing(messages: list[dict[str, Any]], media: dict[str, Media]) -> 
 
 def _media_paths(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for number, message in enumerate(messages):
-        # A row that the host made without `accept` may have any form.
+        # If the host made the row without `accept`, it may have any form.
         content = message.get("content") if isinstance(message, dict) else None
         for index, part in enumerate(content if isinstance(content, list) else ()):
             if isinstance(part, dict) and "media" in part:

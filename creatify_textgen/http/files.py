@@ -23,7 +23,7 @@ HEADERS = {
     "Accept-Ranges": "bytes",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
-    # The bytes behind an id never change, but who may read them does.
+    # The file of an id never changes, but its readers' permissions may.
     "Cache-Control": "private, max-age=300",
 }
 

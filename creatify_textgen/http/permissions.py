@@ -18,7 +18,7 @@ __all__ = ["MayOperate", "MaySpend"]
 
 
 class MaySpend(BasePermission):
-    """Whoever spends credits needs the permission of the setting `CREATE_PERMISSION`, if any."""
+    """Requires the permission of the setting `CREATE_PERMISSION`, if any, to spend credits."""
 
     message = _("You may not generate text on this site.")
 

@@ -63,7 +63,7 @@ def _stream_of(key: UUID) -> str:
 
 
 class TicketAuthentication(BaseAuthentication):
-    """Identifies the user by `?ticket=`; without one, the host's authentication decides."""
+    """Identifies the user by `?ticket=`; without a ticket, the host's authentication decides."""
 
     def authenticate(self, request: Request) -> tuple[Any, str] | None:
         """Return the ticket's user. Raises: AuthenticationFailed if the ticket is not valid."""

@@ -107,7 +107,7 @@ def make_due(generation_id: uuid.UUID, *, at: datetime) -> bool:
 
 
 def hold_queued(generation_id: uuid.UUID, *, until: datetime) -> None:
-    """Have whoever waits for a row that is not sent wait until then, unless it does longer."""
+    """Set `due_at` of an unsent row to this time, unless it is later already."""
     queued = Generation.objects.filter(pk=generation_id, status=Status.QUEUED, due_at__lt=until)
     queued.update(due_at=until)
 

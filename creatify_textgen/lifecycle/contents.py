@@ -35,12 +35,12 @@ ENDED = (*TERMINAL, Status.EXPIRED)
 """An expired row can still be finished, by its remote id or its fingerprint alone."""
 NOT_STORED = "content not stored"
 WIPED: Mapping[str, Any] = {"excerpt": "", "metadata": {}, "idempotency_hash": ""}
-"""What the row itself knows of its content. The idempotency key stays: its request would be paid
-again otherwise."""
+"""Columns of the row about its content. The idempotency key stays, so that a repeated request is
+not paid again."""
 
 
 def remove_contents(ids: Collection[uuid.UUID], *, now: datetime, detail: str) -> int:
-    """Remove the content of those of these rows that have ended, and return how many had any left.
+    """Remove the content of the rows that have ended, and return how many still had content.
 
     `detail` says why, for the timeline. Their media go too, unless another generation uses them.
     May be called again.
@@ -129,7 +129,7 @@ def note_reads(generations: Iterable[Generation], *, now: datetime, detail: str)
 
 
 def discard_media(ids: Collection[uuid.UUID], *, now: datetime) -> int:
-    """Give up those of these media that no generation uses, and return how many.
+    """Give up the media that no generation uses, and return how many.
 
     Their files are deleted after that, and then their rows.
     """

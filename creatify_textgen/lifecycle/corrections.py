@@ -26,7 +26,7 @@ _SAID_BY_STREAMS = (
     "usage",
     "citations",
 )
-"""What the remote's list has not or may not have."""
+"""Modes of rows that the remote's list does not have, or may not have."""
 
 
 def complete_failed(
@@ -121,7 +121,7 @@ def complete_empty(
 ) -> bool:
     """Write the answer of a final row that ended without one. Its status, cost and reason stay.
 
-    Returns False if it has an answer by now, or its content was removed.
+    Returns False if it has an answer now, or its content was removed.
     """
     answer = Outcome(
         response_text=outcome.response_text or None,

@@ -115,8 +115,8 @@ def _counts_credits(budget: Budget) -> bool:
 def drop_holds(generation: Generation) -> None:
     """Drop what is reserved for a generation that is about to be deleted.
 
-    What was never sent is given back. What was sent may have been charged, so it counts as unknown,
-    and nobody will know it: its row is gone.
+    The hold of a generation that was never sent is given back. A generation that was sent may have
+    been charged, so its hold counts as unknown, and stays unknown because its row is deleted.
     """
     reserved = BudgetHold.objects.filter(generation=generation, counts_as=Sum.RESERVED)
     holds = reserved.select_related("generation").order_by("period_id")

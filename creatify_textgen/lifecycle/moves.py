@@ -52,7 +52,7 @@ def make_moves(
     now: datetime,
     only: Mapping[str, Any] | None = None,
 ) -> set[uuid.UUID]:
-    """Move those rows that may move, and return the ids of those that did.
+    """Change the rows that allow it, and return the ids of the changed rows.
 
     The statements are constant in number, whatever the batch. `only` narrows the condition of
     the UPDATE (the number of a send, for one). May be called twice: the second time moves

@@ -1,4 +1,4 @@
-"""Readings of a workspace's balance, each beside what our rows had cost by then."""
+"""Readings of a workspace's balance, each with the costs of our rows at that time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["BalanceReading"]
 
 
 class BalanceReading(models.Model):
-    """What the remote reported at one moment. Two of them show what no row explains."""
+    """The balance at one moment. Two readings show the credits that no row explains."""
 
     account = models.CharField(max_length=64)
     at = models.DateTimeField()

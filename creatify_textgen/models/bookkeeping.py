@@ -106,7 +106,7 @@ class Circuit(models.Model):
 
 
 class Allowance(models.Model):
-    """One row per user: what is counted against a limit, and locked while requests are."""
+    """One row per user: counts of uploads and refreshes. Locked while requests are counted."""
 
     owner = models.OneToOneField(
         settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="+"
@@ -201,8 +201,8 @@ class SweepSchedule(models.Model):
 class DeletedGeneration(models.Model):
     """The id at the remote of a generation whose row was deleted.
 
-    The remote still lists it. Without this row, reconciliation would import it as a charge that
-    nobody knows: its prompt would come back, and its cost would be counted twice.
+    The remote still lists it. Without this row, reconciliation would import it as an unknown
+    charge: its prompt would come back, and its cost would be counted twice.
     """
 
     account = models.CharField(max_length=64)

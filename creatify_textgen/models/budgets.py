@@ -80,10 +80,9 @@ class Budget(models.Model):
 
 
 class BudgetPeriod(models.Model):
-    """What was used of a budget by what was requested in one of its periods.
-
-    The three sums together are never above the limit of a hard budget by more than what was in
-    flight when it was made.
+    """The sums of a budget for the generations that were requested in one period. Together the three
+    sums exceed the limit of a hard budget at most by the generations that were in flight when the
+    budget was made.
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="periods")

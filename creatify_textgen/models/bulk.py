@@ -73,7 +73,8 @@ class BulkJob(models.Model):
 
     class Meta:
         base_manager_name = "objects"
-        # Who may view generations sees the jobs, and who may do the same by hand controls them.
+        # No own permissions: users who may view generations see the jobs, and users who may
+        # do the same by hand control them.
         default_permissions = ()
         ordering = ["-created_at"]
         verbose_name = _("bulk job")

@@ -263,7 +263,7 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
             # index also finds a row by its remote id.
             UniqueIfSet(fields=["remote_id", "account"], name="textgen_remote_once"),
             UniqueIfSet(fields=["idempotency_key"], name="textgen_idempotency_once"),
-            # The sweep finds rows only by `due_at`: without one, a result would be lost.
+            # The sweep finds rows only by `due_at`: without it, a result would be lost.
             models.CheckConstraint(
                 condition=Q(status__in=sorted(TERMINAL)) | Q(due_at__isnull=False),
                 name="textgen_never_forgotten",
@@ -303,7 +303,7 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
 
     @property
     def can_settle(self) -> bool:
-        """Whether a person may decide about it: it may have been charged, nobody knows its id."""
+        """Whether a person may decide about it: it may have been charged, and has no remote id."""
         may_be = self.status in (Status.UNCONFIRMED, Status.EXPIRED, Status.FAILED)
         has_id = bool(self.remote_id or self.unverified_remote_id)
         return may_be and self.credits_used is None and not has_id

@@ -29,7 +29,7 @@ class RowOrEmpty(_Descriptor):
 
 
 class RemovableField(_OneToOneField):
-    """A one-to-one relation that whoever reads it backwards can rely on: it never raises."""
+    """A one-to-one relation whose reverse side never raises."""
 
     related_accessor_class = RowOrEmpty
 

@@ -77,9 +77,8 @@ def sweep(*, time_limit: float = 10.0) -> SweepReport:
     """Process everything that is due: sends, polls, lost answers, expiry, late signals.
 
     Ends about `time_limit` seconds after it began, or with its last send. The next sweep is
-    requested before this one ends. May run any number of times at once.
-
-    Raises: what is a bug or the database's, once all was done that could be.
+    requested before this one ends. May run any number of times at once. Raises: a bug, or an error
+    of the database, after everything else was done.
     """
     report = SweepReport()
     now = clock.now()

@@ -25,7 +25,7 @@ class ModelFacts:
     ends_on: date | None = None
     """The day from which requests for it go to `successor`, or None if none is announced."""
     successor: str = ""
-    """The model that answers from then on, at its own price."""
+    """The model that answers after the end, at its own price."""
     ignores: tuple[str, ...] = ()
     """Parameters of `config` that it accepts without effect."""
     refuses: tuple[str, ...] = ()

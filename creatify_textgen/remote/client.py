@@ -38,7 +38,7 @@ from creatify_textgen.remote.sse import DEFAULT_EVENT_CAP
 
 DEFAULT_MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """It repeats the request: the longest text that a model reads, some 4 million characters, of which
-JSON may write each in six bytes. What cannot be read was paid for all the same."""
+JSON may write each in six bytes. An answer that cannot be read was paid for, too."""
 MAX_BALANCE_BYTES = 64 * 1024
 DEFAULT_POOL_SIZE = 32
 LONGEST_LIST_SECONDS = 600.0

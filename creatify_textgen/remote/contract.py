@@ -164,7 +164,7 @@ class MediaSource(Protocol):
 
     @property
     def size(self) -> int:
-        """Decoded bytes; what `open()` yields must be exactly as long."""
+        """In decoded bytes; `open()` must yield exactly as many."""
 
     def open(self) -> BinaryIO:
         """Return a new binary stream at the first byte; the reader closes it."""
@@ -183,7 +183,7 @@ class GenerationRequest:
     tools: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
     tool_config: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] | None = field(default=None, repr=False)
-    """Merged into the body last, its `config` key by key: what the contract does not know."""
+    """Fields that the contract does not know. Merged into the body last, `config` key by key."""
     webhook_url: str = field(default="", repr=False)
     """Contains the secret token; not sent for a stream."""
     sync: bool = False

@@ -17,8 +17,8 @@ __all__ = ["read_event"]
 def read_event(text: str) -> tuple[str, Any]:
     """Return the text and its value; None as the value if the text is not JSON.
 
-    What is JSON only for a lenient reader (`NaN`, an integer of thousands of digits) is written
-    again, with null for it: an odd number must not hide the text and the cost beside it.
+    If only a lenient reader accepts a number (`NaN`, an integer of thousands of digits), it is
+    replaced by null, because an odd number must not hide the text and the cost in the same event.
     """
     try:
         refuse_many(text, most=MOST_EVENT_MARKS)

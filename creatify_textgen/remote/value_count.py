@@ -1,7 +1,7 @@
 """Whether a JSON text has so many values that reading it would fill the memory. Pure.
 
-The length of a text does not bound that: 30 megabytes of `{},` become 780 megabytes of objects.
-Invariant: what repeats a request that this app accepts is read, however many values that has.
+The length of a text does not limit the memory: 30 megabytes of `{},` become 780 megabytes of
+objects. Invariant: an answer that repeats a request that this app accepts can be read.
 """
 
 from __future__ import annotations

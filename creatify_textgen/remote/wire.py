@@ -41,7 +41,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _as_null(_name: str) -> None:
-    """Return None for `NaN` and `Infinity`: an odd cost must not hide the text beside it."""
+    """Return None for `NaN` and `Infinity`: an odd cost must not hide the text of its answer."""
 
 
 def _whole(digits: str) -> int | None:

@@ -140,7 +140,7 @@ class ConversationViewSet(Endpoint, GenericViewSet[Conversation]):
 
     @property
     def pagination_class(self) -> Any:  # type: ignore[override]
-        """What the pages of this action consist of."""
+        """The items of this action's pages."""
         return TurnPages if self.action == "messages" else ConversationPages
 
     def get_queryset(self) -> QuerySet[Conversation]:

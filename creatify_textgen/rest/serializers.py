@@ -33,7 +33,7 @@ PART_KEYS = ("type", "text", "mime_type", "media")
 
 
 class WordField(serializers.ChoiceField):
-    """One of a few words. In OpenAPI they are no component, whose name might be the host's."""
+    """One of a few words. In OpenAPI it is not a component, whose name the host might also use."""
 
 
 class GenerationSerializer(serializers.Serializer[Generation]):

@@ -1,4 +1,4 @@
-"""What is kept of a person's data, how long, and how it is removed or handed out.
+"""How long a person's data is kept, and how it is removed or exported.
 
 A generation's row, cost and timeline stay, so that sums stay right to the last decimal. Its
 content goes: prompt, result, metadata, and media that nothing else uses.

@@ -1,7 +1,8 @@
-"""Erases what is known of a person: what was asked, what was answered, and the files.
+"""Erases the content of a person: requests, answers and files.
 
-What is queued is cancelled. What has ended loses its content now. What was sent and has not ended
-needs its content to be found and paid for once, so it loses it when it ends.
+Queued generations are cancelled. Generations that have ended lose their content now. Generations
+that were sent and have not ended need their content, so that their results are found and not paid
+for twice. They lose it when they end.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ EXAMPLES = 20
 
 @dataclass(slots=True)
 class EraseReport:
-    """What was erased of one person, or would be in a dry run, and what must still end."""
+    """What was erased of one person, or would be in a dry run, and which generations still run."""
 
     cancelled: int = 0
     """Queued generations. They cost nothing."""

@@ -25,7 +25,7 @@ SLICE = 500
 
 @dataclass(slots=True)
 class PruneReport:
-    """What was removed, or would be in a dry run."""
+    """The removed content, or in a dry run the content that would be removed."""
 
     generations: int = 0
     """Whose content was removed. Their rows, costs and timelines stay."""
@@ -82,7 +82,7 @@ def _read_days(value: Any) -> int:
 def delete_all_discarded(limit: TimeLimit | None = None) -> tuple[int, int, bool]:
     """Delete media that were given up. Return how many, their bytes, and whether all are gone."""
     media = media_bytes = 0
-    # As often as there are slices: what cannot be deleted now is left for another time.
+    # One round per slice: a file that cannot be deleted now is left for another time.
     for _ in range(Media.objects.exclude(discarded_at=None).count() // SLICE + 1):
         count, size = delete_discarded(limit=SLICE)
         media, media_bytes = media + count, media_bytes + size

@@ -1,6 +1,6 @@
-"""Does now and then, in a sweep, what retention has left to do.
+"""The work of retention in a sweep, from time to time.
 
-Invariant: of all processes one does it at a time, and never for longer than `TIME_LIMIT_SECONDS`.
+Invariant: one process does it at a time, and never for longer than `TIME_LIMIT_SECONDS`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _last_try() -> _LastTry:
 
 
 def tidy_if_due(*, now: datetime) -> None:
-    """Prune, if `CONTENT_RETENTION_DAYS` says so, and delete what was given up."""
+    """Prune, if `CONTENT_RETENTION_DAYS` is set, and delete the files that were given up."""
     last, elapsed = _last_try(), time.monotonic()
     if last.at is not None and elapsed < last.at + TRY_SECONDS:
         return

@@ -13,7 +13,7 @@ __all__ = ["BudgetState", "Estimate", "budget_states", "estimate"]
 
 
 def budget_states(budgets: Iterable[Budget] | None = None) -> list[BudgetState]:
-    """Return what these budgets, or all, hold in the periods that run now."""
+    """Return the state of these budgets, or of all, in their current periods."""
     if budgets is None:
         budgets = Budget.objects.select_related("owner", "group").order_by("name")
     return control.read_states(budgets, now=clock.now())

@@ -31,10 +31,10 @@ def credits(  # noqa: A001
 ) -> CreditReport:
     """Return the balance of a workspace, and the credits that `owner`, or everybody, used of it.
 
-    `account=None` is all accounts together. `since` and `until` are days in UTC, both included.
-    May ask the remote, which is free. The balance is at most a minute old if the remote answers
-    within 3 seconds, else the last known one, with its age. With `with_balance=False` the remote
-    is not asked.
+    `account=None` is all accounts together. `since` and `until` are days in UTC, both included. May
+    ask the remote, which is free. If the remote answers within 3 seconds, the balance is at most a
+    minute old. Otherwise it is the last known balance, with its age. With `with_balance=False` the
+    remote is not asked.
     """
     scope = UsageScope(account, owner, since, until)
     used, unknown = scope.totals()

@@ -1,4 +1,4 @@
-"""What is under way, and the tests of `textgen_doctor`, which remove what they made.
+"""What is under way, and the tests of `textgen_doctor`, which delete everything that they create.
 
 Nothing here costs credits or writes a generation.
 """
@@ -39,7 +39,7 @@ FRAME_SECONDS = 10.0
 
 
 def workload() -> Workload:
-    """Return what is under way and what does not move, from the database alone."""
+    """Return what is under way and what is stuck; reads only the database."""
     return read_workload(now=clock.now())
 
 

@@ -73,9 +73,9 @@ def cancel(generation: Generation) -> Generation:
 
 
 def stop(generation: Generation) -> Generation:
-    """End the answer where it is: readers of the stream get their end, and its text stays so.
+    """End the answer now: readers of the stream get their end, and its text stays as it is.
 
-    The remote cannot be stopped and charges the whole answer, so the pump reads on for its cost.
+    The remote cannot stop and charges the whole answer, so the pump reads on to learn the cost.
     The row is then `done`, `partial` and has the `error_code` `stopped`. A queued generation is
     cancelled, and one that is final is returned as it is. May be called twice.
 
@@ -109,7 +109,7 @@ def delete(generation: Generation) -> None:
 
 
 def delete_many(generation_ids: Collection[uuid.UUID]) -> int:
-    """Delete those of these that have ended, a few hundred at a time; return how many.
+    """Delete the generations that have ended, a few hundred at a time; return how many.
 
     Raises: ProtectedError or RestrictedError if rows of the site need one; then none is deleted.
     """

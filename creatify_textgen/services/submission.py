@@ -29,13 +29,13 @@ from creatify_textgen.types import Messages, RequestOptions
 __all__ = ["accept_request", "retry", "retry_linked", "send_generation", "submit", "submit_many"]
 
 TAKEN_WITHIN = timedelta(seconds=15)
-"""After this the sweep sends a row whose message was lost, or for which no worker runs."""
+"""After this time, the sweep sends a row whose message was lost, or for which no worker runs."""
 
 
 def submit(
     messages: Messages, *, idempotency_key: str | None = None, **options: Unpack[RequestOptions]
 ) -> Generation:
-    """Save a generation and have a worker send it; returns at once.
+    """Save a generation, which a worker sends; returns at once.
 
     `messages` is a string, or a list in the remote's form. A media part takes `data` (base64
     text, bytes, a `pathlib.Path` or a Django file) or `media` (the id of a stored image or video).
@@ -54,7 +54,7 @@ def submit_intake(
     retry_of: Generation | None = None,
     link: Link | None = None,
 ) -> Generation:
-    """Save a checked request and have a worker send it; `link` as for `save_intent`."""
+    """Save a checked request, which a worker sends; `link` as for `save_intent`."""
     now = clock.now()
     generation, is_new = save_intent(
         intake,

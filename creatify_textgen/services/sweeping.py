@@ -1,4 +1,4 @@
-"""One pass over everything that is due, content that is kept too long included."""
+"""One pass over everything that is due, including content that must be removed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["SweepReport", "sweep"]
 def sweep(*, time_limit: float = 10.0) -> SweepReport:
     """Process everything that is due, within about `time_limit` seconds or its last send.
 
-    Every ten minutes it also removes what is kept too long. May run any number of times at once.
-    Raises: RuntimeError inside a transaction, before anything is done; what is a bug or the
-    database's, once all was done that could be.
+    Every ten minutes it also removes content that is too old. May run any number of times at once.
+    Raises: RuntimeError inside a transaction, before anything is done; a bug, or an error of the
+    database, after everything else was done.
     """
     databases.refuse_transaction_of_worker("sweep")
     report = process_due(time_limit=time_limit)

@@ -1,9 +1,7 @@
-"""Writes the texts of all running streams to their rows, once a second, in few batches, and learns
-from the rows which of them were stopped.
+"""Writes the texts of running streams to their rows once a second, and reads which were stopped.
 
-
-One thread per process. It also moves `due_at` of each row ahead. So a stream that is silent
-differs from one whose process died. Invariant: after `watching` ends, nothing more is written for
+One thread per process. It also moves `due_at` of each row ahead, which shows that the process of a
+silent stream has not died. Invariant: after `watching` ends, nothing more is written for
 that stream.
 """
 
@@ -196,7 +194,7 @@ def _batches(checkpoints: Mapping[uuid.UUID, Outcome]) -> Iterator[dict[uuid.UUI
 
 
 def _save(batch: Mapping[uuid.UUID, Outcome], *, now: datetime) -> None:
-    """Save these together; if the database refuses one of them, the others all the same."""
+    """Save these together. If the database refuses one of them, the others are still saved."""
     due_at = missed_at(now)
     try:
         lifecycle.save_checkpoints(batch, now=now, due_at=due_at)

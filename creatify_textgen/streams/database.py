@@ -1,7 +1,7 @@
 """Runs the database work of pumps and readers in a small pool of threads.
 
-A pump or a reader waits for minutes and uses its row for milliseconds. Invariant: however many
-there are, they hold no more database connections than this pool has threads.
+A pump or a reader waits for minutes and uses its row for milliseconds. Invariant: together they
+hold no more database connections than this pool has threads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """From a pump's chunks to frames in the hub, until somebody stops the generation.
 
-The remote knows no stop: the pump then reads on for the cost, and nothing more reaches a reader or
-the text. Invariant: after the end frame nothing is published, whichever thread wrote it.
+The remote cannot stop: the pump then reads on to learn the cost, but nothing more is sent to
+readers or added to the text. Invariant: after the end frame nothing is published, whichever thread
+wrote it.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Transcript:
         self.failure: ChunkFailure | None = None
         """The error that the remote reported inside the stream."""
         self.is_stopped = False
-        """Whether somebody stopped it: what comes then is neither text nor frame."""
+        """Whether somebody stopped it: later chunks become neither text nor frames."""
         self.recent: dict[int, Chunk] | None = None
         """The last chunks by number, once somebody wants them."""
         self._spoken: list[tuple[str, str]] = []

@@ -1,7 +1,7 @@
 """What a stream's end means for its row. Pure; the remote's words are tables here.
 
-Invariant: only a receipt and a clean finish make a generation done, and nothing that was received
-is dropped.
+Invariant: only a receipt and a clean finish make a generation done, and everything that was
+received is kept.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
 
 
 def _is_whole(transcript: Transcript) -> bool:
-    """Whether the remote said that it was all: by its receipt, or by the reason of the end."""
+    """Whether the answer is complete by the remote's receipt, or by the reason of its end."""
     receipt = transcript.receipt
     return receipt is not None and bool(not receipt.is_early or transcript.finish_reason)
 
 
 def _to_be_polled(transcript: Transcript, code: str, what: str) -> Verdict:
-    """Keep what was received, also the receipt. The remote's list may have the whole answer."""
+    """Keep what was received, and the receipt. The remote's list may have the whole answer."""
     outcome = transcript.outcome(error_code="", partial=transcript.has_answer)
     return Verdict(None, outcome, code, f"{what}; this site is asking the remote for its result.")
 

@@ -1,7 +1,7 @@
-"""For tests of a host's code: a remote in this process that answers what a test has set.
+"""For tests of a host's code: a remote in this process that gives the answers of a test.
 
-No other room imports it: what is sent goes the way of the app, and only the wire and the worker are
-replaced, for the time of a `with` block.
+No other room imports it. The app's own code handles each request; only the connection and the
+worker are replaced, during a `with` block.
 """
 
 from creatify_textgen.testing.answers import FAULTS, Answer, Asked

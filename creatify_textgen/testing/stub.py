@@ -1,4 +1,4 @@
-"""The stub: replaces the wire and the worker while its block runs.
+"""The stub: replaces the connection and the worker while its block runs.
 
 Only the edges are replaced: `gateway` hands out a client without a socket, and what `enqueue`
 would publish runs at once, in this thread and its transaction. Rows, statuses, errors and frames

@@ -1,4 +1,4 @@
-"""Hangs the spans on the seam in `remote` and on the signals."""
+"""Connects the spans to the observer of `remote` and to the signals."""
 
 from __future__ import annotations
 

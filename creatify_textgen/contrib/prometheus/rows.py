@@ -1,6 +1,6 @@
-"""What the database knows: read at each scrape, so it is right whichever process answers.
+"""Metrics of the database: read at each scrape, so every process reports the same.
 
-Invariant: a constant number of statements, each of which reads what is open or of today.
+Invariant: a constant number of statements, which read only open rows and those of recent days.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _usage(now: datetime) -> Iterator[Metric]:
 
 
 def _unknown(now: datetime) -> Metric:
-    # Not of today alone: at midnight nothing has become known.
+    # Not only of today: at midnight the unknown costs do not become known.
     days = UsageTotal.objects.filter(day__gt=_today(now - timedelta(days=UNKNOWN_DAYS))).order_by()
     sums = days.values_list("account").annotate(Sum("credits_unknown"))
     text = f"Generations of the last {UNKNOWN_DAYS} days whose cost is unknown."

@@ -16,7 +16,7 @@ STATUS_OF_OUTAGE = {"remote_unavailable": 503, "unconfirmed": 504, "expired": 50
 """Statuses for outages. A frame holds only the code of an error, not the remote's status."""
 RETRY_SECONDS = {"rate_limited": 10, "remote_unavailable": 10, "not_taken_up": 5}
 """`Retry-After` if the remote named no time. Codes of requests that the remote may have accepted
-are absent: nobody is invited to send such a request again."""
+are absent, because such a request must not be sent again."""
 
 
 def refusal(frame: Frame, generation: Generation) -> Response:

@@ -1,8 +1,8 @@
 """A run as one UI message: all of its steps, and the results of the functions between them.
 
 `RunReading` decides what comes next, and the readers carry it out: one for WSGI, one for ASGI. Each
-stream begins with the first step, so whoever resumes receives the whole message. Invariants: the
-last event is `[DONE]`; the result of a call comes once, after the call.
+stream begins with the first step, so a reader that resumes receives the whole message. Invariants:
+the last event is `[DONE]`; the result of a call comes once, after the call.
 """
 
 from __future__ import annotations

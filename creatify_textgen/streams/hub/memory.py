@@ -1,7 +1,7 @@
 """`memory://`: frames in this process, for development and for sites with one process.
 
-Invariant: a stream that nobody writes to is forgotten: after two minutes if it has ended, after an
-hour if it has not, and after one minute if it has no frame and no reader.
+Invariant: a stream without new frames is forgotten: after two minutes if it has ended, after an
+hour if it has not ended, and after one minute if it has no frame and no reader.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class MemoryHub:
     def _read_buffer(self, stream: str, seconds: float) -> Buffer | None:
         """Return the stream's buffer; None if a reader that does not wait would create it.
 
-        Whoever attaches to a finished generation leaves nothing behind.
+        So a reader that attaches to a finished generation leaves nothing in memory.
         """
         if seconds <= 0 and stream not in self._buffers:
             return None
