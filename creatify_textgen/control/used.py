@@ -38,10 +38,10 @@ def first_day(budget: Budget, *, now: datetime) -> date:
 
 
 def used_before(budgets: Iterable[Budget], *, now: datetime) -> dict[Budget, Decimal]:
-    """Return what was used so far in the current period of each of these budgets that has no period.
+    """Return what was used in the current period of each budget before the budget was made.
 
-    This is the use before the budget was made. After that, the periods of the budget count each
-    generation, in the period in which it was requested.
+    That is 0 for a budget that has had a period: its rows count each generation since then, in the
+    period in which it was requested.
     """
     budgets = list(budgets)
     begun = BudgetPeriod.objects.filter(budget__in=budgets).values_list("budget", flat=True)

@@ -80,9 +80,10 @@ class Budget(models.Model):
 
 
 class BudgetPeriod(models.Model):
-    """The sums of a budget for the generations that were requested in one period. Together the three
-    sums exceed the limit of a hard budget at most by the generations that were in flight when the
-    budget was made.
+    """The sums of a budget for the generations that were requested in one period.
+
+    Together they exceed the limit of a hard budget at most by the generations that were in flight
+    when the budget was made.
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="periods")
