@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
 
@@ -31,7 +32,8 @@ LONGEST_ERROR = 500
 _MARK = "creatify_textgen_tool"
 
 
-class Tool(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tool:
     """A function and how it may be called."""
 
     function: Callable[..., Any]

@@ -6,7 +6,8 @@ Invariant: base64 is made when the body is written to the socket, not here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple, cast
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
 
 from django.utils.translation import gettext as _
 
@@ -20,7 +21,8 @@ from creatify_textgen.remote.contract import GenerationRequest
 __all__ = ["StoredSource", "media_of", "wire_request"]
 
 
-class StoredSource(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StoredSource:
     """A stored image or video in the form that the client needs: a `MediaSource`."""
 
     media: Media

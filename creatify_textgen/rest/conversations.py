@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from creatify_textgen.chat import Conversation, Run, Turn
+from creatify_textgen.chat.runs import OPEN
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint, KindOfCall
 from creatify_textgen.intake.reading import Reader
@@ -215,12 +216,21 @@ class ConversationStreamView(StreamView):
     def get(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Stream the answer that is under way; 204 if none is."""
         turn = self._find_conversation(request).last_turn
-        if wants_ui_messages(request) and turn is not None:
-            steps = turn.generation.steps.filter(run__state=Run.State.RUNNING)
-            if (run_id := steps.values_list("run", flat=True).first()) is not None:
-                return stream_run(request, run_id, slot=reader_slots.take(request.user.pk))
+        if turn is None:
+            return nothing_more()
+        run = Run.objects.filter(steps__generation=turn.generation, state__in=OPEN).first()
+        if run is None:
+            return self._resume(request, turn)
+        if wants_ui_messages(request) and run.state == Run.State.RUNNING:
+            return stream_run(request, run.pk, slot=reader_slots.take(request.user.pk))
+        response = self._resume(request, turn)
+        # More follows what is streamed here: the next steps, or the calls that wait for a person.
+        response["X-Run-Id"] = str(run.pk)
+        return response
+
+    def _resume(self, request: Request, turn: Turn) -> HttpResponseBase:
         # Not `has_ended`: a run that waits for a person, or calls a function, streams nothing.
-        if turn is None or turn.generation.status in (*TERMINAL, Status.EXPIRED):
+        if turn.generation.status in (*TERMINAL, Status.EXPIRED):
             return nothing_more()
         return self.attach(request, turn.generation)
 

@@ -103,6 +103,16 @@ const scenarios = {
     return [chat.shown, other.shown, late.shown];
   },
 
+  async resumeLoadedRun() {
+    const chat = new Chat({ transport: transport({ send: 'run/' }) });
+    const sent = chat.sendMessage({ text: 'What is the weather in Rome?' });
+    await until(() => chat.lastMessage?.parts.some((part) => part.state === 'output-available'));
+    const other = new Chat({ messages: await loadMessages(conversation) });
+    await other.resumeStream();
+    await sent;
+    return [chat.shown, other.shown, await loadMessages(conversation)];
+  },
+
   async approve() {
     const chat = new Chat({ transport: transport({ send: 'run/' }) });
     await chat.sendMessage({ text: 'Write to Ann.' });

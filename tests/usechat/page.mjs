@@ -21,9 +21,10 @@ document.cookie = cookie.match(/csrftoken=\w+/)[0];
 const source = await readFile('page.jsx', 'utf8');
 const { code } = await transform(source, { loader: 'jsx', jsx: 'automatic' });
 await writeFile('built.mjs', code.replaceAll('./textgen.js', './textgen.mjs'));
-const { createElement } = await import('react');
+const { createElement, Fragment, StrictMode } = await import('react');
 const { createRoot } = await import('react-dom/client');
 const { Page } = await import('./built.mjs');
+const { csrf } = await import('./textgen.mjs');
 
 const $ = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)];
@@ -40,9 +41,9 @@ async function until(isTrue) {
 }
 
 /** Open the page; with an id it shows that conversation. */
-async function open(id) {
+async function open(id, Mode = Fragment) {
   const root = createRoot($('main'));
-  root.render(createElement(Page, { id }));
+  root.render(createElement(Mode, null, createElement(Page, { id })));
   await until(() => $('form'));
   return root;
 }
@@ -69,6 +70,26 @@ const scenarios = {
     root.unmount();
     await open(conversation);
     return [first, shown()];
+  },
+
+  async strict() {
+    const root = await open(undefined, StrictMode);
+    await ask('Hello');
+    await until(isAnswered);
+    const first = shown();
+    root.unmount();
+    return [first];
+  },
+
+  async resumeStrict() {
+    const headers = { 'Content-Type': 'application/json', ...csrf() };
+    const body = JSON.stringify({ content: 'What is the weather in Rome?' });
+    const url = `/textgen/conversations/${conversation}/run/`;
+    const response = await fetch(url, { method: 'POST', headers, body });
+    if (!response.ok) throw new Error(await response.text());
+    await open(conversation, StrictMode);
+    await until(isAnswered);
+    return [shown()];
   },
 
   async loaded() {

@@ -257,6 +257,19 @@ def test_a_second_page_resumes_a_run(
 
 
 @EACH
+def test_a_page_with_the_messages_so_far_resumes_a_run(
+    talk: Talk,
+    at_site: Callable[..., None],
+    remote: Emulator,  # noqa: F811
+) -> None:
+    at_site(get_weather)
+    remote.switches.set(chunk_count=40, chunk_interval=0.05)
+    shown, other, loaded = talk("resumeLoadedRun")
+    assert other["messages"][1] == shown["messages"][1]
+    assert texts(other["messages"]) == texts(loaded)
+
+
+@EACH
 def test_a_run_that_waits_for_a_person(talk: Talk, at_site: Callable[..., None]) -> None:
     at_site(send_mail)
     waiting, shown, loaded = talk("approve")
@@ -313,6 +326,27 @@ class TestComponent:
         assert (first["costs"], first["alert"]) == (1, None)
         assert other["messages"] == []
         assert Conversation.objects.count() == 2
+
+    def test_starts_one_conversation_if_effects_run_twice(
+        self,
+        talk: Talk,
+        remote: Emulator,  # noqa: F811
+    ) -> None:
+        [shown] = talk("strict", "page.mjs")
+        assert [words.split(" ", 1)[0] for words in shown["messages"]] == ["user", "assistant"]
+        assert Conversation.objects.count() == 2
+
+    def test_resumes_a_run_once_if_effects_run_twice(
+        self,
+        talk: Talk,
+        at_site: Callable[..., None],
+        remote: Emulator,  # noqa: F811
+    ) -> None:
+        at_site(get_weather)
+        remote.switches.set(chunk_count=40, chunk_interval=0.05)
+        [shown] = talk("resumeStrict", "page.mjs")
+        assert [words.split(" ", 1)[0] for words in shown["messages"]] == ["user", "assistant"]
+        assert shown["messages"][1].count(Run.objects.get().text) == 1
 
     def test_shows_a_conversation_with_all_its_parts(
         self,

@@ -21,6 +21,7 @@ from rest_framework.test import APIClient
 
 from creatify_textgen import chat, clock, services
 from creatify_textgen.chat import Conversation, Run
+from creatify_textgen.models import Generation
 from creatify_textgen.rest import openapi as _registered  # noqa: F401
 from creatify_textgen.rest.runs import ConversationRunView
 from creatify_textgen.rest.streaming import runs
@@ -140,6 +141,46 @@ def ui(api: APIClient, conversation: Conversation, text: str) -> dict[str, Any]:
 def resumed(api: APIClient, conversation: Conversation) -> Any:
     path = f"/textgen/conversations/{conversation.pk}/messages/stream/?format=ui-message-stream"
     return api.get(path)
+
+
+class TestResume:
+    """What `GET messages/stream/` answers while a run is between two steps, or has ended."""
+
+    @pytest.mark.parametrize("query", ["", "?format=ui-message-stream"])
+    def test_names_the_run_that_waits(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub, query: str
+    ) -> None:
+        creatify_stub.answer([MAIL, "Sent."])
+        run = say(api, conversation, {"content": "Mail Ann."}).json()
+        response = api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/{query}")
+        assert (response.status_code, response["X-Run-Id"]) == (204, run["id"])
+
+    def test_names_the_run_that_will_ask_again(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer([MAIL, "Sent."])
+        run = say(api, conversation, {"content": "Mail Ann."}).json()
+        Run.objects.update(state="running", due_at=clock.now())
+        response = api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/")
+        assert (response.status_code, response["X-Run-Id"]) == (204, run["id"])
+
+    def test_names_the_run_of_the_step_that_it_streams(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer([MAIL, "Sent."])
+        run = say(api, conversation, {"content": "Mail Ann."}).json()
+        Generation.objects.update(status="running", due_at=clock.now())
+        response = api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/")
+        assert (response.status_code, response["X-Run-Id"]) == (200, run["id"])
+        response.close()
+
+    def test_names_none_after_its_end(
+        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        creatify_stub.answer([ROME, "Clear."])
+        say(api, conversation, {"content": "Weather in Rome?"})
+        response = api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/")
+        assert (response.status_code, "X-Run-Id" in response) == (204, False)
 
 
 class TestUIMessages:
