@@ -38,7 +38,7 @@ account, owner = (foreign(Conversation, name) for name in ("account", "owner"))
 
 
 class ConversationAdmin(ReadOnlyAdmin):
-    list_display = ("updated", "id", owner, "model_text", "turn_count", "title_text")
+    list_display = ("updated", owner, "model_text", "turn_count", "title_text")
     list_filter = (OwnerFilter,)
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)

@@ -58,8 +58,12 @@ from creatify_textgen.admin.rendering import (
 from creatify_textgen.admin.settlement import settle_page
 from creatify_textgen.models import Generation
 from creatify_textgen.privacy import discreet
+from creatify_textgen.states import Status
 
 __all__ = ["GenerationAdmin"]
+
+
+UNDER_WAY = {Status.QUEUED, Status.SUBMITTING, Status.PENDING, Status.RUNNING}
 
 
 @admin.display(description=_("created"))
@@ -102,7 +106,9 @@ def model_and_mode(generation: Generation) -> str:
 
 @admin.display(description=_("credits"))
 def credits_used(generation: Generation) -> str:
-    return labelled(_("Credits:"), render_credits(generation.credits_used))
+    # What is under way has no cost yet; what may have been charged has one that nobody knows.
+    is_known = generation.credits_used is not None or generation.status not in UNDER_WAY
+    return labelled(_("Credits:"), render_credits(generation.credits_used) if is_known else NOTHING)
 
 
 @admin.display(description=_("duration"))

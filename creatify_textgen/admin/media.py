@@ -46,7 +46,7 @@ stored_path, owner = (foreign(Media, name) for name in ("path", "owner"))
 
 
 class MediaAdmin(ReadOnlyAdmin):
-    list_display = ("created", "kind_word", "type_name", "readable_size", owner, "id")
+    list_display = ("created", "kind_word", "type_name", "readable_size", owner)
     list_filter = ("kind", OwnerFilter)
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)

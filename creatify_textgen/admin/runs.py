@@ -45,11 +45,13 @@ error_code, owner = (foreign(Run, name) for name in ("error_code", "owner"))
 
 
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ("created", "id", "state", owner, error_code)
+    list_display = ("created", "state", owner, error_code)
     list_filter = ("state", OwnerFilter)
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)
     ordering = ("-created_at",)
+    search_fields = ("=pk",)
+    search_help_text = _("An id.")
     fields: ClassVar[Any] = (
         "state",
         error_code,

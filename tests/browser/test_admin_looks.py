@@ -20,6 +20,7 @@ from creatify_textgen import bulk, chat, services
 from creatify_textgen.models import Budget, BulkJob, Generation
 from creatify_textgen.testing import Answer, Stub
 from tests import factories
+from tests.bad_requests import PNG
 from tests.browser.staff import ADMIN, opened, take_picture
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ COVERED = """
 })()
 """
 """Whether a title is under the buttons."""
+SCROLLS = """
+[...document.querySelectorAll("#changelist .results")]
+    .some(list => list.scrollWidth > list.clientWidth)
+"""
+"""Whether a list has columns that are out of sight."""
 UNFOLD = "for (const one of document.querySelectorAll('details')) one.open = true"
 LONG = "A name of a budget that is rather long, with averylongwordthatneverbreaks" + "x" * 40
 CALL = {"name": "send_mail", "args": {"to": "ann@example.com"}}
@@ -163,6 +169,24 @@ def make_call(stub: Stub) -> str:
     return page_of("toolcall_changelist")
 
 
+def make_wide(name: str) -> Callable[[Stub], str]:
+    """Return a list whose rows have a long owner, model and title."""
+
+    def make(stub: Stub) -> str:
+        owner = User.objects.create_user("someone.with.a.long.name@research.example.org")
+        model = "gemini-3-pro-preview-with-a-very-long-suffix"
+        chat.Conversation.start(owner=owner, model_name=model, title="y" * 200)
+        stub.answer([Answer(function_calls=[CALL]), "Sent."])
+        chat.run("Mail Ann.", tools=[send_mail], owner=owner)
+        services.store_media(PNG, owner=owner)
+        today = datetime.now(UTC).date()
+        sums = {"generations": 123456, "credits_used": Decimal("1234567.0123456789")}
+        factories.save_usage(owner=owner, day=today, account="a" * 30, model_name=model, **sums)
+        return page_of(f"{name}_changelist")
+
+    return make
+
+
 def make_jobs(stub: Stub) -> str:
     make_job()
     return page_of("bulkjob_changelist")
@@ -207,6 +231,8 @@ PAGES: dict[str, Callable[[Stub], str]] = {
     "bulk-jobs": make_jobs,
     "bulk-job": lambda stub: page_of("bulkjob_change", make_job().pk),
     "history": make_list,
+    **{f"{name}s": make_wide(name) for name in ("conversation", "run", "toolcall", "usageday")},
+    "media": make_wide("media"),
     "empty-history": make_nothing("generation_changelist"),
 }
 
@@ -237,6 +263,8 @@ def test_looks_right(
                 page.set_viewport_size({"width": width, "height": 800})
                 if (wider := page.evaluate(WIDER)) > 0:
                     wrong.append(f"{language} {width}: {wider} pixels too wide")
+                if width == max(WIDTHS) and page.evaluate(SCROLLS):
+                    wrong.append(f"{language} {width}: columns are out of sight")
                 if page.evaluate(COVERED):
                     wrong.append(f"{language} {width}: the title is under the buttons")
                 take_picture(page, name=f"{name}-{language}-{scheme}-{width}")

@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from creatify_textgen.admin.filters import BoundedPaginator
+from creatify_textgen.admin.rendering import NOTHING
 from creatify_textgen.models import Generation
 
 from .conftest import HISTORY, make_done, make_media
@@ -205,6 +206,26 @@ class TestChange:
         response = operator.post(f"{HISTORY}{generation.pk}/change/", {"model_name": "other"})
         generation.refresh_from_db()
         assert (response.status_code, generation.model_name) == (403, "gemini-2.5-flash")
+
+
+class TestCost:
+    @pytest.mark.parametrize(
+        ("status", "shown"),
+        [
+            ("queued", NOTHING),
+            ("running", NOTHING),
+            ("unconfirmed", "unknown"),
+            ("failed", "unknown"),
+        ],
+    )
+    def test_is_unknown_only_if_there_may_be_one(
+        self, operator: Client, status: str, shown: str
+    ) -> None:
+        is_open = status != "failed"
+        due_at = datetime(2020, 11, 22, tzinfo=UTC) if is_open else None
+        make_done(status=status, credits_used=None, finished_at=None, due_at=due_at)
+        cell = operator.get(HISTORY).text.partition('class="field-credits_used"')[2]
+        assert shown in cell.partition("</td>")[0]
 
 
 class TestChoice:
