@@ -153,8 +153,8 @@ class Conf:
         base_url = _resolve(entry.get("BASE_URL")) or DEFAULT_BASE_URL
         if not all(isinstance(value, str) for value in (api_id, api_key, base_url)):
             raise ImproperlyConfigured(
-                f"API_ID, API_KEY and BASE_URL of the Creatify account {name!r} must be text: look "
-                "at what their callables and dotted paths in CREATIFY_TEXTGEN['ACCOUNTS'] give."
+                f"API_ID, API_KEY and BASE_URL of the Creatify account {name!r} must be text: "
+                "check what callables and dotted paths in CREATIFY_TEXTGEN['ACCOUNTS'] return."
             )
         return Account(name, api_id, api_key, base_url.rstrip("/"))
 
@@ -165,7 +165,7 @@ class Conf:
 
     @property
     def policy(self) -> Callable[..., object] | None:
-        """The host's own rule, or None. Raises: ImportError if the path leads nowhere."""
+        """The host's own rule, or None. Raises: ImportError for a wrong path."""
         value = self._read("POLICY")
         rule: Callable[..., object] | None = (
             import_string(value) if isinstance(value, str) else value

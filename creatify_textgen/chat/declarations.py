@@ -75,7 +75,7 @@ def name_of(function: Callable[..., Any]) -> str:
     """Return the name by which a model calls it. Raises: RequestError if it is not a function."""
     if isinstance(function, type) or not hasattr(function, "__name__"):
         kind = function if isinstance(function, type) else type(function)
-        _refuse(kind.__name__, "Is no function with a name: write one with def.")
+        _refuse(kind.__name__, "Must be a function with a name: write it with def.")
     return function.__name__
 
 

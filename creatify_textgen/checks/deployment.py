@@ -159,7 +159,7 @@ def _webhook_messages() -> Iterator[CheckMessage]:
         yield Caution(
             f"Django does not allow {urlsplit(base_url).hostname!r}, the host of WEBHOOK_BASE_URL: "
             "it answers 400 to each webhook, unless a proxy sends another Host.",
-            hint="Add the host to ALLOWED_HOSTS; Django allows none with an underscore.",
+            hint="Add the host to ALLOWED_HOSTS; Django allows no host with an underscore.",
             id="creatify_textgen.W024",
         )
     if urlsplit(base_url).scheme != "https" and not is_loopback(base_url):

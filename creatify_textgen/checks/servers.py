@@ -119,7 +119,7 @@ def _storage_messages() -> Iterator[CheckMessage]:
         yield Caution(
             f"STORAGES[{alias!r}] cannot be used here ({type(error).__name__}): images and videos "
             "could not be stored.",
-            hint="Look whether its settings and secrets are complete, and its server answers.",
+            hint="Check that its settings and secrets are complete, and that its server answers.",
             id="creatify_textgen.W025",
         )
         return
@@ -151,9 +151,9 @@ def _stream_messages() -> Iterator[CheckMessage]:
         try_address()
     except Exception as error:  # noqa: BLE001  the driver has several
         yield Error(
-            "CREATIFY_TEXTGEN['STREAM_BACKEND'] has an option that redis-py does not take: "
+            "CREATIFY_TEXTGEN['STREAM_BACKEND'] has an option that redis-py does not accept: "
             f"{error}",
-            hint="Correct what follows the question mark of the address.",
+            hint="Correct the part of the address after the question mark.",
             id="creatify_textgen.E021",
         )
 

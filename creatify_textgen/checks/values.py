@@ -180,8 +180,8 @@ def _credential_messages(entry: Mapping[str, Any], *, where: str) -> Iterator[Ch
     for key in ACCOUNT_KEYS:
         if leads_nowhere(entry.get(key)):
             yield Caution(
-                f"{where}['{key}'] looks like a dotted path, but leads nowhere: it is used as the "
-                "value itself.",
+                f"{where}['{key}'] looks like a dotted path, but cannot be imported: it is used as "
+                "the value itself.",
                 hint="Correct the path, if it is one.",
                 id="creatify_textgen.W019",
             )

@@ -145,7 +145,7 @@ def _count_failures(account: str, *, now: datetime, times: int) -> None:
         if circuits.filter(open_until=None).update(open_until=now + wait):
             REMOTE.warning(
                 "The remote does not answer account %r (%d failures in a row): its requests wait, "
-                "and one at a time tries whether it is back.",
+                "and one at a time tests whether it answers.",
                 account,
                 failures,
             )

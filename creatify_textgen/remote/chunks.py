@@ -247,7 +247,7 @@ def parse_chunk(text: str, *, event_name: str = "message") -> Chunk:
         return Chunk(text, answer[0], event_name)
     if event_name == "error":
         return Chunk(json.dumps({"error": text}, ensure_ascii=False), {"error": text}, event_name)
-    raise ContractError("An event of the stream is no JSON object.")
+    raise ContractError("An event of the stream is not a JSON object.")
 
 
 def text_chunk(text: str, *, is_thought: bool) -> Chunk:

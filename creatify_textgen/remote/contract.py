@@ -119,7 +119,7 @@ class Credentials:
         # The error of `requests` for a wrong header would quote the value, which is a key.
         for name, value in (("API id", self.api_id), ("API key", self.api_key)):
             if not value or value != value.strip() or not (value.isascii() and value.isprintable()):
-                raise ValueError(f"The {name} is empty or holds characters no header may carry.")
+                raise ValueError(f"The {name} is empty or has characters that no header may have.")
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             raise ValueError("The base URL must be http(s)://host, without user or password.")

@@ -99,7 +99,7 @@ class _Reading:
             following = self._read_page(url)
             self.pages += 1
             if following and known == self.total + self.unreadable:
-                raise ContractError("A page of the list is empty, and others are said to follow.")
+                raise ContractError("A page of the list is empty, although more should follow.")
             url = next_url(url, following)
         self.may_be_longer |= bool(self._counts - {self.total + self.unreadable})
 
@@ -144,5 +144,5 @@ def next_url(url: str, following: str) -> str:
         raise ContractError("The list names no readable next page.") from None
     origin = urlsplit(url)
     if target.hostname != origin.hostname:
-        raise ContractError("The list goes on at another host, which our keys are not for.")
+        raise ContractError("The next page is at another host, to which our keys must not be sent.")
     return target._replace(scheme=origin.scheme, netloc=origin.netloc, fragment="").geturl()

@@ -180,7 +180,7 @@ def read_metadata(query: Mapping[str, str]) -> dict[str, str]:
         raise ValidationError({METADATA: [f"At most {MOST_KEYS} keys."]})
     for key, value in wanted.items():
         if not 0 < len(key) <= LONGEST_WORD or _UNFIT.search(key) or not key.isprintable():
-            rule = "Must end with a key of metadata that is no number and has no quotes."
+            rule = "Must end with a key of metadata that is not a number and has no quotes."
         elif len(value) > LONGEST_WORD or not value.isprintable():
             rule = f"Must be at most {LONGEST_WORD} printable characters."
         else:

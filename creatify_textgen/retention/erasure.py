@@ -61,7 +61,7 @@ def erase(owner: Any, *, by: Any = None, dry_run: bool = False) -> EraseReport:
     reader = Reader()
     owner_id = read_owner(owner, reader=reader)
     if owner is None:
-        reader.refuse("owner", "Must be a user: what belongs to nobody is pruned, not erased.")
+        reader.refuse("owner", "Must be a user: content without an owner is pruned, not erased.")
     reader.raise_if_refused()
     detail = "content erased" if by is None else f"content erased by user {by.pk}"
     return erase_owner(owner_id, detail=detail, dry_run=dry_run)

@@ -88,8 +88,8 @@ def parse_answer(text: str, shape: Any, *, subject: str, is_cut: bool = False) -
     value, problem, is_short = _load(source)
     if is_cut or is_short:
         raise AnswerError(
-            f"{subject} ends before its JSON does: raise max_output_tokens, which thinking counts "
-            "against, or ask for less.",
+            f"{subject} ends in the middle of its JSON: raise max_output_tokens, which also limits "
+            "thinking, or ask for less.",
             code="truncated",
             text=text,
         )

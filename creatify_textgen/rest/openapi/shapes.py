@@ -181,7 +181,7 @@ UNKNOWN_AMOUNT: Schema = {**AMOUNT, "nullable": True, "description": "Decimal; n
 ESTIMATE = record(
     ("model_name", "sample", "token_sample", "median", "p95", "mean", "since"),
     model_name=TEXT,
-    sample={"type": "integer", "description": "Generations that this was learned from."},
+    sample={"type": "integer", "description": "Generations that were read for the estimate."},
     token_sample={"type": "integer", "description": "Those of them with a count of tokens."},
     median=UNKNOWN_AMOUNT,
     p95=UNKNOWN_AMOUNT,
@@ -212,7 +212,7 @@ ERROR: Schema = {
     "type": "object",
     "required": ["error", "code"],
     "properties": {
-        "error": {**TEXT, "description": "What went wrong, for people."},
+        "error": {**TEXT, "description": "The error as a sentence, for people."},
         "code": {**TEXT, "description": "The same, for programs."},
         "detail": TEXT,
         "errors": {

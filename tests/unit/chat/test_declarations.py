@@ -192,8 +192,8 @@ class TestRefusal:
             (anything, "anything.a: .* need a type"),
             (bare_list, r"bare_list.a\[\]: .* need a type"),
             (recursive, "recursive: .* contains itself"),
-            (partial(positional, 1), "partial: Is no function with a name"),
-            (Place, "Place: Is no function with a name"),
+            (partial(positional, 1), "partial: Must be a function with a name"),
+            (Place, "Place: Must be a function with a name"),
         ],
     )
     def test_says_why(self, function: Callable[..., Any], why: str) -> None:

@@ -26,7 +26,7 @@ class TestCredentials:
     @pytest.mark.parametrize("value", ["", " a", "a\n", "a\r\nX: y", "ä", "a\x00"], ids=repr)
     def test_refuses_what_no_header_may_carry(self, value: str) -> None:
         for pair in ((value, "fine"), ("fine", value)):
-            with pytest.raises(ValueError, match="empty or holds") as caught:
+            with pytest.raises(ValueError, match="empty or has") as caught:
                 Credentials(*pair, "https://api.creatify.ai")
             assert not value.strip() or value not in str(caught.value)
 
