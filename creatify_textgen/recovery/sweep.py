@@ -13,6 +13,8 @@ What can happen, in which order, and why it is still right:
    a send must not be lost with the process; each send has a deadline. It takes back the polls
    that have not begun and hands those that run to a thread, which writes down their answers.
    If that thread dies with the process, the claims run out: a poll is free and is repeated.
+5. If the database fails, the sweep ends, but not before its sends: their answers are written once
+   the database is back, or are left to the list.
 
 Inside a transaction of the caller no other thread would see the rows, so nothing is handed over.
 Invariants: two sweeps at once do no work twice; what one row, answer or workspace raises keeps no
@@ -29,6 +31,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import Error as DatabaseFault
 from django.db import connections
@@ -116,6 +119,13 @@ class _Sweep:
         self.settled = self.renewed = time.monotonic()
 
     def run(self) -> None:
+        try:
+            self._process()
+        except Exception:
+            self._save_answers_to_sends()
+            raise
+
+    def _process(self) -> None:
         # What is due is claimed even if there is no time at all: else nothing would ever be done.
         self._claim_polls()
         self._claim_send()
@@ -175,9 +185,7 @@ class _Sweep:
     def _settle(self, *, timeout: float) -> None:
         for subject, answer in self.calls.finished(timeout=timeout):
             if isinstance(subject, Send):
-                self.sending.end(subject.generation.account)
-                with self.confinement.around(subject.generation):
-                    settle_send(subject, answer)
+                self._settle_send(subject, answer)
             else:
                 self.polling.end(subject.account)
                 self.answered.append(subject.answered(answer))
@@ -187,6 +195,21 @@ class _Sweep:
         if is_time and self.calls:
             self._renew_claims()
             self._notice_due_rows()
+
+    def _settle_send(self, send: Send, answer: Any) -> None:
+        self.sending.end(send.generation.account)
+        with self.confinement.around(send.generation):
+            settle_send(send, answer)
+
+    def _save_answers_to_sends(self) -> None:
+        """Write down what was paid for, although the sweep ends with an error of the database."""
+        while self.sending and self.calls:
+            for subject, answer in self.calls.finished(timeout=SETTLE_SECONDS):
+                if isinstance(subject, Send):
+                    try:
+                        self._settle_send(subject, answer)
+                    except DatabaseFault:
+                        SWEEP.exception("The answer to %s was not written.", subject.generation)
 
     def _settle_polls(self) -> None:
         polls, self.answered = self.answered, []
