@@ -6,12 +6,14 @@ ours that depends on a write, raw SQL and transactions included, uses the alias 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from django.apps import apps
+from django.db import Error as DatabaseFault
 from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -23,11 +25,15 @@ __all__ = [
     "let_go",
     "letting_go",
     "outside_transactions",
+    "patiently",
     "refuse_transaction",
     "refuse_transaction_of_worker",
     "short_transaction",
     "sqlstate",
 ]
+
+T = TypeVar("T")
+Waits = Callable[[BaseException], None]
 
 APP = "creatify_textgen"
 READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
@@ -74,6 +80,25 @@ def sqlstate(error: BaseException) -> str | None:
     # psycopg 3, then psycopg2.
     names = ("sqlstate", "pgcode")
     return next((code for name in names if (code := getattr(error.__cause__, name, None))), None)
+
+
+def patiently(write: Callable[[], T], *, pauses: Sequence[float], waits: Waits) -> T:
+    """Return what `write` returns; run it again after each of these pauses if there is an outage.
+
+    For what was paid for and exists only in this process. `waits` is called with each error.
+    """
+    for pause in pauses:
+        try:
+            return write()
+        except DatabaseFault as error:
+            if not is_outage(error):
+                raise
+            waits(error)
+        time.sleep(pause)
+        if not connection().in_atomic_block:
+            # Django uses a connection that broke again, unless it is asked to look.
+            connection().close_if_unusable_or_obsolete()
+    return write()
 
 
 def outside_transactions(view: Any) -> Any:

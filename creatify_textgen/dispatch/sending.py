@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -26,7 +27,7 @@ from creatify_textgen.dispatch.wire import wire_request
 from creatify_textgen.exceptions import RemoteError, RequestError, TextgenError, TransitionError
 from creatify_textgen.intake import fingerprint
 from creatify_textgen.lifecycle import Outcome
-from creatify_textgen.logs import SENDING
+from creatify_textgen.logs import SENDING, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import (
     ChunkStream,
@@ -56,6 +57,8 @@ MAY_BE_CHARGED = "It may have been charged, and what it cost is unknown."
 OUR_FAULT_RETRY = timedelta(seconds=60)
 """The time until the next try if the site's settings or storage prevent a send."""
 MAY_BE_HELD = "may_be_held"
+ANSWER_PAUSES = (0.5, 1, 2, 4)
+"""Seconds between tries to write an answer. The remote names its id once, and may never list it."""
 FIRST_POLL_AFTER = timedelta(seconds=15)
 """From a send without an answer to the first poll: the remote may need time to list it."""
 
@@ -142,9 +145,22 @@ def _take_lease(generation: Generation, *, seconds: float) -> bool:
 def settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
     """Write the result of a send on its row, and return whether it was accepted.
 
+    If the database fails over meanwhile, it waits for it.
+
     Raises: any exception that is not a `TextgenError`, such as a bug. Before that the row becomes
     `unconfirmed`, because nobody knows what was sent.
     """
+
+    def warn(error: BaseException) -> None:
+        name = type(error).__name__
+        text = "What was answered to %s waits for the database (%s)."
+        warn_of(("answer waits", name), SENDING, text, send.generation.pk, name)
+
+    write = partial(_settle_send, send, answer)
+    return databases.patiently(write, pauses=ANSWER_PAUSES, waits=warn)
+
+
+def _settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
     now = clock.now()
     generation = send.generation
     match answer:
@@ -253,10 +269,13 @@ def _accept(generation: Generation, remote: RemoteGeneration, *, now: datetime) 
         # interchangeable, so this row now looks for the other's id in the remote's list.
         _doubt_send(generation, now=now, detail=error.code)
         return False
-    if not moved and not lifecycle.note_acceptance(generation.pk, remote.id_in_urls, now=now):
+    if moved or lifecycle.note_acceptance(generation.pk, remote.id_in_urls, now=now):
+        return moved
+    is_written = Generation.objects.filter(pk=generation.pk, remote_id=remote.id).exists()
+    if not is_written:
         # The row has another remote id, or is final. Reconciliation imports this one.
         SENDING.warning("%s was also accepted as %s; reconcile imports it.", generation, remote.id)
-    return moved
+    return is_written
 
 
 def _requeue(generation: Generation, *, now: datetime, retry_at: datetime, detail: str) -> None:

@@ -13,6 +13,8 @@ What can happen, in which order, and why it is still right:
    a send must not be lost with the process; each send has a deadline. It takes back the polls
    that have not begun, and gives the running polls to a thread, which saves their answers. If this
    thread dies with the process, the claims run out: a poll is free and is repeated.
+5. If the database fails, the sweep ends after its sends. It writes their answers once the database is
+   back. If that takes too long, recovery finds them in the remote's list.
 
 Inside a transaction of the caller another thread would not see the rows, so no thread is used.
 Invariants: two sweeps at once do no work twice; an error of one row, answer or workspace does not
@@ -29,6 +31,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import Error as DatabaseFault
 from django.db import connections
@@ -115,6 +118,13 @@ class _Sweep:
         self.settled = self.renewed = time.monotonic()
 
     def run(self) -> None:
+        try:
+            self._process()
+        except Exception:
+            self._save_answers_to_sends()
+            raise
+
+    def _process(self) -> None:
         # Due rows are claimed even with a time limit of 0: otherwise nothing would ever be done.
         self._claim_polls()
         self._claim_send()
@@ -174,9 +184,7 @@ class _Sweep:
     def _settle(self, *, timeout: float) -> None:
         for subject, answer in self.calls.finished(timeout=timeout):
             if isinstance(subject, Send):
-                self.sending.end(subject.generation.account)
-                with self.confinement.around(subject.generation):
-                    settle_send(subject, answer)
+                self._settle_send(subject, answer)
             else:
                 self.polling.end(subject.account)
                 self.answered.append(subject.answered(answer))
@@ -186,6 +194,21 @@ class _Sweep:
         if is_time and self.calls:
             self._renew_claims()
             self._notice_due_rows()
+
+    def _settle_send(self, send: Send, answer: Any) -> None:
+        self.sending.end(send.generation.account)
+        with self.confinement.around(send.generation):
+            settle_send(send, answer)
+
+    def _save_answers_to_sends(self) -> None:
+        """Write down what was paid for, although the sweep ends with an error of the database."""
+        while self.sending and self.calls:
+            for subject, answer in self.calls.finished(timeout=SETTLE_SECONDS):
+                if isinstance(subject, Send):
+                    try:
+                        self._settle_send(subject, answer)
+                    except DatabaseFault:
+                        SWEEP.exception("The answer to %s was not written.", subject.generation)
 
     def _settle_polls(self) -> None:
         polls, self.answered = self.answered, []

@@ -6,6 +6,7 @@ accepted, and so may bill, is never repeated (section 8, 'No idempotency key').
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -19,6 +20,15 @@ LONGEST_WAIT_SECONDS = 300.0
 # If it asks for a longer wait, even for a year, it is asked again after this: that costs nothing.
 LONGEST_RETRY_AFTER_SECONDS = 600.0
 _REFUSED_AS_BUSY = (429, 503)
+# Proxies also answer 503 for a request that they had passed on: Envoy ("reset reason: connection
+# termination"), Varnish ("Backend fetch failed"), Fastly ("first byte timeout"). So does an API
+# whose model timed out.
+_PASSED_ON = re.compile(
+    r"connection termination|(?:remote|local) reset|protocol error|prematurely|backend fetch"
+    r"|(?:first|between) bytes? time|read (?:error|timed?[ -]?out)|deadline.exceeded"
+    r"|(?:upstream|gateway|backend|request)[\w ]* timed?[ -]?out",
+    re.IGNORECASE,
+)
 # Only these say that the request itself was turned away. Others may follow an acceptance: "see
 # other", "timeout" and "conflict", what a proxy says of a connection (444, 460, 499), and
 # Google's 499 for a generation that was cancelled.
@@ -98,11 +108,17 @@ def _decide_remote(
     if error.accepted_as:
         # A gateway that is busy may pass on what the remote answered.
         return Decision("unconfirmed", error.code, error.explanation)
-    if not error.request_sent or error.status in _REFUSED_AS_BUSY:
+    if not error.request_sent or _is_refused_as_busy(error):
         return _decide_wait(error, attempt, now=now, random=random)
     if error.status in _REFUSALS:
         return Decision("fail", error.code, error.explanation)
     return Decision("unconfirmed", error.code, error.explanation)
+
+
+def _is_refused_as_busy(error: RemoteError) -> bool:
+    words = error.reason or error.excerpt  # A page of a proxy has no reason.
+    was_passed_on = error.status == 503 and _PASSED_ON.search(words)
+    return error.status in _REFUSED_AS_BUSY and not was_passed_on
 
 
 def _decide_wait(

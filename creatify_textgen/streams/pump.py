@@ -207,21 +207,16 @@ class _Pump:
         return database.run(partial(self._write_end, bare))
 
     def _write_patiently(self, write: Callable[[], Generation]) -> Generation:
-        for pause in END_PAUSES:
-            try:
-                return database.run(write)
-            except DatabaseFault as error:
-                if not databases.is_outage(error):
-                    raise
-                warn_of(
-                    ("end waits", type(error)),
-                    STREAMS,
-                    "The end of %s waits for the database (%s).",
-                    self._key,
-                    type(error).__name__,
-                )
-                time.sleep(pause)
-        return database.run(write)
+        def warn(error: BaseException) -> None:
+            warn_of(
+                ("end waits", type(error)),
+                STREAMS,
+                "The end of %s waits for the database (%s).",
+                self._key,
+                type(error).__name__,
+            )
+
+        return databases.patiently(partial(database.run, write), pauses=END_PAUSES, waits=warn)
 
     def _write_end(self, verdict: Verdict) -> Generation:
         write = self._leave_to_the_sweep if verdict.status is None else self._mark_final

@@ -13,8 +13,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import DataError, Error, InterfaceError, OperationalError
 
-from creatify_textgen import clock, gateway
+from creatify_textgen import clock, gateway, lifecycle
 from creatify_textgen.dispatch import sending
 from creatify_textgen.dispatch.callbacks import webhook_url
 from creatify_textgen.dispatch.sending import LeaseLostError, Send, prepare_send, settle_send
@@ -294,6 +295,82 @@ class TestAnswer:
         send = prepared(double)
         settle_send(send, answer(id="r1"))
         assert reported(send.generation) == ("unconfirmed", LATER, ("submit", "remote_id_taken"))
+
+
+class TestDatabaseThatFails:
+    """While an answer is written: the remote names its id once, and may never list it."""
+
+    def failing(self, monkeypatch: pytest.MonkeyPatch, name: str, *, errors: list[Error]) -> None:
+        write = getattr(lifecycle, name)
+
+        def fail_first(*arguments: Any, **options: Any) -> Any:
+            if errors:
+                raise errors.pop(0)
+            return write(*arguments, **options)
+
+        monkeypatch.setattr(lifecycle, name, fail_first)
+        monkeypatch.setattr(sending, "ANSWER_PAUSES", (0, 0))
+
+    @pytest.mark.parametrize(
+        "errors",
+        [[OperationalError("gone")], [InterfaceError("closed"), OperationalError("starting up")]],
+        ids=["once", "twice"],
+    )
+    def test_loses_no_answer(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch, errors: list[Error]
+    ) -> None:
+        send = prepared(double)
+        self.failing(monkeypatch, "mark_arrived", errors=errors)
+        settle_send(send, answer(id="r1"))
+        row = Generation.objects.get()
+        assert (row.status, row.remote_id) == (Status.PENDING, "r1")
+
+    def test_loses_no_acceptance_in_an_error(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send = prepared(double)
+        self.failing(monkeypatch, "note_acceptance", errors=[OperationalError("gone")])
+        settle_send(send, RemoteUnavailableError("down", status=503, accepted_as="r1"))
+        assert Generation.objects.get().unverified_remote_id == "r1"
+
+    def test_after_its_commit_is_no_second_acceptance(
+        self,
+        double: RemoteDouble,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        send = prepared(double)
+        write = lifecycle.mark_arrived
+        lost = [OperationalError("lost after COMMIT")]
+
+        def lose_the_word(*arguments: Any, **options: Any) -> Any:
+            won = write(*arguments, **options)
+            if lost:
+                raise lost.pop()
+            return won
+
+        monkeypatch.setattr(lifecycle, "mark_arrived", lose_the_word)
+        monkeypatch.setattr(sending, "ANSWER_PAUSES", (0,))
+        settle_send(send, answer(id="r1"))
+        assert Generation.objects.get(status=Status.PENDING).remote_id == "r1"
+        assert "also accepted" not in caplog.text
+
+    def test_for_longer_leaves_the_row_to_the_list(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send = prepared(double)
+        self.failing(monkeypatch, "mark_arrived", errors=[OperationalError("gone")] * 3)
+        with pytest.raises(OperationalError):
+            settle_send(send, answer(id="r1"))
+        assert Generation.objects.get().status == Status.SUBMITTING
+
+    def test_because_of_a_value_is_tried_once(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send = prepared(double)
+        self.failing(monkeypatch, "mark_arrived", errors=[DataError("too long")])
+        with pytest.raises(DataError):
+            settle_send(send, answer(id="r1"))
 
 
 class TestNoAnswer:

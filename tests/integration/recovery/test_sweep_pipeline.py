@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from creatify_textgen import lifecycle, services
 from creatify_textgen.dispatch.wire import media_of
@@ -179,6 +180,38 @@ class TestSends:
         monkeypatch.setattr(lifecycle, "mark_submitting", lease)
         make_queued(2)
         assert services.sweep().sent == 2
+
+    @pytest.mark.parametrize("fails_twice", [False, True])
+    def test_are_written_down_before_an_error_of_the_database_is_raised(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch, *, fails_twice: bool
+    ) -> None:
+        """The remote names an id once: it must not be lost with the sweep that waits for it."""
+        make_queued(4)
+        failed = threading.Event()
+        create, claim, settle = double.create, lifecycle.claim_due, sweep.settle_send
+        errors = [OperationalError("still gone")] if fails_twice else []
+
+        def create_slowly(send: Any) -> RemoteGeneration:
+            failed.wait(30)
+            return create(send)
+
+        def claim_until_it_fails(*arguments: Any, **options: Any) -> Any:
+            if Generation.objects.filter(status=Status.SUBMITTING).count() == 3:
+                failed.set()
+                raise OperationalError("gone")
+            return claim(*arguments, **options)
+
+        def settle_after_all(*arguments: Any) -> None:
+            if errors:
+                raise errors.pop()
+            settle(*arguments)
+
+        monkeypatch.setattr(double, "create", create_slowly)
+        monkeypatch.setattr(lifecycle, "claim_due", claim_until_it_fails)
+        monkeypatch.setattr(sweep, "settle_send", settle_after_all)
+        with pytest.raises(OperationalError, match=r"^gone"):
+            services.sweep()
+        assert Generation.objects.filter(status=Status.PENDING).count() == 3 - fails_twice
 
     def test_are_claimed_one_by_one(
         self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch

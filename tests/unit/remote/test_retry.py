@@ -76,6 +76,47 @@ class TestDecide:
     def test_does_not_touch_what_may_have_been_accepted(self, error: TextgenError) -> None:
         assert decided(error).action == "unconfirmed"
 
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "upstream connect error or disconnect/reset before headers. "
+            "reset reason: connection termination",
+            "disconnect/reset before headers. reset reason: remote reset",
+            "<html><h1>Error 503 Backend fetch failed</h1>",
+            "<html><h1>Error 503 backend read error</h1>",
+            "<p>first byte timeout</p>",
+            "upstream request timeout",
+            "The upstream server timed out",
+            "504 DEADLINE_EXCEEDED: Deadline exceeded.",
+        ],
+    )
+    @pytest.mark.parametrize("name", ["excerpt", "reason"])
+    def test_does_not_touch_what_a_proxy_had_passed_on(self, name: str, words: str) -> None:
+        error = RemoteUnavailableError("down", status=503, **{name: words})  # type: ignore[arg-type]
+        assert decided(error).action == "unconfirmed"
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "",
+            "Service Unavailable",
+            "no healthy upstream",
+            "The model is overloaded. Please try again later.",
+            "<html><h1>503 Service Temporarily Unavailable</h1>",
+            "upstream connect error or disconnect/reset before headers. "
+            "reset reason: connection failure",
+            "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+        ],
+    )
+    def test_sends_again_what_a_proxy_did_not_pass_on(self, words: str) -> None:
+        assert decided(RemoteUnavailableError("down", status=503, excerpt=words)).action == "retry"
+
+    def test_reads_no_words_of_the_request_into_it(self) -> None:
+        error = RemoteUnavailableError(
+            "down", status=503, reason="busy", excerpt='{"error": "busy", "x": "Deadline exceeded"}'
+        )
+        assert decided(error).action == "retry"
+
     def test_fails_a_redirect(self) -> None:
         assert decided(ContractError("elsewhere", status=307)).action == "fail"
 
