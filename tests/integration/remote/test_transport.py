@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
 from creatify_textgen.remote import (
@@ -360,6 +361,34 @@ class TestIdleConnection:
         client.create(a_request())
 
         assert server.connections == 2
+
+
+class TestRepeatedGet:
+    """A sweep makes hundreds in a second: what is the same for all of them is done once."""
+
+    def test_reads_the_environment_once(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: list[str] = []
+
+        def note(url: str, **_options: object) -> dict[str, str]:
+            read.append(url)
+            return {}
+
+        monkeypatch.setattr(requests.sessions, "get_environ_proxies", note)
+        client, _server = serve(answer(200, PENDING))
+        for _ in range(3):
+            client.get(ID)
+        assert len(read) == 1
+
+    def test_has_its_own_address_and_the_same_headers(self, serve: Serve) -> None:
+        client, server = serve(answer(200, '{"remaining_credits": 1}'), answer(200, PENDING))
+        client.remaining_credits()
+        client.get(ID)
+        first, second = server.requests
+        assert ID not in first.line
+        assert ID in second.line
+        assert first.headers == second.headers
 
 
 class TestHead:
