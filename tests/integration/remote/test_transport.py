@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -165,6 +167,41 @@ def slow_reader(*, bytes_per_second: int) -> Iterator[str]:
         reader.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         reader.join(10)
+
+
+class TestCertificates:
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Return the files that are read for their certificates."""
+        files: list[str] = []
+        load = ssl.SSLContext.load_verify_locations
+
+        def note(context: ssl.SSLContext, cafile: str, *rest: object) -> None:
+            files.append(cafile)
+            load(context, cafile)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", note)
+        return files
+
+    @pytest.mark.usefixtures("trusted")
+    def test_are_read_once_for_all_connections(
+        self, serve: Serve, encryption: ssl.SSLContext, read: list[str]
+    ) -> None:
+        client, server = serve(answer(201, PENDING), encryption=encryption)
+        for _ in range(3):
+            client.create(a_request())
+        assert (server.connections, len(read)) == (3, 1)
+
+    @pytest.mark.usefixtures("trusted")
+    def test_are_read_again_if_the_file_has_changed(
+        self, serve: Serve, encryption: ssl.SSLContext
+    ) -> None:
+        client, _server = serve(answer(201, PENDING), encryption=encryption)
+        client.create(a_request())
+        Path(os.environ["REQUESTS_CA_BUNDLE"]).write_text("no certificate")
+        with pytest.raises(RemoteUnavailableError) as caught:
+            client.create(a_request())
+        assert not caught.value.request_sent
 
 
 class TestUpload:
