@@ -1,10 +1,10 @@
 """A full sweep over 2,000 pending generations, compared with the same GETs in a thread pool.
 
 Both alternate in one run, with the emulator in a separate process. Prints the ratio of each pair
-and the median. If the emulator has latency, the sweep is compared with the ideal for its
-concurrency: rows / concurrency * latency. At the end one more generation is due, at a second
-emulator that takes `--slow` seconds to answer: when are the other polls written, with and without
-this call?
+and the median, in time and in CPU time of this process. If the emulator has latency, the sweep is
+compared with the ideal for its concurrency: rows / concurrency * latency. At the end one more
+generation is due, at a second emulator that takes `--slow` seconds to answer: when are the other
+polls written, with and without this call?
 
     python -m benchmarks.in_flight [--rows 2000] [--pairs 3] [--latency 0.1] [--slow 12]
 """
@@ -16,9 +16,11 @@ import os
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from unittest import mock
 
 from benchmarks.emulator_process import emulator_process
@@ -38,6 +40,7 @@ from creatify_textgen.models import Generation  # noqa: E402
 from creatify_textgen.recovery import sweep as sweeping  # noqa: E402
 from creatify_textgen.recovery.polling import settle_polls  # noqa: E402
 
+T = TypeVar("T")
 KEYS = {"X-API-ID": "test-api-id", "X-API-KEY": "test-api-key"}
 SLOW = "slow"
 """The account whose emulator takes long to answer."""
@@ -79,6 +82,13 @@ def bare(url: str, ids: list[str]) -> float:
     with ThreadPoolExecutor(conf.polls_at_once) as pool:
         list(pool.map(get, ids))
     return time.perf_counter() - start
+
+
+def with_cpu(call: Callable[[], T]) -> tuple[T, float]:
+    """Return what it returns, and the seconds of CPU time of this process."""
+    begun = time.process_time()
+    result = call()
+    return result, time.process_time() - begun
 
 
 def swept(rows: int) -> tuple[float, int]:
@@ -149,17 +159,22 @@ def main() -> None:
     options = parser.parse_args()
     with emulator_process(stuck=True) as emulator:
         os.environ["CREATIFY_BASE_URL"] = emulator.url
+        # Longer than a sweep on a slow machine: no row is polled twice by one.
+        settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "POLL_INTERVAL": 60}
         ids = fill(emulator.url, options.rows)
-        ratios = []
+        ratios, used = [], []
         for pair in range(options.pairs):
-            plain = bare(emulator.url, ids)
-            ours, statements = swept(options.rows)
+            plain, plain_cpu = with_cpu(partial(bare, emulator.url, ids))
+            (ours, statements), cpu = with_cpu(partial(swept, options.rows))
             ratios.append(ours / plain)
+            used.append(cpu / plain_cpu)
             print(
                 f"pair {pair}: bare {plain:.2f} s, sweep {ours:.2f} s "
-                f"({statements} statements), ratio {ratios[-1]:.2f}"
+                f"({statements} statements), ratio {ratios[-1]:.2f}; CPU time of a row "
+                f"{plain_cpu / options.rows * 1000:.2f} and {cpu / options.rows * 1000:.2f} ms"
             )
         print(f"sweep / bare thread pool: median {statistics.median(ratios):.2f} (at most 1.3)")
+        print(f"in CPU time: median {statistics.median(used):.2f}")
         emulator.set_switches(latency=options.latency)
         ideal = options.rows / conf.polls_at_once * options.latency
         ours, _ = swept(options.rows)

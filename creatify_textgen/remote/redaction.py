@@ -12,7 +12,7 @@ import html
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -30,17 +30,19 @@ MOST_LEVELS = 200
 
 def redacted(words: str, *, secrets: Iterable[str]) -> str:
     """Return the text with every secret replaced, also as JSON, HTML and URLs write it."""
-    for written in written_forms(secrets):
+    for written in written_forms(tuple(secrets)) if words else ():
         words = words.replace(written, REDACTED)
     return _WEBHOOK_TOKEN.sub(rf"\1{REDACTED}", words)
 
 
-def written_forms(secrets: Iterable[str]) -> list[str]:
+@lru_cache(maxsize=32)
+def written_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
     """Return how these are written in plain text, JSON, HTML and URLs, the longest first."""
     forms: set[str] = set()
     for secret in filter(None, secrets):
         forms |= {secret, quote(secret, safe=""), quote(secret), html.escape(secret)}
-    return sorted(forms | {form.replace("/", "\\/") for form in forms}, key=len, reverse=True)
+    forms |= {form.replace("/", "\\/") for form in forms}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def secrets_of(credentials: Credentials, *, webhook_url: str = "") -> tuple[str, ...]:

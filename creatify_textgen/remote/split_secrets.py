@@ -21,7 +21,7 @@ class SplitSecrets:
     """Redacts one text. Secrets are longer than seven characters."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._forms = written_forms(secrets)
+        self._forms = written_forms(tuple(secrets))
         self._whole = re.compile("|".join(map(re.escape, self._forms)))
         self._signs = [(f[: GIVEN_OUT + 1], f[GIVEN_OUT : 2 * GIVEN_OUT + 1]) for f in self._forms]
         """How each begins, and how it goes on if that beginning was given out."""

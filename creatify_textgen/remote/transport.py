@@ -23,6 +23,7 @@ from urllib3 import exceptions as urllib3_errors
 
 from creatify_textgen.exceptions import ContractError, RemoteUnavailableError, TextgenError
 from creatify_textgen.remote.charsets import as_utf8
+from creatify_textgen.remote.certificates import TrustingAdapter
 from creatify_textgen.remote.contract import Credentials
 from creatify_textgen.remote.plain_http import FinalAnswer, PlainSession
 
@@ -111,7 +112,7 @@ class _Calls(threading.local):
 _calls = _Calls()
 
 
-class WatchedAdapter(HTTPAdapter):
+class WatchedAdapter(TrustingAdapter):
     """An adapter whose connections, direct or through a proxy, report to a `WatchedSocket`.
 
     Only this shows whether a request may have left. The exceptions do not: the same one is raised

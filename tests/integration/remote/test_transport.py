@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
 from creatify_textgen.remote import (
@@ -164,6 +167,41 @@ def slow_reader(*, bytes_per_second: int) -> Iterator[str]:
         reader.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         reader.join(10)
+
+
+class TestCertificates:
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Return the files that are read for their certificates."""
+        files: list[str] = []
+        load = ssl.SSLContext.load_verify_locations
+
+        def note(context: ssl.SSLContext, cafile: str, *rest: object) -> None:
+            files.append(cafile)
+            load(context, cafile)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", note)
+        return files
+
+    @pytest.mark.usefixtures("trusted")
+    def test_are_read_once_for_all_connections(
+        self, serve: Serve, encryption: ssl.SSLContext, read: list[str]
+    ) -> None:
+        client, server = serve(answer(201, PENDING), encryption=encryption)
+        for _ in range(3):
+            client.create(a_request())
+        assert (server.connections, len(read)) == (3, 1)
+
+    @pytest.mark.usefixtures("trusted")
+    def test_are_read_again_if_the_file_has_changed(
+        self, serve: Serve, encryption: ssl.SSLContext
+    ) -> None:
+        client, _server = serve(answer(201, PENDING), encryption=encryption)
+        client.create(a_request())
+        Path(os.environ["REQUESTS_CA_BUNDLE"]).write_text("no certificate")
+        with pytest.raises(RemoteUnavailableError) as caught:
+            client.create(a_request())
+        assert not caught.value.request_sent
 
 
 class TestUpload:
@@ -360,6 +398,34 @@ class TestIdleConnection:
         client.create(a_request())
 
         assert server.connections == 2
+
+
+class TestRepeatedGet:
+    """A sweep makes hundreds in a second: what is the same for all of them is done once."""
+
+    def test_reads_the_environment_once(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: list[str] = []
+
+        def note(url: str, **_options: object) -> dict[str, str]:
+            read.append(url)
+            return {}
+
+        monkeypatch.setattr(requests.sessions, "get_environ_proxies", note)
+        client, _server = serve(answer(200, PENDING))
+        for _ in range(3):
+            client.get(ID)
+        assert len(read) == 1
+
+    def test_has_its_own_address_and_the_same_headers(self, serve: Serve) -> None:
+        client, server = serve(answer(200, '{"remaining_credits": 1}'), answer(200, PENDING))
+        client.remaining_credits()
+        client.get(ID)
+        first, second = server.requests
+        assert ID not in first.line
+        assert ID in second.line
+        assert first.headers == second.headers
 
 
 class TestHead:
