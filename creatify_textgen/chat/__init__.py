@@ -5,6 +5,7 @@ exist.
 """
 
 from creatify_textgen.chat.conversations import Conversation
+from creatify_textgen.chat.current import current_run
 from creatify_textgen.chat.declarations import declare
 from creatify_textgen.chat.running import (
     approve,
@@ -32,6 +33,7 @@ __all__ = [
     "approve",
     "arun",
     "asubmit_run",
+    "current_run",
     "declare",
     "go_on",
     "inlined",

@@ -26,6 +26,7 @@ from django.db import IntegrityError
 from django.db.models import Q
 
 from creatify_textgen import clock
+from creatify_textgen.chat.current import during_call
 from creatify_textgen.chat.runs import Run, Step, ToolCall
 from creatify_textgen.chat.steps import (
     GRACE_SECONDS,
@@ -193,7 +194,8 @@ class Claim:
         ready = mine.filter(state=ToolCall.State.READY)
         if not ready.update(state=ToolCall.State.RUNNING, started_at=now):
             raise _LostClaimError
-        response, is_error = tool.call(arguments)
+        with during_call(self.run):
+            response, is_error = tool.call(arguments)
         state = ToolCall.State.FAILED if is_error else ToolCall.State.DONE
         running = mine.filter(state=ToolCall.State.RUNNING)
         if not running.update(state=state, response=response, finished_at=clock.now()):

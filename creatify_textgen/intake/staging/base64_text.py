@@ -19,11 +19,17 @@ _WHITESPACE = b" \t\r\n"
 def split_data_url(text: str) -> tuple[str | None, int]:
     """Return the MIME type of a `data:` prefix, or None, and the index at which the base64 begins.
 
-    Raises: RequestError for a `data:` URL that is not base64. Source: RFC 2397.
+    Raises: RequestError for a `data:` URL that is not base64 (RFC 2397), and for an address or a
+    path in place of base64.
     """
+    beginning = text[:_LONGEST_PREFIX]
     if text[:5].lower() != "data:":
+        if "://" in beginning:
+            raise refusal("Is an address, and Creatify fetches none: send the content as base64.")
+        if "." in beginning:
+            raise refusal("Is not base64. In Python, pass the path of a file as a pathlib.Path.")
         return None, 0
-    match = _DATA_URL.match(text[:_LONGEST_PREFIX])
+    match = _DATA_URL.match(beginning)
     if match is None:
         raise refusal("Must be plain base64, or a URL of the form data:<mime type>;base64,….")
     return match[1], match.end()

@@ -33,6 +33,17 @@ def get_weather(city: str) -> str:
     return f"Clear in {city}"
 
 
+def get_owner() -> str:
+    """Return the name of the user."""
+    owner = chat.current_run().owner
+    return owner.get_username() if owner else ""
+
+
+async def get_owner_id() -> str:
+    """Return the id of the user."""
+    return str(chat.current_run().owner_id)
+
+
 async def get_time(city: str) -> dict[str, Any]:
     """Return the time in a city."""
     log.append(city)
@@ -104,6 +115,31 @@ def responses(stub: Stub, at: int = -1) -> list[Any]:
 
 def errors_of(stub: Stub) -> list[str]:
     return [response["error"] for response in responses(stub)]
+
+
+class TestCurrentRun:
+    @pytest.fixture
+    def owner(self) -> User:
+        return User.objects.create_user("owner")
+
+    @pytest.mark.parametrize("function", [get_owner, get_owner_id])
+    def test_names_the_owner_to_a_function(
+        self, creatify_stub: Stub, owner: User, function: Callable[..., Any]
+    ) -> None:
+        creatify_stub.answer([asks(call(function.__name__)), "Done."])
+        run = chat.run("Who am I?", tools=[function], owner=owner)
+        expected = owner.get_username() if function is get_owner else str(owner.pk)
+        assert responses(creatify_stub) == [{"result": expected}]
+        assert run.state == "done"
+
+    def test_is_there_after_submit_run(self, creatify_stub: Stub, owner: User) -> None:
+        creatify_stub.answer([asks(call("get_owner")), "Done."])
+        chat.submit_run("Who am I?", tools=[get_owner], owner=owner)
+        assert responses(creatify_stub) == [{"result": owner.get_username()}]
+
+    def test_is_none_elsewhere(self) -> None:
+        with pytest.raises(RuntimeError, match="no run calls this"):
+            chat.current_run()
 
 
 class TestRun:

@@ -80,7 +80,8 @@ class TestTools:
     ) -> None:
         mail = {"name": "send_mail", "args": {"to": "Ann", "text": "Sun!"}}
         calls = Answer(function_calls=[CALL])
-        asks = [calls, "Sunny.", "Clear.", "It is.", calls, "Cold."]
+        name = Answer(function_calls=[{"name": "get_name", "args": {}}])
+        asks = [calls, "Sunny.", "Clear.", "It is.", name, "You are user.", calls, "Cold."]
         creatify_stub.answer([*asks, Answer(function_calls=[mail]), "Mailed."])
         # The page is a module, as a worker would import it.
         page = ModuleType("page_of_tools")
@@ -92,7 +93,7 @@ class TestTools:
         printed = capsys.readouterr().out.splitlines()
         called = "send_mail {'to': 'Ann', 'text': 'Sun!'}"
         assert printed == ["done Sunny.", called, "Mailed."]
-        creatify_stub.assert_asked(times=8)
+        creatify_stub.assert_asked(times=10)
 
 
 @pytest.fixture

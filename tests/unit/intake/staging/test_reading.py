@@ -153,6 +153,17 @@ class TestRefusals:
             stage(image_of(19 * MIB), kind="image").close()
         assert "as base64" in caplog.text
 
+    @pytest.mark.parametrize(
+        ("source", "words"),
+        [("https://example.com/a.png", "Is an address"), ("photos/a.png", "pathlib.Path")],
+    )
+    @pytest.mark.parametrize("declared", [{}, {"mime_type": "image/png"}], ids=["bare", "typed"])
+    def test_says_what_to_pass_for_an_address_or_a_path(
+        self, source: str, words: str, declared: dict[str, str]
+    ) -> None:
+        [message] = errors_of(source, **declared)["data"]
+        assert words in message
+
     def test_says_so_where_the_disk_is_full(self, monkeypatch: Any) -> None:
         def full(*_: Any) -> int:
             raise OSError(28, "No space left on device")
