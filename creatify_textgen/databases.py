@@ -115,8 +115,8 @@ def outside_transactions(view: Any) -> Any:
 def letting_go() -> Iterator[None]:
     """Have `let_go` close this thread's connections inside the block.
 
-    For requests: those that wait for the remote would leave none of a pool to the others. Not for
-    the host's own code, which may be reading from a cursor.
+    For requests and tasks: those that wait for the remote would leave none of a pool to the
+    others. Not for the host's own code, which may be reading from a cursor.
     """
     token = _may_let_go.set(True)
     try:

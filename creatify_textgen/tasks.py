@@ -8,7 +8,7 @@ from celery import shared_task
 from django.db import Error as DatabaseFault
 
 from creatify_textgen import bulk as jobs
-from creatify_textgen import chat, services
+from creatify_textgen import chat, databases, services
 from creatify_textgen.logs import SWEEP
 
 __all__ = ["bulk", "reconcile", "run", "stream", "submit", "sweep"]
@@ -47,7 +47,8 @@ def sweep() -> None:
 @shared_task(name="creatify_textgen.run", ignore_result=True)
 def run(run_id: str) -> None:
     """Go on with one run of `chat`, unless another process does."""
-    chat.go_on(uuid.UUID(run_id))
+    with databases.letting_go():  # It waits for minutes, for the remote and for functions.
+        chat.go_on(uuid.UUID(run_id))
 
 
 @shared_task(name="creatify_textgen.bulk", ignore_result=True)

@@ -25,7 +25,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.models import Q
 
-from creatify_textgen import clock
+from creatify_textgen import clock, databases
 from creatify_textgen.chat.current import during_call
 from creatify_textgen.chat.runs import Run, Step, ToolCall
 from creatify_textgen.chat.steps import (
@@ -194,6 +194,7 @@ class Claim:
         ready = mine.filter(state=ToolCall.State.READY)
         if not ready.update(state=ToolCall.State.RUNNING, started_at=now):
             raise _LostClaimError
+        databases.let_go()
         with during_call(self.run):
             response, is_error = tool.call(arguments)
         state = ToolCall.State.FAILED if is_error else ToolCall.State.DONE

@@ -16,6 +16,7 @@ from hashlib import sha256
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, get_script_prefix, reverse, set_script_prefix
+from django.utils import translation
 from django.utils.crypto import constant_time_compare
 
 from creatify_textgen.conf import conf
@@ -59,7 +60,7 @@ def webhook_url(generation: Generation) -> str:
 def webhook_path(generation_id: uuid.UUID, *, token: str) -> str:
     """Return the receiver's path. Raises: NoReverseMatch if the host has not mounted it."""
     arguments = {"generation_id": generation_id, "token": token}
-    with suppress(NoReverseMatch), _same_prefix_everywhere():
+    with suppress(NoReverseMatch), _same_prefix_everywhere(), translation.override(_language()):
         return reverse(route_name("webhook"), kwargs=arguments)
     # A new error, because the text of Django's error contains the token.
     raise NoReverseMatch("The site's URLs do not include creatify_textgen.urls.")
@@ -74,6 +75,17 @@ def _same_prefix_everywhere() -> Iterator[None]:
         yield
     finally:
         set_script_prefix(prefix)
+
+
+def _language() -> str:
+    """Return the language in which a host with `i18n_patterns` finds its path again.
+
+    The same everywhere, and one that its LocaleMiddleware knows: Django's own default, `en-us`, is
+    not in `LANGUAGES`, so paths that begin with it lead nowhere.
+    """
+    with suppress(LookupError):
+        return translation.get_supported_language_variant(settings.LANGUAGE_CODE)
+    return settings.LANGUAGE_CODE
 
 
 def _token(generation_id: uuid.UUID, secret: str | bytes) -> str:

@@ -83,6 +83,7 @@ def pump_stream(generation_id: uuid.UUID) -> None:
     send = database.run(partial(claim_stream, generation_id))
     if send is None:
         return
+    databases.let_go()
     try:
         _Pump(send).run()
     except Generation.DoesNotExist:
