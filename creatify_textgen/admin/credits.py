@@ -31,6 +31,7 @@ from creatify_textgen.admin.rendering import (
     show_control_chars,
 )
 from creatify_textgen.conf import conf
+from creatify_textgen.models import UsageTotal
 from creatify_textgen.permissions import is_staff_with
 from creatify_textgen.services.credits import CreditReport, LatestGenerations, UsageScope
 from creatify_textgen.states import Status
@@ -78,8 +79,9 @@ class CreditsForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         account: Any = self.fields["account"]
-        every = [(ALL_ACCOUNTS, _("All accounts"))] if len(conf.accounts) > 1 else []
-        account.choices = [*every, *named(conf.accounts)]
+        names = _known_accounts()
+        every = [(ALL_ACCOUNTS, _("All accounts"))] if len(names) > 1 else []
+        account.choices = [*every, *named(names)]
 
     def days(self, *, today: date) -> tuple[date | None, date]:
         """Return the first day, or None for all time, and the last."""
@@ -108,13 +110,14 @@ def credits_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
     today = clock.utc_now().date()
     since, until = form.days(today=today)
     account = form.cleaned_data["account"]
+    has_balance = may_view_balance(request) and account in {ALL_ACCOUNTS, *conf.accounts}
     scope = UsageScope(None if account == ALL_ACCOUNTS else account, None, since, until)
     report = services.credits(
         account=scope.account,
         since=since,
         until=until,
         by_owner=True,
-        with_balance=may_view_balance(request),
+        with_balance=has_balance,
     )
     latest, days = scope.latest(), _days(scope, report.by_day, today=today)
     site = model_admin.admin_site.name
@@ -131,12 +134,19 @@ def credits_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
         **_drawing(scope, report, days),
         "tables": list(tables.read_all()),
         "budgets": _budgets(request),
-        "may_view_balance": may_view_balance(request),
+        "has_balance": has_balance,
         "audit": _audit(request, scope),
         "export_url": _export_path(scope, site=site) if may_export(request) else "",
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(request, "creatify_textgen/admin/credits.html", context)
+
+
+def _known_accounts() -> list[str]:
+    """Return the accounts of the settings, then those that have sums and are there no more."""
+    accounts = list(conf.accounts)
+    removed = UsageTotal.objects.exclude(account__in=accounts).order_by("account")
+    return [*accounts, *removed.values_list("account", flat=True).distinct()]
 
 
 def _bound_form(request: HttpRequest) -> CreditsForm:

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 
 from django.contrib.auth import get_user_model
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
 from creatify_textgen.states import Status
@@ -69,10 +69,14 @@ def hold_imported(generation: Generation, *, day: date) -> None:
 def hold_corrected(generation: Generation, *, before: Decimal | None, day: date) -> None:
     """Let a correction count in the budgets of this day (UTC) that were made after its end.
 
-    They found the generation in the sums of their days, with what was known of its cost before.
+    Their first periods found the generation in the sums of their days, with what was known of its
+    cost before. A later period counts what it holds, and nothing else.
     """
     held = BudgetHold.objects.filter(generation=generation).values("period__budget")
     budgets = _budgets_of(generation).exclude(pk__in=held)
+    earlier = BudgetPeriod.objects.filter(
+        budget=OuterRef("budget"), starts_on__lt=OuterRef("starts_on")
+    )
     BudgetHold.objects.bulk_create(
         BudgetHold(
             period=period,
@@ -80,7 +84,7 @@ def hold_corrected(generation: Generation, *, before: Decimal | None, day: date)
             counts_as=Sum.SETTLED,
             amount=before or Decimal() if _counts_credits(period.budget) else Decimal(1),
         )
-        for period in _periods(budgets, day=day).select_related("budget")
+        for period in _periods(budgets, day=day).select_related("budget").exclude(Exists(earlier))
     )
 
 

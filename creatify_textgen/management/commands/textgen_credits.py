@@ -14,6 +14,7 @@ from django.core.management.base import CommandError
 from creatify_textgen import services
 from creatify_textgen.conf import conf
 from creatify_textgen.management.terminal import PlainCommand
+from creatify_textgen.models import UsageTotal
 from creatify_textgen.services import CreditReport
 from creatify_textgen.services.credits import LatestGenerations, UsageScope
 
@@ -28,7 +29,9 @@ class Command(PlainCommand):
     help = "Show the credits that are left, those used, and how long the balance lasts."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--account", help="a name from ACCOUNTS; without it, all together")
+        parser.add_argument(
+            "--account", help="a name from ACCOUNTS, or one that was; without it, all"
+        )
         parser.add_argument("--since", type=date.fromisoformat, help="a day in UTC: 2026-11-01")
         parser.add_argument("--until", type=date.fromisoformat, help="a day in UTC, included")
         parser.add_argument("--by", choices=BY, default="model", help="what to list sums by")
@@ -36,7 +39,7 @@ class Command(PlainCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         account = options["account"]
-        if account is not None and account not in conf.accounts:
+        if account is not None and account not in conf.accounts and not _has_sums(account):
             known = ", ".join(sorted(map(str, conf.accounts)))
             raise CommandError(f"ACCOUNTS has no account of this name. It has: {known}.")
         since, until = options["since"], options["until"]
@@ -45,6 +48,11 @@ class Command(PlainCommand):
         write = _as_json if options["json"] else _lines
         for line in write(report, latest, options["by"]):
             self.stdout.write(line)
+
+
+def _has_sums(account: str) -> bool:
+    """Whether an account that was removed from the settings was used before."""
+    return UsageTotal.objects.filter(account=account).exists()
 
 
 def _lines(report: CreditReport, latest: LatestGenerations, by: str) -> Iterator[str]:

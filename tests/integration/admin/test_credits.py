@@ -49,6 +49,16 @@ class TestCreditsPage:
         assert (str(this_month.pk) in lines, str(before.pk) in lines) == (True, False)
         assert not staff_with("view_generation").get(CREDITS).context["export_url"]
 
+    def test_shows_what_an_account_cost_that_is_no_longer_in_the_settings(
+        self, operator: Client
+    ) -> None:
+        use(account="default")
+        use(account="renamed", credits_used=Decimal(2))
+        for account, used in (("default", "0.5"), ("renamed", "2"), ("*", "2.5")):
+            response = operator.get(CREDITS, {"account": account})
+            assert response.context["used"] == used
+            assert ("Remaining" in response.text) == (account != "renamed")
+
     def test_says_that_the_remote_is_away(self, operator: Client) -> None:
         response = operator.get(CREDITS)
         assert response.context["remaining"] == "unknown"

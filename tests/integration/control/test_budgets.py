@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,8 +12,9 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from creatify_textgen import lifecycle, services
+from creatify_textgen import clock, lifecycle, services
 from creatify_textgen.control.budgets import Reservations, read_states
+from creatify_textgen.control.used import first_day
 from creatify_textgen.dispatch.intents import save_intent
 from creatify_textgen.exceptions import PolicyRefusal
 from creatify_textgen.intake import accept
@@ -355,6 +356,26 @@ class TestCorrected:
             assert lifecycle.correct_credits(row, cost)
             used = {state.budget.name: state.settled for state in services.budget_states()}
             assert used == {"credits": cost, "count": 1, "of others": 0}
+
+    def test_counts_in_no_period_that_never_had_it(self, user: User) -> None:
+        team, other = Group.objects.create(name="team"), User.objects.create_user("other")
+        other.groups.add(team)
+        make_budget(9, unit="credits", group=team)
+        for day in (NOW - timedelta(days=1), NOW):
+            save(other, now=day)
+        row = save(user)
+        finish(row, credits_used=Decimal(5))
+        user.groups.add(team)
+        lifecycle.correct_credits(row, Decimal(3))
+        assert not BudgetPeriod.objects.exclude(settled=0).exists()
+
+
+class TestDay:
+    def test_is_that_of_the_daily_sums_in_an_hour_that_is_repeated(self, settings: Any) -> None:
+        # At 3:00 the clocks of Chisinau go back to 2:00, which is 0:00 UTC: it was another day.
+        settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Chisinau"
+        budget, now = make_budget(1), datetime(2020, 10, 25, 2, 30)  # noqa: DTZ001
+        assert first_day(budget, now=now) == clock.utc_day(now) == date(2020, 10, 24)
 
 
 class TestImported:

@@ -45,6 +45,15 @@ class TestCredits:
             "0.5",
         )
 
+    def test_of_an_account_that_was_removed_are_shown(self, capsys: Any) -> None:
+        use(Decimal("0.5"), model_name="small", account="renamed")
+        call_command("textgen_credits", account="renamed")
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:2] == [
+            "Remaining: unknown",
+            "Used: 0.5; of 0 generations the cost is unknown",
+        ]
+
     def test_of_an_unknown_account_are_refused(self) -> None:
         with pytest.raises(CommandError, match="It has: default"):
             call_command("textgen_credits", account="x")
