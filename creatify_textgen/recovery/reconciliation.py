@@ -25,6 +25,7 @@ from creatify_textgen.dispatch.snapshots import (
     Snapshot,
     apply_snapshots,
 )
+from creatify_textgen.intake.rows import expect_datetime
 from creatify_textgen.logs import SWEEP
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.adoption import adopt, adopt_from, may_adopt
@@ -122,10 +123,11 @@ def reconcile(
     rows without a remote id and imports what no row has asked. `since` leaves out what the remote
     dated before it.
 
-    Raises: RemoteError if the list could not be read whole; what was applied by then stays.
+    Raises: RequestError; RemoteError if the list could not be read whole: what was applied by then
+    stays.
     """
     report = ReconcileReport(account)
-    begin = None if since is None else clock.as_utc_range(since)[0]
+    begin = None if since is None else clock.as_utc_range(expect_datetime(since))[0]
     with tempfile.NamedTemporaryFile(suffix=".ids") as file, closing(_ids(file.name)) as listed:
         _read_list(report, listed, fix=fix, since=begin)
     _find_undecided(report, since=begin)
