@@ -116,6 +116,7 @@ class Addition:
 
     def _link(self, generation: Generation, number: int) -> None:
         conversation = self.conversation
+        conversation.write(updated_at=generation.created_at)
         Turn.objects.create(
             conversation=conversation,
             number=number,
@@ -125,8 +126,6 @@ class Addition:
             key_hash=self._hashes[0] if self.key else "",
             created_at=generation.created_at,
         )
-        conversation.updated_at = generation.created_at
-        conversation.save(update_fields=["updated_at"])
 
     def _repeated(self) -> Generation | None:
         if self.key is None:

@@ -37,13 +37,15 @@ def new_messages(content: Any) -> list[Message]:
 
     Raises: RequestError if it is none of these. What is inside is checked later.
     """
-    if isinstance(content, str):
+    if isinstance(content, str) and content:
         return [{"role": "user", "content": content}]
     if isinstance(content, list | tuple) and all(isinstance(item, Mapping) for item in content):
         if content and all("role" in item for item in content):
             return [dict(item) for item in content]
         return [{"role": "user", "content": list(content)}]
     rule = "Must be a text, a list of parts, or a list of messages."
+    if content == "":
+        rule = "Must not be empty."
     raise RequestError(f"content: {rule}", errors={"content": [rule]})
 
 
@@ -57,6 +59,8 @@ def join(before: Sequence[Message], new: Sequence[Message]) -> list[Message]:
     answered = sum("function_response" in message for message in new)
     if answered not in (0, calls):
         rule = f"Must have one function_response for each of the {calls} calls, not {answered}."
+        if not calls:
+            rule = "Must have no function_response: the answer before called no function."
         raise RequestError(f"content: {rule}", errors={"content": [rule]})
     if calls and not answered:
         return [*before[: len(before) - calls], *new]

@@ -24,6 +24,7 @@ from creatify_textgen.chat.forks import fork, unshared
 from creatify_textgen.chat.runs import Run
 from creatify_textgen.chat.settings import read_settings, read_title
 from creatify_textgen.chat.turns import Turn
+from creatify_textgen.intake import expect_row
 from creatify_textgen.models import Generation, WrittenManager, uuid7
 from creatify_textgen.models.json_text import JSONTextField
 from creatify_textgen.services.asynchronous import closing_connections
@@ -211,8 +212,14 @@ class Conversation(models.Model):
 
     def rename(self, title: str) -> None:
         """Set the title. Raises: RequestError."""
-        self.title = read_title(title, longest=LONGEST_TITLE)
-        self.save(update_fields=["title"])
+        self.write(title=read_title(title, longest=LONGEST_TITLE))
+
+    def write(self, **columns: Any) -> None:
+        """Set these columns. Raises: DoesNotExist if it was deleted since it was read."""
+        if not type(self).objects.filter(pk=self.pk).update(**columns):
+            raise self.DoesNotExist(f"Conversation {self.pk} was deleted.")
+        for name, value in columns.items():
+            setattr(self, name, value)
 
     def fork(self, at: int | None = None) -> Conversation:
         """Return a new conversation with the turns up to this number, or with all that have ended.
@@ -274,6 +281,7 @@ class Conversation(models.Model):
         idempotency_key: str | None,
         options: Mapping[str, Any],
     ) -> Generation:
+        expect_row(self, Conversation)
         return Addition.read(self, content, key=idempotency_key, options=options).send(send)
 
 

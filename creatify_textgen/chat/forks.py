@@ -45,6 +45,8 @@ def fork(conversation: Conversation, at: int | None) -> Conversation:
         updated_at=now,
     )
     with databases.short_transaction():
+        # Raises DoesNotExist if it was deleted since it was read.
+        type(conversation).objects.select_for_update().get(pk=conversation.pk)
         copy.save(force_insert=True)
         Turn.objects.bulk_create(
             Turn(

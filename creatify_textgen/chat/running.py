@@ -36,7 +36,7 @@ from creatify_textgen.chat.steps import (
 )
 from creatify_textgen.chat.toolbox import Toolbox
 from creatify_textgen.exceptions import RequestError, TransitionError
-from creatify_textgen.intake import Intake
+from creatify_textgen.intake import Intake, expect_row
 from creatify_textgen.models import Generation, uuid7
 from creatify_textgen.services.asynchronous import closing_connections
 from creatify_textgen.services.submission import accept_request
@@ -137,6 +137,7 @@ def resume(run: Run, *, tools: Sequence[Any] | None = None) -> Run:
     `tools` are needed if its functions cannot be imported. Raises: RuntimeError inside a
     transaction.
     """
+    expect_row(run, Run)
     databases.refuse_transaction("resume")
     claim = claim_run(run.pk, toolbox=None if tools is None else Toolbox.of(tools))
     if claim is not None:
@@ -198,6 +199,7 @@ def stop_run(run: Run) -> Run:
 
     Raises: TransitionError with code `has_ended`.
     """
+    expect_row(run, Run)
     open_run = Run.objects.filter(pk=run.pk, state__in=(Run.State.RUNNING, Run.State.WAITING))
     now = clock.now()
     if not open_run.update(state=Run.State.STOPPED, due_at=None, claim=None, finished_at=now):
@@ -229,6 +231,7 @@ def _begin(
         intake = accept_request(messages, tools=toolbox.declarations, **request)
         first = begin(intake, idempotency_key=idempotency_key)
     else:
+        expect_row(conversation, Conversation)
         first = Addition.read(
             conversation,
             messages,
@@ -264,9 +267,8 @@ def _save(
         if link is not None:
             link(generation)
 
-    is_claimed = run.claim is not None
     return begin_step(
-        intake, link=link_both, is_streamed=is_streamed, is_claimed=is_claimed, **options
+        intake, link=link_both, is_streamed=is_streamed, is_claimed=run.claim is not None, **options
     )
 
 
@@ -274,14 +276,14 @@ def _check_limits(limit: Any, max_credits: Any) -> None:
     if type(limit) is not int or not 0 < limit <= MOST_STEPS:
         rule = f"Must be a number of requests from 1 to {MOST_STEPS}."
         raise RequestError(f"limit: {rule}", errors={"limit": [rule]})
-    if max_credits is not None and (
-        not isinstance(max_credits, Decimal) or not max_credits.is_finite() or max_credits < 0
-    ):
+    is_amount = isinstance(max_credits, Decimal) and max_credits.is_finite() and max_credits >= 0
+    if max_credits is not None and not is_amount:
         rule = "Must be a Decimal of at least 0, or None."
         raise RequestError(f"max_credits: {rule}", errors={"max_credits": [rule]})
 
 
 def _decide(call: ToolCall, *, by: Any, **fields: Any) -> ToolCall:
+    expect_row(call, ToolCall)
     run = Run.objects.get(steps__calls=call)
     # No join: MariaDB would read first, and two decisions could both be the first.
     waiting = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.WAITING)

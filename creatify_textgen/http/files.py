@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from django.core.files import File
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 
 from creatify_textgen.http.blocks import blocks_for
 from creatify_textgen.models import Media
@@ -46,7 +46,11 @@ def answer_file(request: HttpRequest, media: Media, file: File[bytes]) -> HttpRe
     wanted = _wanted_range(request.headers.get("Range", ""), size=media.size)
     if wanted is None:
         file.close()
-        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{media.size}"})
+        headers = {"Content-Range": f"bytes */{media.size}"}
+        error = f"The file has {media.size} bytes, and this Range is outside of it."
+        return JsonResponse(
+            {"error": error, "code": "outside_of_file"}, status=416, headers=headers
+        )
     start, end = wanted
     file.seek(start)
     part = FilePart(file, length=end - start)

@@ -14,7 +14,7 @@ from creatify_textgen.conf import conf
 from creatify_textgen.models import Generation
 from creatify_textgen.permissions import has_permission, is_staff_with
 
-__all__ = ["MayOperate", "MaySpend"]
+__all__ = ["MayOperate", "MaySettle", "MaySpend"]
 
 
 class MaySpend(BasePermission):
@@ -39,3 +39,13 @@ class MayOperate(BasePermission):
             or obj.owner_id == request.user.pk
             or is_staff_with(request.user, "operate_generation")
         )
+
+
+class MaySettle(BasePermission):
+    """Staff with `operate_generation`, also about their own: nobody else says what one cost."""
+
+    message = _("Only staff may decide what a generation has cost.")
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        settles = getattr(view, "action", None) == "settle" and request.method != "OPTIONS"
+        return not settles or is_staff_with(request.user, "operate_generation")

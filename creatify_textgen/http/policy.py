@@ -47,7 +47,11 @@ class JSONUnlessPage(BaseContentNegotiation):
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         stated = (request.content_type or "").split(";")[0].strip().lower()
-        return next((parser for parser in parsers if parser.media_type == stated), None)
+        if found := next((parser for parser in parsers if parser.media_type == stated), None):
+            return found
+        wanted = ", ".join(parser.media_type for parser in parsers)
+        text = f"Send the body as {wanted}, not as {stated[:100] or 'an unknown type'}."
+        raise exceptions.UnsupportedMediaType(stated, detail=text)
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
         chosen = next((one for one in renderers[1:] if _asks_for(one, request)), renderers[0])

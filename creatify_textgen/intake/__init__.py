@@ -14,7 +14,7 @@ from creatify_textgen.intake.fingerprints import (
     sealed,
     texts_digest,
 )
-from creatify_textgen.intake.rows import expect_generation
+from creatify_textgen.intake.rows import expect_generation, expect_row
 
 __all__ = [
     "Intake",
@@ -22,6 +22,7 @@ __all__ = [
     "check_arguments",
     "excerpt_of",
     "expect_generation",
+    "expect_row",
     "fingerprint",
     "fingerprints",
     "media_digests",

@@ -9,7 +9,7 @@ from creatify_textgen.intake.extras import may_pass
 from creatify_textgen.intake.reading import Reader
 from creatify_textgen.intake.text import kind_of
 
-__all__ = ["BODY_FIELDS", "check_arguments", "read_body"]
+__all__ = ["ARGUMENTS", "BODY_FIELDS", "check_arguments", "read_body"]
 
 BODY_FIELDS = frozenset(
     {
@@ -29,6 +29,7 @@ BODY_FIELDS = frozenset(
 ARGUMENTS = BODY_FIELDS.difference({"sync"}).union({"owner", "schema", "store_content"})
 
 _HINTS = {
+    "extra": 'this site does not set EXTRA_CONFIG to "pass".',
     "webhook_url": "the site sets it; see WEBHOOK_BASE_URL.",
     "prompt": "use messages, which may be a plain string in Python.",
     "model": "did you mean model_name?",
@@ -48,11 +49,10 @@ def read_body(body: Any, *, also: Collection[str] = ()) -> dict[str, Any]:
     if fields is None:
         reader.raise_if_refused()
         return {}
-    reader.known_keys(fields, BODY_FIELDS.union(also), path="", hints=_HINTS)
+    known = BODY_FIELDS if may_pass() else BODY_FIELDS.difference({"extra"})
+    reader.known_keys(fields, known.union(also), path="", hints=_HINTS)
     if "messages" not in fields:
         reader.refuse("messages", "Is required.")
-    if "extra" in fields and not may_pass():
-        reader.refuse("extra", 'Unknown field; this site does not set EXTRA_CONFIG to "pass".')
     if not isinstance(fields.get("sync", False), bool):
         reader.refuse("sync", f"Must be true or false, not {kind_of(fields['sync'])}.")
     reader.raise_if_refused()

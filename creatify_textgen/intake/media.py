@@ -19,7 +19,9 @@ from creatify_textgen import clock
 from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import RequestError, TextgenError
 from creatify_textgen.intake.owners import refuse_deleted
+from creatify_textgen.intake.rows import expect_row
 from creatify_textgen.intake.staging import StagedMedia, stage
+from creatify_textgen.intake.text import kind_of
 from creatify_textgen.logs import SWEEP
 from creatify_textgen.models import Media, read_uuid
 
@@ -54,7 +56,10 @@ def read_upload(
     if kind is not None and kind not in Media.Kind.values:
         rule = f"Must be one of {', '.join(Media.Kind.values)}."
         raise RequestError(f"kind: {rule}", errors={"kind": [rule]})
-    declared = None if mime_type in UNDECLARED else mime_type
+    declared: Any = None if mime_type in UNDECLARED else mime_type
+    if declared is not None and not isinstance(declared, str):
+        rule = f"Must be a string, not {kind_of(declared)}."
+        raise RequestError(f"mime_type: {rule}", errors={"mime_type": [rule]})
     try:
         staged = stage(file, kind=kind, mime_type=declared)
     except RequestError as error:
@@ -106,6 +111,7 @@ def open_media(media: Media) -> File[Any]:
     Raises: RequestError `media_missing` if the storage does not have it any more; TextgenError
     `media_storage_failed`.
     """
+    expect_row(media, Media)
     with _translated("opened"):
         try:
             return _storage().open(media.path, "rb")

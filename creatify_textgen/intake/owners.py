@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.intake.reading import Reader
 
-__all__ = ["read_owner", "refuse_deleted"]
+__all__ = ["expect_owner", "read_owner", "refuse_deleted"]
 
 
 def read_owner(value: Any, *, reader: Reader) -> Any:
@@ -28,6 +28,14 @@ def read_owner(value: Any, *, reader: Reader) -> Any:
     rule = f"Must be a saved {user_class.__name__} object, such as request.user, or None, not "
     reader.refuse("owner", f"{rule}{type(value).__name__}.")
     return None
+
+
+def expect_owner(value: Any) -> Any:
+    """Do the same for a verb that takes nothing else to check. Raises: RequestError."""
+    reader = Reader()
+    owner_id = read_owner(value, reader=reader)
+    reader.raise_if_refused()
+    return owner_id
 
 
 def refuse_deleted(owner_ids: Collection[Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.intake.text import clean, kind_of, shortened
 
-__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "Reader"]
+__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "Reader", "summary"]
 
 MAX_CHARACTERS = 8 * 1024 * 1024
 """The most characters of all texts in one request together; media do not count."""
@@ -164,11 +164,14 @@ class Reader:
             raise self._error()
 
     def _error(self) -> RequestError:
-        texts = [
-            f"{path or 'The request'}: {' '.join(rules)}" for path, rules in self._problems.items()
-        ]
-        more = f" (and {len(texts) - 3} more)" if len(texts) > 3 else ""
-        return RequestError(" ".join(texts[:3]) + more, errors=self._problems)
+        return RequestError(summary(self._problems), errors=self._problems)
+
+
+def summary(errors: Mapping[str, list[str]]) -> str:
+    """Return the first three of these errors as one text."""
+    texts = [f"{path or 'The request'}: {' '.join(rules)}" for path, rules in errors.items()]
+    more = f" (and {len(texts) - 3} more)" if len(texts) > 3 else ""
+    return " ".join(texts[:3]) + more
 
 
 def _name_of(key: Any) -> str:

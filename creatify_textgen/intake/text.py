@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from django.utils.functional import Promise
+
 __all__ = ["clean", "kind_of", "shortened", "shown"]
 
 _HOSTILE = re.compile("[\x00\ud800-\udfff]")
@@ -62,6 +64,8 @@ def kind_of(value: Any) -> str:
     for types, name in _KINDS:
         if isinstance(value, types):
             return name
+    if isinstance(value, Promise):
+        return "a lazy translation (write str() around it)"
     return type(value).__name__
 
 

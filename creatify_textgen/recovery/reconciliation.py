@@ -24,6 +24,7 @@ from creatify_textgen.dispatch.snapshots import (
     Snapshot,
     apply_snapshots,
 )
+from creatify_textgen.intake.rows import expect_datetime
 from creatify_textgen.logs import SWEEP
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.adoption import adopt, adopt_from, may_adopt
@@ -119,11 +120,13 @@ def reconcile(
 
     `fix` finishes rows that the remote has finished, corrects credits, adopts generations for rows
     without a remote id, and imports those that no row requested. Generations that the remote dates
-    before `since` are left out. Raises: RemoteError if the list could not be read whole; changes
-    that were made until then stay.
+    before `since` are left out.
+
+    Raises: RequestError; RemoteError if the list could not be read whole; changes that were made
+    until then stay.
     """
     report = ReconcileReport(account)
-    begin = None if since is None else clock.as_utc_range(since)[0]
+    begin = None if since is None else clock.as_utc_range(expect_datetime(since))[0]
     with tempfile.NamedTemporaryFile(suffix=".ids") as file, closing(_ids(file.name)) as listed:
         _read_list(report, listed, fix=fix, since=begin)
     _find_undecided(report, since=begin)

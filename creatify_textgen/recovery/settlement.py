@@ -24,6 +24,8 @@ from creatify_textgen.dispatch.snapshots import (
     next_poll_at,
 )
 from creatify_textgen.exceptions import RemoteRejectedError, RequestError, TransitionError
+from creatify_textgen.intake import expect_generation
+from creatify_textgen.intake.text import kind_of
 from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.evidence import ANY_SKEW
@@ -71,6 +73,7 @@ def settle(
     with code `not_undecided` if there is nothing to decide (any more), or `remote_id_taken` if
     another generation has the remote id; RemoteError if the remote does not answer.
     """
+    expect_generation(generation)
     chosen = _chosen(decision, credits_used=credits_used, remote_id=remote_id)
     cost = _cost(credits_used)
     row = _undecided(generation.reloaded())
@@ -86,7 +89,7 @@ def settle(
     return generation.reloaded()
 
 
-def _chosen(decision: str, *, credits_used: Any, remote_id: str) -> Decision:
+def _chosen(decision: str, *, credits_used: Any, remote_id: Any) -> Decision:
     errors: dict[str, list[str]] = {}
     if decision not in Decision:
         errors["decision"] = [_("Must be one of %(names)s.") % {"names": ", ".join(Decision)}]
@@ -94,6 +97,8 @@ def _chosen(decision: str, *, credits_used: Any, remote_id: str) -> Decision:
         errors["credits_used"] = [
             _("Only for the decision “%(name)s”.") % {"name": Decision.CHARGED.label}
         ]
+    elif not isinstance(remote_id, str):
+        errors["remote_id"] = [f"Must be a string, not {kind_of(remote_id)}."]
     elif bool(remote_id.strip()) != (decision == Decision.FOUND):
         errors["remote_id"] = [
             _("Required for the decision “%(name)s”.") % {"name": Decision.FOUND.label}

@@ -13,8 +13,8 @@ What can happen, in which order, and why it is still right:
    a send must not be lost with the process; each send has a deadline. It takes back the polls
    that have not begun, and gives the running polls to a thread, which saves their answers. If this
    thread dies with the process, the claims run out: a poll is free and is repeated.
-5. If the database fails, the sweep ends after its sends. It writes their answers once the database is
-   back. If that takes too long, recovery finds them in the remote's list.
+5. If the database fails, the sweep ends after its sends. It writes their answers once the database
+   is back. If that takes too long, recovery finds them in the remote's list.
 
 Inside a transaction of the caller another thread would not see the rows, so no thread is used.
 Invariants: two sweeps at once do no work twice; an error of one row, answer or workspace does not

@@ -7,13 +7,17 @@ left to the pump.
 from __future__ import annotations
 
 import time
+from decimal import Decimal
+from typing import Any
 
 from creatify_textgen import clock, databases, gateway, lifecycle
+from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit, sweep_schedule
 from creatify_textgen.dispatch.sending import call_quietly, prepare_send, settle_send
 from creatify_textgen.dispatch.snapshots import Snapshot
-from creatify_textgen.exceptions import RemoteError
+from creatify_textgen.exceptions import RemoteError, RequestError
 from creatify_textgen.intake import Intake
+from creatify_textgen.intake.text import shown
 from creatify_textgen.models import Generation, GenerationContent
 from creatify_textgen.recovery.polling import settle_polls, start_polls
 from creatify_textgen.states import Status
@@ -24,16 +28,33 @@ __all__ = [
     "has_ended",
     "is_answerable",
     "send_within",
+    "until",
     "wait_for",
     "wait_while_due",
 ]
 
+LONGEST_WAIT = 366 * 86400.0
 HOLD_SECONDS = 120.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two polls. If the row is due later than the longest, the caller stops waiting and
 the sweep does the rest."""
 LONGEST_READ_PAUSE = 1.0
 """Between two reads of a row that another process may finish at any time."""
+
+
+def until(timeout: Any) -> float:
+    """Return the time of the monotonic clock at which a wait ends; None: `TIMEOUTS["sync"]`.
+
+    Raises: RequestError if it is no number of seconds.
+    """
+    if timeout is None:
+        timeout = conf.timeouts["sync"]
+    is_number = isinstance(timeout, int | float | Decimal) and not isinstance(timeout, bool)
+    # NaN is not less than anything.
+    if is_number and timeout < LONGEST_WAIT:
+        return time.monotonic() + float(timeout)
+    rule = f"Must be a number of seconds, at most a year, not {shown(timeout)}."
+    raise RequestError(f"timeout: {rule}", errors={"timeout": [rule]})
 
 
 def send_within(generation: Generation, *, deadline: float) -> None:

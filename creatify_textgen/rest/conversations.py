@@ -25,6 +25,7 @@ from creatify_textgen.chat.runs import OPEN
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint, KindOfCall
 from creatify_textgen.intake.reading import Reader
+from creatify_textgen.intake.text import kind_of
 from creatify_textgen.models import Generation
 from creatify_textgen.rest.moments import to_text
 from creatify_textgen.rest.pagination import ConversationPages, TurnPages
@@ -277,7 +278,7 @@ def _read_sync(fields: dict[str, Any]) -> bool:
     reader = Reader()
     waits = fields.pop("sync", False)
     if not isinstance(waits, bool):
-        reader.refuse("sync", f"Must be true or false, not {type(waits).__name__}.")
+        reader.refuse("sync", f"Must be true or false, not {kind_of(waits)}.")
     reader.raise_if_refused()
     return bool(waits)
 

@@ -23,6 +23,7 @@ from creatify_textgen import services
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.files import answer_file
 from creatify_textgen.http.parsers import UploadParser
+from creatify_textgen.http.permissions import MaySettle
 from creatify_textgen.http.policy import Endpoint, KindOfCall
 from creatify_textgen.intake import read_body
 from creatify_textgen.intake.media import get_media_for
@@ -54,6 +55,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
     """Create generations, read them, and refresh, retry, cancel, stop, settle or delete them."""
 
     http_method_names = [*Endpoint.http_method_names, "delete"]
+    permission_classes = [*Endpoint.permission_classes, MaySettle]
 
     serializer_class = GenerationSerializer
     pagination_class = GenerationPages
@@ -126,8 +128,6 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
     @action(detail=True, methods=["post"])
     def settle(self, request: Request, generation_id: UUID) -> Response:
         generation = self.get_object()
-        if not is_staff_with(request.user, "operate_generation"):
-            raise PermissionDenied(_("Only staff may decide what a generation has cost."))
         decision = read_settlement(request.data)
         return self._show(services.settle(generation, **decision, by=request.user))
 

@@ -6,16 +6,14 @@ finishes it.
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Unpack
 
 from creatify_textgen import clock, databases, gateway, lifecycle
-from creatify_textgen.conf import conf
 from creatify_textgen.dispatch.intents import Link, accept_request, save_intent
 from creatify_textgen.intake import Intake
 from creatify_textgen.models import Generation
-from creatify_textgen.recovery.waiting import ask_again, send_within, wait_while_due
+from creatify_textgen.recovery.waiting import ask_again, send_within, until, wait_while_due
 from creatify_textgen.states import Mode
 from creatify_textgen.types import Messages, RequestOptions
 
@@ -52,7 +50,7 @@ def generate_intake(
     link: Link | None = None,
 ) -> Generation:
     """Do the same for a request that `accept` has checked; `link` as for `save_intent`."""
-    deadline = time.monotonic() + (conf.timeouts["sync"] if timeout is None else timeout)
+    deadline = until(timeout)
     generation, is_new = begin_blocking(intake, idempotency_key=idempotency_key, link=link)
     with lifecycle.awaiting(generation.pk) as result:
         if is_new:
@@ -77,6 +75,6 @@ def begin_blocking(
 
 def finish_blocking(generation: Generation) -> Generation:
     """Send it unless it was sent, wait, and return it as it is then. May be called twice."""
-    deadline = time.monotonic() + conf.timeouts["sync"]
+    deadline = until(None)
     send_within(generation, deadline=deadline)
     return wait_while_due(generation, deadline=deadline)

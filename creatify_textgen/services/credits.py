@@ -10,6 +10,7 @@ from creatify_textgen import clock
 from creatify_textgen.conf import conf
 from creatify_textgen.control.usage import CreditReport, LatestGenerations, UsageScope
 from creatify_textgen.dispatch.balance import remaining_credits
+from creatify_textgen.intake.owners import expect_owner
 
 __all__ = [
     "CreditReport",
@@ -34,8 +35,9 @@ def credits(  # noqa: A001
     `account=None` is all accounts together. `since` and `until` are days in UTC, both included. May
     ask the remote, which is free. If the remote answers within 3 seconds, the balance is at most a
     minute old. Otherwise it is the last known balance, with its age. With `with_balance=False` the
-    remote is not asked.
+    remote is not asked. Raises: RequestError for an `owner` who is not a saved user.
     """
+    expect_owner(owner)
     scope = UsageScope(account, owner, since, until)
     used, unknown = scope.totals()
     remaining, age = _balance(account) if with_balance else (None, None)

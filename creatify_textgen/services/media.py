@@ -6,8 +6,7 @@ from typing import Any
 
 from creatify_textgen import clock, control
 from creatify_textgen.intake.media import keep, read_upload
-from creatify_textgen.intake.owners import read_owner
-from creatify_textgen.intake.reading import Reader
+from creatify_textgen.intake.owners import expect_owner
 from creatify_textgen.models import Media
 
 __all__ = ["store_media"]
@@ -23,9 +22,7 @@ def store_media(
     `mime_type`, `kind` and `owner`; PolicyRefusal; TextgenError `media_storage_failed` if the
     storage fails.
     """
-    reader = Reader()
-    owner_id = read_owner(owner, reader=reader)
-    reader.raise_if_refused()
+    owner_id = expect_owner(owner)
     with (
         read_upload(file, mime_type=mime_type, kind=kind) as staged,
         control.admitted_uploads(owner, [staged], now=clock.now()),

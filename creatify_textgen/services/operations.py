@@ -5,7 +5,6 @@ Retry is in `submission`.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Collection
 from typing import Any
@@ -13,11 +12,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from creatify_textgen import clock, control, databases, lifecycle
-from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.intake import expect_generation
 from creatify_textgen.models import Generation
-from creatify_textgen.recovery.waiting import ask_now, has_ended, is_answerable, wait_for
+from creatify_textgen.recovery.waiting import ask_now, has_ended, is_answerable, until, wait_for
 from creatify_textgen.states import Cause, Status
 from creatify_textgen.streams import stop_here
 
@@ -50,12 +48,12 @@ def wait(generation: Generation, *, timeout: float | None = None) -> Generation:
     Raises: RuntimeError inside a transaction, where the result could not be seen.
     """
     expect_generation(generation)
-    seconds = conf.timeouts["sync"] if timeout is None else timeout
+    deadline = until(timeout)
     current = generation.reloaded()
     if has_ended(current):
         return current
     databases.refuse_transaction("wait")
-    return wait_for(current, deadline=time.monotonic() + seconds)
+    return wait_for(current, deadline=deadline)
 
 
 def cancel(generation: Generation) -> Generation:
@@ -105,7 +103,7 @@ def delete(generation: Generation) -> None:
     expect_generation(generation)
     if not lifecycle.delete_final([generation.pk]):
         text = _("Generation %(id)s has not ended: wait until it has, or cancel it.")
-        raise _refusal(text, generation, code="not_finished")
+        raise _refusal(text, generation.reloaded(), code="not_finished")
 
 
 def delete_many(generation_ids: Collection[uuid.UUID]) -> int:

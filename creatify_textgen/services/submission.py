@@ -21,6 +21,7 @@ from creatify_textgen.dispatch.sending import call_quietly, settle_send
 from creatify_textgen.dispatch.turns import begin_send, with_obstacles
 from creatify_textgen.exceptions import RequestError, TransitionError
 from creatify_textgen.intake import Intake, check_arguments, expect_generation
+from creatify_textgen.intake.reading import summary
 from creatify_textgen.models import Generation
 from creatify_textgen.remote.refusals import CALL_REFUSALS
 from creatify_textgen.states import Mode, Status
@@ -91,7 +92,7 @@ def submit_many(
             for path, rules in error.errors.items():
                 errors[f"{place}.{path}" if path else place] = rules
     if errors:
-        raise RequestError("Nothing was saved: some requests are wrong.", errors=errors)
+        raise RequestError(f"Nothing was saved. {summary(errors)}", errors=errors)
     now = clock.now()
     generations = save_intents(intakes, now=now, due_at=now)
     if generations:

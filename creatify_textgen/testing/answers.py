@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from creatify_textgen.exceptions import (
 )
 from creatify_textgen.remote import GenerationRequest
 
-__all__ = ["FAULTS", "Answer", "Asked", "make_answer", "refusal_of"]
+__all__ = ["FAULTS", "Answer", "Asked", "check_answer", "make_answer", "refusal_of"]
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 
@@ -53,6 +54,18 @@ class Answer:
     credits_used: Decimal = Decimal("0.0005")
     fault: str = ""
     """One of `FAULTS`, or empty."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would fail far from the test. Raises: TypeError, ValueError."""
+        texts: tuple[Any, ...] = (self.text, self.thoughts)
+        calls: Sequence[Any] = self.function_calls
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("The text and the thoughts of an Answer are strings.")
+        if self.fault and self.fault not in FAULTS:
+            raise ValueError(f"Unknown fault {self.fault!r}; known are {', '.join(FAULTS)}.")
+        for call in calls:
+            if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
+                raise TypeError(f'A call is {{"name": "get_weather", "args": {{}}}}, not {call!r}.')
 
     def chunks(self, *, remote_id: str, model_name: str) -> Iterator[dict[str, Any]]:
         """Yield Gemini's chunks of a stream: one for each word, the last with the receipt."""
@@ -119,13 +132,29 @@ def make_answer(value: Any, asked: Asked) -> Answer:
     """Return the answer that a test means: text, an `Answer`, what becomes JSON, or a function."""
     if callable(value):
         value = value(asked)
+    return _answer_of(value)
+
+
+def check_answer(value: Any) -> None:
+    """Raise what `make_answer` would, but for a function, which is called for a request alone."""
+    if not callable(value):
+        _answer_of(value)
+
+
+def _answer_of(value: Any) -> Answer:
     if isinstance(value, Answer):
         return value
     if isinstance(value, str):
         return Answer(value)
     if hasattr(value, "model_dump_json"):
         return Answer(value.model_dump_json())
-    return Answer(json.dumps(value))
+    if value is not None:
+        with suppress(TypeError, ValueError):
+            return Answer(json.dumps(value))
+    raise TypeError(
+        "An answer is a text, a mapping for JSON, an Answer, a function that returns one of these, "
+        f"or a list of these, not {value!r}."
+    )
 
 
 def refusal_of(fault: str) -> RemoteError | None:

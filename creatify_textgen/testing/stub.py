@@ -27,7 +27,14 @@ from creatify_textgen.models import Generation
 from creatify_textgen.recovery import waiting
 from creatify_textgen.states import Mode, Status
 from creatify_textgen.streams import database, pump
-from creatify_textgen.testing.answers import FAULTS, Answer, Asked, make_answer, refusal_of
+from creatify_textgen.testing.answers import (
+    FAULTS,
+    Answer,
+    Asked,
+    check_answer,
+    make_answer,
+    refusal_of,
+)
 from creatify_textgen.testing.remote import StubClient
 
 __all__ = ["Stub", "StubMixin"]
@@ -54,9 +61,11 @@ class Stub:
 
         A text (or a mapping or a pydantic model, sent as JSON) answers every request; a list or
         tuple of these answers one request each; a function is called with each `Asked` and returns
-        one of these.
+        one of these. Raises: TypeError for anything else.
         """
         is_sequence = isinstance(value, list | tuple)
+        for one in value if is_sequence else [value]:
+            check_answer(one)
         self._in_turn = list(value) if is_sequence else None
         self._always = None if is_sequence else value
 
@@ -64,6 +73,8 @@ class Stub:
         """Have the next requests fail in this way; `FAULTS` has the names."""
         if fault not in FAULTS:
             raise ValueError(f"Unknown fault {fault!r}; known are {', '.join(FAULTS)}.")
+        if type(times) is not int or times < 1:
+            raise ValueError(f"times is how many requests fail, at least 1, not {times!r}.")
         self._faults += [fault] * times
 
     def assert_asked(self, text: str | None = None, *, times: int | None = None) -> None:

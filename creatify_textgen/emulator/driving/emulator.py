@@ -17,6 +17,7 @@ from .application import EmulatorApplication
 
 __all__ = ["Emulator"]
 
+NOT_STARTED = "The emulator does not run: use `with Emulator() as emulator`, or call start()."
 STOP_SECONDS = 10
 
 Result = TypeVar("Result")
@@ -35,7 +36,7 @@ class Emulator:
         self._state = State(settings=self.switches.settings)
         self._thread: threading.Thread | None = None
         self._listening = threading.Event()
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -45,7 +46,9 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """Base URL without a slash at its end."""
+        """Base URL without a slash at its end. Raises: RuntimeError before the first start."""
+        if not self._port:
+            raise RuntimeError(NOT_STARTED)
         return f"http://{self._host}:{self._port}"
 
     @property
@@ -95,7 +98,7 @@ class Emulator:
         """
         generation = self._state.find(str(generation_id))
         if generation is None:
-            raise KeyError(generation_id)
+            raise KeyError(f"There is no generation {generation_id!r}: see `generations`.")
         return self._call(
             lambda: self._application.processing.finish(
                 generation, status=status, failed_reason=failed_reason
@@ -104,6 +107,8 @@ class Emulator:
 
     def _call(self, function: Callable[[], Result]) -> Result:
         """Call a function on the loop and return its result."""
+        if self._thread is None:
+            raise RuntimeError(NOT_STARTED)
 
         async def call() -> Result:
             return function()
@@ -113,7 +118,7 @@ class Emulator:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except OSError as failure:
+        except Exception as failure:  # noqa: BLE001  `start` raises it in the caller's thread
             self._failure = failure
         finally:
             self._listening.set()

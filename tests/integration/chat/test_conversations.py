@@ -205,6 +205,18 @@ class TestFunctionCalls:
         with pytest.raises(RequestError, match="for each of the 2 calls"):
             conversation.say([RESPONSE] * responses)
 
+    def test_need_a_call(self, conversation: Conversation, creatify_stub: Stub) -> None:
+        conversation.say("Paris?")
+        with pytest.raises(RequestError, match="the answer before called no function"):
+            conversation.say([RESPONSE])
+
+    def test_an_empty_message_is_not_paid_for(
+        self, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        with pytest.raises(RequestError, match="content: Must not be empty"):
+            conversation.say("")
+        creatify_stub.assert_not_asked()
+
 
 class TestMedia:
     IMAGE = {"type": "image", "mime_type": "image/png", "data": base64.b64encode(PNG).decode()}

@@ -87,6 +87,7 @@ class TestAnswer:
     ) -> None:
         response = reader.get(door.format(pixel.pk), headers={"Range": wanted})
         assert (response.status_code, response["Content-Range"]) == (416, f"bytes */{len(PIXEL)}")
+        assert response.json()["code"] == "outside_of_file"
 
     @pytest.mark.parametrize("mime_type", ["text/html", "image/svg+xml", "video/mp4\r\nX: y", ""])
     def test_of_another_type_is_only_downloaded(

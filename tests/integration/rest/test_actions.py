@@ -204,7 +204,7 @@ class TestSettle:
     ) -> None:
         body = {"decision": "never_accepted"}
         assert api.post(path, body, format="json").status_code == 403
-        assert strangers_api.post(path, body, format="json").status_code == 404
+        assert strangers_api.post(path, body, format="json").status_code == 403
         assert staff_with("view_generation").post(path, body, format="json").status_code == 403
         assert Generation.objects.get().status == "unconfirmed"
 

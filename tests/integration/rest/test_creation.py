@@ -232,6 +232,7 @@ class TestRefusal:
         response = api.generic("POST", URL, json.dumps(GUIDE), content_type)
         assert response.status_code == 415
         assert response.json()["code"] == "unsupported_media_type"
+        assert "Send the body as application/json" in response.json()["error"]
 
     def test_of_a_large_body_names_setting_and_route(self, api: APIClient, settings: Any) -> None:
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000

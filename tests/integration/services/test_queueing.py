@@ -99,7 +99,8 @@ class TestSubmitMany:
             {"mesages": "Hi"},
         ]
         with pytest.raises(
-            RequestError, match=r"^Nothing was saved: some requests are wrong.$"
+            RequestError,
+            match=r"^Nothing was saved. requests\[0\].messages: Must .* \(and 1 more\)$",
         ) as e:
             services.submit_many(requests)
         paths = set(e.value.errors)

@@ -245,3 +245,37 @@ class TestBlock:
         with Stub():
             assert gateway.client_for is not before[0]
         assert (gateway.client_for, enqueue.submit, enqueue.stream, enqueue.sweep) == before
+
+
+class TestWrongUse:
+    """Raises where the test says it, not in the code under test."""
+
+    @pytest.mark.parametrize("value", [None, b"x", {1}, object(), {"a": object()}, ["ok", None]])
+    def test_of_answer(self, creatify_stub: Stub, value: Any) -> None:
+        with pytest.raises(TypeError, match="An answer is a text, a mapping"):
+            creatify_stub.answer(value)
+
+    @pytest.mark.django_db
+    def test_of_a_function_that_returns_nothing(self, creatify_stub: Stub) -> None:
+        creatify_stub.answer(lambda asked: None)
+        with pytest.raises(TypeError, match="a function that returns one of these"):
+            services.generate("Hi")
+
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            ({"text": 5}, "strings"),
+            ({"thoughts": None}, "strings"),
+            ({"fault": "nope"}, "known are authentication"),
+            ({"function_calls": ["get_weather"]}, "get_weather"),
+            ({"function_calls": [{"args": {}}]}, "A call is"),
+        ],
+    )
+    def test_of_an_answer_s_fields(self, fields: dict[str, Any], words: str) -> None:
+        with pytest.raises((TypeError, ValueError), match=words):
+            Answer(**fields)
+
+    @pytest.mark.parametrize("times", [0, -1, 1.5, "2", True])
+    def test_of_times(self, creatify_stub: Stub, times: Any) -> None:
+        with pytest.raises(ValueError, match="how many requests fail"):
+            creatify_stub.fail("timeout", times=times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -77,7 +78,7 @@ class TestFailures:
         monkeypatch: pytest.MonkeyPatch,
         capfd: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setattr(terminal.os, "dup2", lambda *_: None)
+        monkeypatch.setattr(os, "dup2", lambda *_: None)
         with pytest.raises(SystemExit) as ended:
             Failing(error).run_from_argv(["manage.py", "failing"])
         assert ended.value.code == code
