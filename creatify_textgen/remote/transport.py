@@ -22,8 +22,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
 from creatify_textgen.exceptions import ContractError, RemoteUnavailableError, TextgenError
-from creatify_textgen.remote.charsets import as_utf8
 from creatify_textgen.remote.certificates import TrustingAdapter
+from creatify_textgen.remote.charsets import as_utf8
 from creatify_textgen.remote.contract import Credentials
 from creatify_textgen.remote.plain_http import FinalAnswer, PlainSession
 
