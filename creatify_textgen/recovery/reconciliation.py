@@ -142,9 +142,11 @@ def _read_list(
 
     def compare() -> None:
         nonlocal lost
-        report.remote_total += len(batch)
-        listed.executemany("INSERT OR IGNORE INTO ids VALUES (?)", [(r.id,) for r in batch])
-        unknown = _compare(batch, report, fix=fix)
+        # Pages that shift while they are read repeat what they have listed before.
+        note = "INSERT OR IGNORE INTO ids VALUES (?)"
+        fresh = [remote for remote in batch if listed.execute(note, (remote.id,)).rowcount]
+        report.remote_total += len(fresh)
+        unknown = _compare(fresh, report, fix=fix)
         lost = _adopt(lost, unknown, report, fix=fix)
         batch.clear()
 

@@ -19,6 +19,7 @@ from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
 from creatify_textgen.logs import SWEEP
 from creatify_textgen.models import DeletedGeneration, Generation, GenerationContent, UsageDay
+from creatify_textgen.recovery import reconciliation
 from creatify_textgen.remote import Listing, RemoteGeneration
 from creatify_textgen.states import Mode, Status
 from tests.factories import HELLO, let_time_pass, make_generation
@@ -56,6 +57,23 @@ class TestReport:
         report = services.reconcile()
         assert report.remote_only.count == 3
         assert Generation.objects.count() == 0
+
+    @pytest.mark.parametrize("batch", [1, 2, 500])
+    @pytest.mark.parametrize("fix", [False, True])
+    def test_counts_once_what_pages_repeat_that_shift(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch, *, batch: int, fix: bool
+    ) -> None:
+        """A dry run promises no more than is done."""
+        monkeypatch.setattr(reconciliation, "BATCH", batch)
+        listed = [RemoteGeneration(f"r{at}", "done") for at in (1, 2, 1, 3, 2, 1)]
+
+        def list_again(keep: Any) -> Listing:
+            return Listing(tuple(filter(keep, listed)), total=len(listed))
+
+        monkeypatch.setattr(double, "list", list_again)
+        report = services.reconcile(fix=fix)
+        assert (report.remote_total, report.matched, report.remote_only.count) == (3, 0, 3)
+        assert Generation.objects.count() == report.fixed == (3 if fix else 0)
 
     def test_counts_what_is_only_here(self, remote: Emulator) -> None:
         generation = services.generate("Say hello")

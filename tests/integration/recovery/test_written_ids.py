@@ -17,7 +17,7 @@ from creatify_textgen.models import Generation
 from creatify_textgen.recovery.reconciliation import reconcile
 from creatify_textgen.states import Status
 from tests.factories import let_time_pass
-from tests.integration.remote.server import Connection, ScriptedServer, serving
+from tests.integration.remote.server import Connection, Script, ScriptedServer, serving
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +36,7 @@ class Remote:
         self.status = "done"
         self.create_status = 201
         self.asked: dict[str, Any] = {}
+        self.on_create: Script | None = None
         server.scripts[:] = [self.answer]
 
     def answer(self, connection: Connection) -> None:
@@ -47,6 +48,9 @@ class Remote:
             connection.send(f"data: {json.dumps(receipt)}\n\n")
         elif method == "POST":
             self.asked = json.loads(request.body)
+            if self.on_create is not None:
+                self.on_create(connection)
+                return
             connection.answer(self.create_status, self.shown(self.known_as, status="pending"))
         elif path == PATH:
             connection.answer(200, f"[{self.shown(self.listed_as)}]")
