@@ -17,8 +17,7 @@ from django.utils.translation import gettext as _
 from creatify_textgen import clock, control
 from creatify_textgen.dispatch.balance import pause_if_low
 from creatify_textgen.exceptions import PolicyRefusal, RequestError
-from creatify_textgen.intake import Intake, accept, sealed
-from creatify_textgen.intake.body import ARGUMENTS
+from creatify_textgen.intake import Intake, accept, check_options, sealed
 from creatify_textgen.intake.staging import StagedMedia
 from creatify_textgen.models import Generation, GenerationContent, Media
 from creatify_textgen.remote import traceparent
@@ -36,12 +35,10 @@ LONGEST_KEY = 255
 def accept_request(*messages: Any, **fields: Any) -> Intake:
     """Check a request as `intake.accept` does, and ask before its new media are stored.
 
-    Raises: RequestError, or PolicyRefusal, and then nothing was stored; TypeError for an argument
-    that no request has.
+    Raises: RequestError, PolicyRefusal, or TypeError for an unknown option, and then nothing was
+    stored.
     """
-    if unknown := fields.keys() - ARGUMENTS:
-        known = ", ".join(sorted(ARGUMENTS))
-        raise TypeError(f"Unknown arguments {sorted(unknown)}; known are {known}.")
+    check_options(fields)
 
     def admit(owner: Any, staged: Sequence[StagedMedia]) -> AbstractContextManager[None]:
         return control.admitted_uploads(owner, staged, now=clock.now())

@@ -6,7 +6,7 @@ Writes only media.
 """
 
 from creatify_textgen.intake.acceptance import Intake, accept, excerpt_of
-from creatify_textgen.intake.body import check_arguments, read_body
+from creatify_textgen.intake.body import check_arguments, check_options, read_body
 from creatify_textgen.intake.fingerprints import (
     fingerprint,
     fingerprints,
@@ -20,6 +20,7 @@ __all__ = [
     "Intake",
     "accept",
     "check_arguments",
+    "check_options",
     "excerpt_of",
     "expect_generation",
     "expect_row",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from creatify_textgen.exceptions import RequestError
+from creatify_textgen.intake.config import KEYS as CONFIG_KEYS
 from creatify_textgen.intake.extras import may_pass
 from creatify_textgen.intake.reading import Reader
 from creatify_textgen.intake.text import kind_of
 
-__all__ = ["ARGUMENTS", "BODY_FIELDS", "check_arguments", "read_body"]
+__all__ = ["BODY_FIELDS", "check_arguments", "check_options", "read_body"]
 
 BODY_FIELDS = frozenset(
     {
@@ -29,10 +31,12 @@ BODY_FIELDS = frozenset(
 ARGUMENTS = BODY_FIELDS.difference({"sync"}).union({"owner", "schema", "store_content"})
 
 _HINTS = {
+    **dict.fromkeys(CONFIG_KEYS, "put it into config."),
     "extra": 'this site does not set EXTRA_CONFIG to "pass".',
     "webhook_url": "the site sets it; see WEBHOOK_BASE_URL.",
     "prompt": "use messages, which may be a plain string in Python.",
     "model": "did you mean model_name?",
+    "system": "did you mean system_instruction?",
     "stream": "post to generations/stream/ instead.",
 }
 
@@ -74,3 +78,13 @@ def check_arguments(request: Any, **defaults: Any) -> dict[str, Any]:
         reader.refuse("", f"{rule}, not {kind_of(request)}.")
     reader.raise_if_refused()
     return {**defaults, **request}
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise a TypeError, as Python does, that says what to write instead of an unknown option."""
+    reader = Reader()
+    reader.known_keys(options, ARGUMENTS, path="", hints=_HINTS)
+    try:
+        reader.raise_if_refused()
+    except RequestError as error:
+        raise TypeError(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RequestError, TransitionError
 from creatify_textgen.models import Generation, Pause, UsageDay
 from creatify_textgen.states import Status
+from creatify_textgen.testing import Stub
 from tests.bad_requests import PNG
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +99,26 @@ class TestStatements:
             services.send_generation(generation.pk)
         kinds = Counter(query["sql"].split()[0] for query in queries)
         assert (kinds["SELECT"], kinds["UPDATE"], kinds["INSERT"]) == (1, 2, 2)
+
+
+class TestUnknownOptions:
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"temperature": 0.5}, "temperature: Unknown field; put it into config."),
+            ({"model": "x"}, "did you mean model_name?"),
+            ({"system": "Be brief."}, "did you mean system_instruction?"),
+            ({"colour": 1}, "known are account, config"),
+        ],
+        ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    )
+    @pytest.mark.parametrize("verb", [services.submit, services.generate, services.stream])
+    def test_are_named_with_what_to_write_instead(
+        self, verb: Any, options: dict[str, Any], words: str, creatify_stub: Stub
+    ) -> None:
+        with pytest.raises(TypeError, match=re.escape(words)):
+            verb("Hello", **options)
+        creatify_stub.assert_asked(times=0)
 
 
 class TestRefusals:

@@ -27,6 +27,9 @@ class TestAccept:
     def test_makes_a_string_one_message_of_the_user(self) -> None:
         assert accept("Hello").messages == [{"role": "user", "content": "Hello"}]
 
+    def test_says_what_to_do_with_a_function_in_tools(self) -> None:
+        assert "chat.run" in errors_of(tools=[print])["tools[0]"][0]
+
     def test_fills_in_what_was_not_said(self) -> None:
         intake = accept("Hello")
         assert intake.model_name == "gemini-3-flash-preview"
