@@ -1,7 +1,7 @@
 """Pages of the admin, light in German and dark in Arabic, each with 375 and 1280 pixels.
 
-German has the longest words. No page may be wider than its window, break the strict policy, write to the console, or have a fault
-that axe-core finds in a part of it that is ours.
+German has the longest words. No page may be wider than its window, break the strict policy, write
+to the console, or have a fault that axe-core finds in a part of it that is ours.
 """
 
 from __future__ import annotations
