@@ -1,7 +1,7 @@
-"""Pages of the admin, light in English and dark in Arabic, each with 375 and 1280 pixels.
+"""Pages of the admin, light in German and dark in Arabic, each with 375 and 1280 pixels.
 
-No page may be wider than its window, break the strict policy, write to the console, or have a fault
-that axe-core finds in a part of it that is ours.
+German has the longest words. No page may be wider than its window, break the strict policy, write
+to the console, or have a fault that axe-core finds in a part of it that is ours.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-WIDTHS, SCHEMES, LANGUAGES = (375, 1280), ("light", "dark"), ("en", "ar")
-DIRECTIONS = {"en": "ltr", "ar": "rtl"}
+WIDTHS, SCHEMES, LANGUAGES = (375, 1280), ("light", "dark"), ("de", "ar")
+DIRECTIONS = {"de": "ltr", "ar": "rtl"}
 OURS = "#content, .textgen-banner"
 THEIRS = ".object-tools, #changelist-form .actions, #result_list, #changelist-search, .select2"
 """Parts that Django writes, and that its other pages have, too."""
@@ -52,10 +52,10 @@ COVERED = """
 """
 """Whether a title is under the buttons."""
 SCROLLS = """
-[...document.querySelectorAll("#changelist .results")]
-    .some(list => list.scrollWidth > list.clientWidth)
+[...document.querySelectorAll("#changelist .results, #result_list td")]
+    .some(one => one.scrollWidth > one.clientWidth)
 """
-"""Whether a list has columns that are out of sight."""
+"""Whether a list has columns out of sight, or a cell with words that reach into the next."""
 UNFOLD = "for (const one of document.querySelectorAll('details')) one.open = true"
 LONG = "A name of a budget that is rather long, with averylongwordthatneverbreaks" + "x" * 40
 CALL = {"name": "send_mail", "args": {"to": "ann@example.com"}}
@@ -139,6 +139,8 @@ def make_answer(stub: Stub) -> Generation:
 
 def make_list(stub: Stub) -> str:
     make_answer(stub)
+    failed = {"status": "failed", "finished_at": factories.NOW, "excerpt": "x" * 200}
+    factories.make_generation(**failed, error_code="insufficient_credits")
     return page_of("generation_changelist")
 
 
@@ -264,7 +266,7 @@ def test_looks_right(
                 if (wider := page.evaluate(WIDER)) > 0:
                     wrong.append(f"{language} {width}: {wider} pixels too wide")
                 if width == max(WIDTHS) and page.evaluate(SCROLLS):
-                    wrong.append(f"{language} {width}: columns are out of sight")
+                    wrong.append(f"{language} {width}: words are out of sight or of their cells")
                 if page.evaluate(COVERED):
                     wrong.append(f"{language} {width}: the title is under the buttons")
                 take_picture(page, name=f"{name}-{language}-{scheme}-{width}")
