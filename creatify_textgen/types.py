@@ -11,6 +11,7 @@ from uuid import UUID
 
 __all__ = [
     "Config",
+    "Content",
     "FunctionCall",
     "FunctionCallingConfig",
     "FunctionDeclaration",
@@ -23,6 +24,7 @@ __all__ = [
     "TextPart",
     "Tool",
     "ToolConfig",
+    "TurnOptions",
 ]
 
 
@@ -68,6 +70,9 @@ class Message(TypedDict):
 
 # The last form is a list that was built piece by piece, whose items a checker does not know.
 Messages: TypeAlias = str | Sequence[Message] | Sequence[Mapping[str, Any]]
+
+# What a user adds to a conversation: a text, parts of one message, or messages.
+Content: TypeAlias = str | Sequence[Part | Message | Mapping[str, Any]]
 
 
 class Config(TypedDict, total=False):
@@ -124,3 +129,14 @@ class RequestOptions(TypedDict, total=False):
     """Merged into the body last: fields that this version does not know."""
     store_content: bool | None
     """False: the result is not saved; receivers of `generation_finished` get it."""
+
+
+class TurnOptions(TypedDict, total=False):
+    """What may be given for one turn of a conversation, beside its content."""
+
+    config: Config | Mapping[str, Any] | None
+    tool_config: ToolConfig | Mapping[str, Any] | None
+    metadata: Mapping[str, Any] | None
+    schema: Any
+    extra: Mapping[str, Any] | None
+    idempotency_key: str | None

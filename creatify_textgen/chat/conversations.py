@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -32,6 +32,7 @@ from creatify_textgen.services.blocking import generate_intake
 from creatify_textgen.services.submission import submit_intake
 from creatify_textgen.streams import database
 from creatify_textgen.streams.sessions import begin_accepted, follow_begun
+from creatify_textgen.types import Content, TurnOptions
 
 __all__ = ["Conversation"]
 
@@ -153,9 +154,7 @@ class Conversation(models.Model):
         now = clock.now()
         return cls.objects.create(**fields, created_at=now, updated_at=now)
 
-    def say(
-        self, content: Any, *, idempotency_key: str | None = None, **options: Any
-    ) -> Generation:
+    def say(self, content: Content, **options: Unpack[TurnOptions]) -> Generation:
         """Add a message and have a worker send it; returns the generation at once.
 
         `content` is a text, a list of parts, or a list of messages, such as the responses of
@@ -164,15 +163,14 @@ class Conversation(models.Model):
         Raises: RequestError, and then nothing was saved or sent; TransitionError with code
         `conversation_busy` until the turn before has ended.
         """
-        return self._add(submit_intake, content, idempotency_key, options)
+        return self._add(submit_intake, content, options)
 
     def ask(
         self,
-        content: Any,
+        content: Content,
         *,
         timeout: float | None = None,
-        idempotency_key: str | None = None,
-        **options: Any,
+        **options: Unpack[TurnOptions],
     ) -> Generation:
         """As `say`, and wait for the answer, for `timeout` seconds at most; see `generate`.
 
@@ -183,10 +181,10 @@ class Conversation(models.Model):
         def send(intake: Any, *, link: Callable[[Generation], object]) -> Generation:
             return generate_intake(intake, timeout=timeout, link=link)
 
-        return self._add(send, content, idempotency_key, options)
+        return self._add(send, content, options)
 
     def begin_stream(
-        self, content: Any, *, idempotency_key: str | None = None, **options: Any
+        self, content: Content, **options: Unpack[TurnOptions]
     ) -> tuple[Generation, bool]:
         """As `say`, but streamed; returns the generation at once, and whether it is new."""
         databases.refuse_transaction("stream")
@@ -196,13 +194,11 @@ class Conversation(models.Model):
             new.append(begin_accepted(intake, link=link)[0])
             return new[0]
 
-        return self._add(send, content, idempotency_key, options), bool(new)
+        return self._add(send, content, options), bool(new)
 
-    def stream(
-        self, content: Any, *, idempotency_key: str | None = None, **options: Any
-    ) -> services.GenerationStream:
+    def stream(self, content: Content, **options: Unpack[TurnOptions]) -> services.GenerationStream:
         """As `say`, and return the chunks of the answer as they arrive; see `services.stream`."""
-        generation, _ = self.begin_stream(content, idempotency_key=idempotency_key, **options)
+        generation, _ = self.begin_stream(content, **options)
         return follow_begun(generation)
 
     def history(self) -> list[Message]:
@@ -249,15 +245,15 @@ class Conversation(models.Model):
         """As `start`, for a coroutine."""
         return await sync_to_async(cls.start)(**fields)
 
-    async def asay(self, content: Any, **options: Any) -> Generation:
+    async def asay(self, content: Content, **options: Unpack[TurnOptions]) -> Generation:
         """As `say`, for a coroutine."""
         return await sync_to_async(self.say)(content, **options)
 
-    async def aask(self, content: Any, **options: Any) -> Generation:
+    async def aask(self, content: Content, **options: Any) -> Generation:
         """As `ask`, for a coroutine; it waits in a separate thread."""
         return await ask_apart(self, content, **options)
 
-    async def astream(self, content: Any, **options: Any) -> services.AsyncGenerationStream:
+    async def astream(self, content: Content, **options: Any) -> services.AsyncGenerationStream:
         """As `stream`, for a coroutine."""
         begun = await database.run_async(partial(self.begin_stream, content, **options))
         return await services.aattach(begun[0])
@@ -277,12 +273,13 @@ class Conversation(models.Model):
     def _add(
         self,
         send: Callable[..., Generation],
-        content: Any,
-        idempotency_key: str | None,
-        options: Mapping[str, Any],
+        content: Content,
+        options: TurnOptions,
     ) -> Generation:
         expect_row(self, Conversation)
-        return Addition.read(self, content, key=idempotency_key, options=options).send(send)
+        fields: dict[str, Any] = {**options}
+        key = fields.pop("idempotency_key", None)
+        return Addition.read(self, content, key=key, options=fields).send(send)
 
 
 ask_apart = sync_to_async(closing_connections(Conversation.ask), thread_sensitive=False)
