@@ -18,8 +18,10 @@ from creatify_textgen.logs import REMOTE, warn_of
 from creatify_textgen.models import Circuit, Generation, increased
 
 __all__ = [
+    "MAY_BE_HELD",
     "calls_allowed",
     "failing_circuits",
+    "may_be_held",
     "may_send",
     "open_until",
     "report",
@@ -30,6 +32,8 @@ __all__ = [
     "with_open_until",
 ]
 
+MAY_BE_HELD = "may_be_held"
+"""The name of an annotation of rows: whether a pause or an outage may concern them."""
 FAILURES_TO_OPEN = 5
 """Failures in a row after which the remote counts as down."""
 SHORTEST, LONGEST = 5, 300
@@ -47,6 +51,11 @@ def open_until(account: str) -> datetime | None:
 def failing_circuits(account: Any) -> QuerySet[Circuit]:
     """Return the circuit of an account if it is open, or if the latest call of it failed."""
     return Circuit.objects.filter(account=account).exclude(failures=0, open_until=None)
+
+
+def may_be_held(generation: Generation) -> bool:
+    """Whether a pause or an outage may concern it; yes if the row was read without that."""
+    return bool(vars(generation).get(MAY_BE_HELD, True))
 
 
 def calls_allowed(account: str, *, now: datetime) -> int | None:

@@ -41,13 +41,11 @@ from creatify_textgen.states import Cause, Mode
 
 __all__ = [
     "MAY_BE_CHARGED",
-    "MAY_BE_HELD",
     "Send",
     "ask_as_text",
     "call_quietly",
     "fail_send",
     "is_out_of_time",
-    "may_be_held",
     "prepare_send",
     "settle_refusal",
     "settle_send",
@@ -56,7 +54,6 @@ __all__ = [
 MAY_BE_CHARGED = "It may have been charged, and what it cost is unknown."
 OUR_FAULT_RETRY = timedelta(seconds=60)
 """The time until the next try if the site's settings or storage prevent a send."""
-MAY_BE_HELD = "may_be_held"
 ANSWER_PAUSES = (0.5, 1, 2, 4)
 """Seconds between tries to write an answer. The remote names its id once, and may never list it."""
 FIRST_POLL_AFTER = timedelta(seconds=15)
@@ -95,11 +92,6 @@ class Send:
         # If this process was suspended until its lease ended, another process may have sent it.
         if self.begin_within.is_over:
             raise LeaseLostError
-
-
-def may_be_held(generation: Generation) -> bool:
-    """Whether a pause or an outage may concern it; yes if the row was read without that."""
-    return bool(vars(generation).get(MAY_BE_HELD, True))
 
 
 def call_quietly(send: Send) -> Any:
@@ -145,15 +137,12 @@ def _take_lease(generation: Generation, *, seconds: float) -> bool:
 def settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
     """Write the result of a send on its row, and return whether it was accepted.
 
-    If the database fails over meanwhile, it waits for it.
-
-    Raises: any exception that is not a `TextgenError`, such as a bug. Before that the row becomes
-    `unconfirmed`, because nobody knows what was sent.
+    A database that fails over is waited for. Raises: any exception that is not a `TextgenError`,
+    such as a bug. Before that the row becomes `unconfirmed`: nobody knows what was sent.
     """
 
     def warn(error: BaseException) -> None:
-        name = type(error).__name__
-        text = "What was answered to %s waits for the database (%s)."
+        text, name = "The answer to %s waits for the database (%s).", type(error).__name__
         warn_of(("answer waits", name), SENDING, text, send.generation.pk, name)
 
     write = partial(_settle_send, send, answer)
@@ -166,7 +155,7 @@ def _settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
     match answer:
         case RemoteGeneration():
             # What failed since the row was read counts on: the next send reports its answer.
-            if may_be_held(generation):
+            if circuit.may_be_held(generation):
                 circuit.report(generation.account, [answer], now=now)
             return _accept(generation, answer, now=now)
         case LeaseLostError():

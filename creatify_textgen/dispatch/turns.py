@@ -15,11 +15,9 @@ from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit
 from creatify_textgen.dispatch.balance import pause_if_low
 from creatify_textgen.dispatch.sending import (
-    MAY_BE_HELD,
     Send,
     fail_send,
     is_out_of_time,
-    may_be_held,
     prepare_send,
 )
 from creatify_textgen.exceptions import RemoteUnavailableError
@@ -42,7 +40,7 @@ def with_obstacles(rows: QuerySet[Generation], *, now: datetime) -> QuerySet[Gen
     """
     pauses = control.pauses_of([OuterRef("account")], now=now)
     held = Exists(pauses.order_by()) | Exists(circuit.failing_circuits(OuterRef("account")))
-    return rows.annotate(**{MAY_BE_HELD: held})
+    return rows.annotate(**{circuit.MAY_BE_HELD: held})
 
 
 def begin_send(generation: Generation) -> Send | None:
@@ -58,7 +56,7 @@ def begin_send(generation: Generation) -> Send | None:
     if generation.mode == Mode.STREAM:
         call_off_stream(generation.pk, now=now)
         return None
-    is_held = may_be_held(generation)
+    is_held = circuit.may_be_held(generation)
     pause = control.find_pause(generation.account, now=now) if is_held else None
     if pause is None and pause_if_low(generation.account, now=now):
         pause = control.find_pause(generation.account, now=now)

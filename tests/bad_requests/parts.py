@@ -60,7 +60,9 @@ PARTS = [
     BadRequest("image-not-base64", image(data="!!!!"), f"{PART}.data", "Is not base64"),
     BadRequest("image-path", image(data="/etc/image.png"), f"{PART}.data", "pathlib.Path"),
     BadRequest("image-url-safe", image(data="iVBO_w0K"), f"{PART}.data", "use + and /"),
-    BadRequest("image-data-url-of-a-site", image(data="https://a.b/c"), f"{PART}.data", "Is a URL"),
+    BadRequest(
+        "image-data-url-of-a-site", image(data="https://a.b/c"), f"{PART}.data", "an address"
+    ),
     BadRequest("image-not-ascii", image(data="iVBÖ"), f"{PART}.data", "outside ASCII"),
     BadRequest("image-surrogate", image(data="iVB\ud800"), f"{PART}.data", "outside ASCII"),
     BadRequest("image-cut", image(data=PNG_TEXT[:-3]), f"{PART}.data", "it was cut"),

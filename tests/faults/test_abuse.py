@@ -264,7 +264,8 @@ class TestOthers:
         ]
         statuses = {answer.status_code for answer in answers}
         assert len(statuses) == 1
-        assert statuses <= {404, 405}
+        # 403 where the permission is asked for first: it is the same whether there is such a row.
+        assert statuses <= ({403, 405} if url.endswith("settle/") else {404, 405})
         assert answers[0].content == answers[1].content
 
     @pytest.mark.parametrize("query", ["", "search=Hello", "owner=1", "status=done", "page_size=9"])

@@ -169,7 +169,10 @@ class TestFound:
     @pytest.mark.parametrize(
         ("fields", "reason"),
         [
-            ({"messages": [{"role": "user", "content": "Bye"}]}, "not what this generation asks"),
+            (
+                {"messages": [{"role": "user", "content": "Bye"}]},
+                "not the request of this generation",
+            ),
             ({"created_at": datetime(2020, 1, 1, tzinfo=UTC)}, "was not created when"),
         ],
     )
