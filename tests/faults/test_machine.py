@@ -34,7 +34,7 @@ from creatify_textgen.exceptions import RemoteError, TransitionError, WebhookErr
 from creatify_textgen.models import Circuit, Generation, GenerationEvent, SweepSchedule, UsageDay
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.signals import generation_finished
-from creatify_textgen.states import TERMINAL, TRANSITIONS, Status
+from creatify_textgen.states import TERMINAL, TRANSITIONS, Mode, Status
 from creatify_textgen.streams import database
 from tests.factories import NOW
 from tests.faults.remote_double import FAULTS, STREAM_FAULTS, KilledError, RemoteDouble
@@ -224,7 +224,11 @@ class GenerationMachine(RuleBasedStateMachine):
     def the_timeline_follows_the_table(self) -> None:
         paths: dict[uuid.UUID, Status] = {}
         rows = GenerationEvent.objects.order_by("generation_id", "id")
-        for pk, status, detail in rows.values_list("generation_id", "status", "detail"):
+        columns = ("generation_id", "generation__mode", "status", "detail")
+        for pk, mode, status, detail in rows.values_list(*columns):
+            if mode == Mode.IMPORTED and pk not in paths:  # It was never queued here.
+                paths[pk] = Status(status)
+                continue
             before = paths.get(pk, Status.QUEUED)
             # An id or a cost that became known on a final row is an entry, and no move.
             is_note = status == before and before in TERMINAL and detail
