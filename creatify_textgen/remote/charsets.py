@@ -10,24 +10,13 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 
+from requests.utils import guess_json_utf
+
 from creatify_textgen.exceptions import RemoteError
 
 __all__ = ["as_utf8", "decoded"]
 
 _LONGEST_MARK = 4
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-# JSON and events begin with ASCII, so the zeros of the first characters show how wide all are.
-_ZEROS = (
-    (re.compile(rb"\0\0\0[^\0]"), "utf-32-be"),
-    (re.compile(rb"[^\0]\0\0\0"), "utf-32-le"),
-    (re.compile(rb"\0[^\0]"), "utf-16-be"),
-    (re.compile(rb"[^\0]\0"), "utf-16-le"),
-)
 # Python has codecs that are no charsets, such as `zip`.
 _DECLARED = re.compile(
     r'charset\s*=\s*"?(iso-8859-\d\d?|latin-?1|windows-125\d|gbk|gb18030|big5|shift_jis|euc-(?:jp|kr))\b',
@@ -68,10 +57,9 @@ def as_utf8(blocks: Iterable[bytes], *, content_type: str = "") -> Iterator[byte
 
 def _wide_charset(begin: bytes) -> str:
     """Return the charset whose characters are two or four bytes wide; empty for any other."""
-    for mark, name in _MARKS:
-        if begin.startswith(mark):
-            return name
-    return next((name for zeros, name in _ZEROS if zeros.match(begin)), "")
+    # JSON and events begin with ASCII, so the zeros of the first characters show how wide all are.
+    charset = guess_json_utf(begin) or ""  # type: ignore[no-untyped-call]
+    return "" if charset.startswith("utf-8") else charset
 
 
 def _joined(begin: bytearray, rest: Iterator[bytes]) -> Iterator[bytes]:
