@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 from zlib import crc32
 
 from tests.bad_requests import BAD_REFERENCES, BAD_REQUESTS, PNG
@@ -456,11 +457,12 @@ PATHS: tuple[str, ...] = tuple(
 )
 
 
+T = TypeVar("T")
 SHARE = int(os.environ.get("ABUSE_SHARE", "4"))
 """One of so many attacks is sent to each URL; `make properties` sends all."""
 
 
-def share_of(attacks: Iterable[Attack], path: str) -> Iterator[Attack]:
+def share_of(attacks: Iterable[T], path: str) -> Iterator[T]:
     """Yield this path's share of the attacks; the same in each run, though ids differ."""
     number = crc32(re.sub(r"[0-9a-f-]{36}", "", path).encode())
     return islice(attacks, number % SHARE, None, SHARE)

@@ -14,8 +14,9 @@ from creatify_textgen import clock
 from creatify_textgen.chat import Conversation
 from creatify_textgen.rest.filters import CreditsForm, GenerationFilters, ModelForm
 from tests import factories
+from tests.faults.corpus import share_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.abuse]
 
 
 def cursor(**tokens: str) -> str:
@@ -58,12 +59,12 @@ def client() -> APIClient:
 def wrong(client: APIClient, path: str, names: Any) -> list[Any]:
     """Return what is answered otherwise than with rows, or with a refusal that names its field."""
     found = []
-    for name in names:
-        for odd in CURSORS if name == "cursor" else ODD:
-            query = f"{encoded(name)}={encoded(odd)}"
-            response = client.get(f"{path}?{query}")
-            if response.status_code not in (200, 400, 404):
-                found.append((query[:60], response.status_code))
+    values = {"cursor": CURSORS}
+    for name, odd in share_of(((n, odd) for n in names for odd in values.get(n, ODD)), path):
+        query = f"{encoded(name)}={encoded(odd)}"
+        response = client.get(f"{path}?{query}")
+        if response.status_code not in (200, 400, 404):
+            found.append((query[:60], response.status_code))
     return found
 
 
