@@ -14,12 +14,7 @@ from creatify_textgen import clock, control, lifecycle
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit
 from creatify_textgen.dispatch.balance import pause_if_low
-from creatify_textgen.dispatch.sending import (
-    Send,
-    fail_send,
-    is_out_of_time,
-    prepare_send,
-)
+from creatify_textgen.dispatch.sending import Send, fail_send, is_out_of_time, prepare_send
 from creatify_textgen.exceptions import RemoteUnavailableError
 from creatify_textgen.models import Generation
 from creatify_textgen.states import Cause, Mode
