@@ -21,6 +21,7 @@ __all__ = [
     "after_commit",
     "alias",
     "connection",
+    "drop_connection",
     "is_outage",
     "let_go",
     "letting_go",
@@ -94,11 +95,19 @@ def patiently(write: Callable[[], T], *, pauses: Sequence[float], waits: Waits) 
             if not is_outage(error):
                 raise
             waits(error)
+            drop_connection()
         time.sleep(pause)
-        if not connection().in_atomic_block:
-            # Django uses a connection that broke again, unless it is asked to look.
-            connection().close_if_unusable_or_obsolete()
     return write()
+
+
+def drop_connection() -> None:
+    """Close this thread's connection after an outage, unless a transaction needs it.
+
+    Django uses a broken one again. After a failover one may work, and lead to the server that takes
+    no writes any more.
+    """
+    if not connection().in_atomic_block:
+        connection().close()
 
 
 def outside_transactions(view: Any) -> Any:

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 MAX_LENGTH = 64
+"""The remote's ids are UUIDs; anything else is accepted up to this length."""
 
 _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{MAX_LENGTH - 1}}}")
 # As Python's `uuid` reads them: with or without hyphens, in braces, as a URN.
@@ -36,6 +37,11 @@ def sent_identifier(value: Any) -> str | None:
         value = str(value) if 0 <= value < 10**MAX_LENGTH else ""
     is_one = isinstance(value, str) and (_ID.fullmatch(value) or _UUID.fullmatch(value))
     return value if is_one else None
+
+
+def is_uuid(remote_id: str) -> bool:
+    """Whether the id has the form of the remote's ids (contract, 2.1), however it is written."""
+    return _UUID.fullmatch(remote_id) is not None
 
 
 def other_form(value: Any) -> str:

@@ -137,8 +137,8 @@ def _take_lease(generation: Generation, *, seconds: float) -> bool:
 def settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
     """Write the result of a send on its row, and return whether it was accepted.
 
-    A database that fails over is waited for. Raises: any exception that is not a `TextgenError`,
-    such as a bug. Before that the row becomes `unconfirmed`: nobody knows what was sent.
+    A database that fails over is waited for. Raises: an `answer` that no send should have, such
+    as a bug. Before that the row becomes `unconfirmed`: nobody knows what was sent.
     """
 
     def warn(error: BaseException) -> None:
@@ -146,7 +146,11 @@ def settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
         warn_of(("answer waits", name), SENDING, text, send.generation.pk, name)
 
     write = partial(_settle_send, send, answer)
-    return databases.patiently(write, pauses=ANSWER_PAUSES, waits=warn)
+    is_accepted = databases.patiently(write, pauses=ANSWER_PAUSES, waits=warn)
+    if not isinstance(answer, RemoteGeneration | LeaseLostError | TextgenError):
+        # Raised out here: it may be the error of a storage that uses a database.
+        raise answer
+    return is_accepted
 
 
 def _settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
@@ -167,7 +171,6 @@ def _settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
             _settle_impossible(generation, answer, now=now)
         case _:
             _doubt_send(generation, now=now, detail=type(answer).__name__)
-            raise answer
     return False
 
 

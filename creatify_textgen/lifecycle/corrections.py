@@ -26,7 +26,7 @@ _SAID_BY_STREAMS = (
     "usage",
     "citations",
 )
-"""Modes of rows that the remote's list does not have, or may not have."""
+"""Columns whose values the remote's list does not have, or may not have."""
 
 
 def complete_failed(

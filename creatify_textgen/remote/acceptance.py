@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from creatify_textgen import remote_ids
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.contract import GENERATIONS_PATH
 
-__all__ = ["generation_id_of", "id_in_place", "is_error", "words_beside_echo"]
+__all__ = ["accepted_id", "is_error", "words_beside_echo"]
 
 _ACCEPTED = ("pending", "running", "done")
 """Not `failed`: a request that was refused may be called that as well."""
@@ -35,9 +35,16 @@ _BEGINS_WITH_ID = re.compile(
 _PLACE = re.compile(rf"(?:{GENERATIONS_PATH}|/api/text_generator/)([^/]*[0-9][^/]*)/?")
 
 
-def generation_id_of(body: bytes | str) -> str:
-    """Return the id, as it is sent, of the generation that a body has or was to be; or ""."""
-    text = decoded(body) if isinstance(body, bytes) else body
+def accepted_id(body: bytes, headers: Mapping[str, str], *, url: str) -> str:
+    """Return the id, as it is sent, of the generation that an answer has or points to; or "".
+
+    `url` was asked.
+    """
+    return _id_in_body(body) or _id_in_place(headers, url=url)
+
+
+def _id_in_body(body: bytes) -> str:
+    text = decoded(body)
     try:
         value, _ = wire.scan(text, len(text) - len(text.lstrip()))
     except ValueError:
@@ -48,17 +55,6 @@ def generation_id_of(body: bytes | str) -> str:
     fields = wire.mapping(value)
     inner = (wire.mapping(item) for name, item in fields.items() if name not in _ECHO)
     return next(filter(None, map(_id_if_generation, (fields, *inner))), "")
-
-
-def id_in_place(headers: Mapping[str, str], *, url: str) -> str:
-    """Return the id of the generation to whose URL an answer points, or "".
-
-    `url` was asked. Another host's pages, and our other pages, are no generations.
-    """
-    for name in ("location", "content-location"):
-        if (headers.get(name) or "") and (remote_id := _id_of_url(headers[name], url=url)):
-            return remote_id
-    return ""
 
 
 def is_error(fields: Mapping[str, Any]) -> bool:
@@ -90,6 +86,11 @@ def _status(fields: Mapping[str, Any]) -> str:
     return wire.word(fields.get("status")).lower()
 
 
+def _id_in_place(headers: Mapping[str, str], *, url: str) -> str:
+    places = filter(None, map(headers.get, ("location", "content-location")))
+    return next(filter(None, (_id_of_url(place, url=url) for place in places)), "")
+
+
 def _id_of_url(place: str, *, url: str) -> str:
     try:
         target, asked = urlsplit(urljoin(url, wire.text(place))), urlsplit(url)
@@ -99,4 +100,4 @@ def _id_of_url(place: str, *, url: str) -> str:
     # Behind a proxy the remote may not know of the beginning of our base URL's path.
     prefix = asked.path.partition(GENERATIONS_PATH)[0]
     found = _PLACE.fullmatch(target.path.removeprefix(prefix))
-    return remote_ids.sent_identifier(found[1]) or "" if found and is_ours else ""
+    return remote_ids.sent_identifier(unquote(found[1])) or "" if found and is_ours else ""

@@ -42,7 +42,6 @@ MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_VIDEO_BYTES = 100 * 1024 * 1024
 MAX_MODEL_NAME_LENGTH = 255
 MAX_WEBHOOK_URL_LENGTH = 200
-# The remote's ids are UUIDs; anything else is accepted up to this length.
 
 # The time for a body, beyond the timeouts, is its size divided by this. Slower uplinks fail.
 SLOWEST_UPLOAD_BYTES_PER_SECOND = 128 * 1024

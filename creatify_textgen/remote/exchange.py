@@ -16,7 +16,7 @@ import requests
 
 from creatify_textgen.exceptions import ContractError, RemoteError
 from creatify_textgen.remote import protocol, refusals, transport
-from creatify_textgen.remote.acceptance import generation_id_of
+from creatify_textgen.remote.acceptance import accepted_id
 from creatify_textgen.remote.body import JsonBody
 from creatify_textgen.remote.contract import Credentials, RemoteClock, RemoteGeneration
 from creatify_textgen.remote.media_echo import without_media
@@ -127,7 +127,7 @@ class Exchange:
             body = transport.read_whole(_noted(self.blocks(response), begin), cap=cap)
         except RemoteError as error:
             # A generation begins with its id, which may have arrived before that.
-            error.accepted_as = generation_id_of(bytes(begin))
+            error.accepted_as = accepted_id(bytes(begin), response.headers, url=response.url)
             return error.with_traceback(None)
         return self._parse(body, response, parse)
 
@@ -143,7 +143,7 @@ class Exchange:
             status=response.status_code,
             excerpt=refusals.excerpt_of(body, secrets=self.secrets),
             reason=refusals.reason_of(body, secrets=self.secrets),
-            accepted_as=generation_id_of(body),
+            accepted_as=accepted_id(body, response.headers, url=response.url),
         )
 
     def _read_refusal(self, response: requests.Response) -> RemoteError:

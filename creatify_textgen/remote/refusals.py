@@ -21,7 +21,7 @@ from creatify_textgen.exceptions import (
     RemoteUnavailableError,
 )
 from creatify_textgen.remote import wire
-from creatify_textgen.remote.acceptance import generation_id_of, id_in_place, words_beside_echo
+from creatify_textgen.remote.acceptance import accepted_id, words_beside_echo
 from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.redaction import redacted
 
@@ -68,7 +68,7 @@ def parse_error(
         "status": status,
         "excerpt": excerpt_of(body, secrets=secrets),
         "reason": redacted(wording.reason, secrets=secrets)[:EXCERPT_LENGTH],
-        "accepted_as": generation_id_of(body) or id_in_place(headers, url=url),
+        "accepted_as": accepted_id(body, headers, url=url),
     }
     if 300 <= status < 400:
         return _redirect_error(headers, answer, secrets)

@@ -6,7 +6,6 @@ remote.
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import timedelta
 
@@ -21,13 +20,12 @@ from creatify_textgen.logs import WEBHOOKS, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.workload import note_refused_delivery
 from creatify_textgen.remote import RemoteGeneration, parse_webhook
+from creatify_textgen.remote_ids import is_uuid
 from creatify_textgen.signals import webhook_rejected
 from creatify_textgen.states import Cause
 
 __all__ = ["receive_delivery"]
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""The form of the remote's ids (contract, 2.1), as they are compared."""
 SECOND = timedelta(seconds=1)
 
 _finished = FinalRowCache()
@@ -64,7 +62,7 @@ def _make_due(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
     now = clock.now()
     is_open = lifecycle.note_delivery(
         generation_id,
-        remote.id_in_urls if _UUID.fullmatch(remote.id) else "",
+        remote.id_in_urls if is_uuid(remote.id) else "",
         now=now,
         second_ago=now - SECOND,
         second_later=now + SECOND,

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from django.db import Error as DatabaseFault
 from django.db import close_old_connections
 
 from creatify_textgen import clock, databases
@@ -99,6 +100,10 @@ def _with_connection(work: Callable[[], T]) -> T:
     close_old_connections()
     try:
         return work()
+    except DatabaseFault as error:
+        if databases.is_outage(error):
+            databases.drop_connection()
+        raise
     finally:
         close_old_connections()
 

@@ -389,6 +389,19 @@ class TestNoAnswer:
             settle_send(send, RuntimeError("a bug"))
         assert reported(send.generation) == ("unconfirmed", LATER, ("submit", "RuntimeError"))
 
+    def test_of_a_storage_in_a_database_is_written_once(
+        self,
+        double: RemoteDouble,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        send = prepared(double)
+        monkeypatch.setattr(sending, "ANSWER_PAUSES", (0,))
+        with pytest.raises(OperationalError, match="no such table"):
+            settle_send(send, OperationalError("no such table"))
+        assert Generation.objects.get().status == Status.UNCONFIRMED
+        assert "waits for the database" not in caplog.text
+
     def test_because_a_medium_could_not_be_read_is_no_doubt(self, double: RemoteDouble) -> None:
         send = prepared(double)
         settle_send(send, RequestError("Its file is gone.", code="media_missing"))

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import requests
+import trustme
+import urllib3
 
 from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
 from creatify_textgen.remote import (
@@ -202,6 +204,41 @@ class TestCertificates:
         with pytest.raises(RemoteUnavailableError) as caught:
             client.create(a_request())
         assert not caught.value.request_sent
+
+    @pytest.mark.usefixtures("trusted")
+    def test_of_another_authority_are_refused(self, serve: Serve) -> None:
+        self.refuse(serve, trustme.CA().issue_cert("127.0.0.1"))
+
+    @pytest.mark.usefixtures("trusted")
+    @pytest.mark.parametrize("host", ["remote.example", "127.0.0.2"])
+    def test_of_another_host_are_refused(
+        self, serve: Serve, authority: trustme.CA, host: str
+    ) -> None:
+        self.refuse(serve, authority.issue_cert(host))
+
+    @pytest.mark.usefixtures("trusted")
+    def test_that_are_trusted_no_more_are_refused(
+        self, serve: Serve, encryption: ssl.SSLContext
+    ) -> None:
+        client, _server = serve(answer(201, PENDING), encryption=encryption)
+        client.create(a_request())
+        trustme.CA().cert_pem.write_to_path(os.environ["REQUESTS_CA_BUNDLE"])
+        with pytest.raises(RemoteUnavailableError, match="nothing was sent"):
+            client.create(a_request())
+
+    def test_may_be_in_a_directory(self, tmp_path: Path) -> None:
+        pool = urllib3.HTTPSConnectionPool("remote.example")
+        transport.WatchedAdapter().cert_verify(pool, "https://remote.example", str(tmp_path), None)
+        assert (pool.ca_cert_dir, pool.ca_certs, pool.conn_kw) == (str(tmp_path), None, {})
+
+    def refuse(self, serve: Serve, certificate: trustme.LeafCert) -> None:
+        encryption = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(encryption)
+        client, server = serve(answer(201, PENDING), encryption=encryption)
+        with pytest.raises(RemoteUnavailableError, match="nothing was sent") as caught:
+            client.create(a_request())
+        assert not caught.value.request_sent
+        assert server.requests == []
 
 
 class TestUpload:
@@ -516,6 +553,31 @@ class TestBrokenAnswer:
     )
     def test_tells_the_id_in_another_shape(self, serve: Serve, body: str) -> None:
         client, _server = serve(answer(201, body))
+
+        with pytest.raises(RemoteError) as caught:
+            client.create(a_request())
+
+        assert caught.value.accepted_as == ID
+
+    @pytest.mark.parametrize("name", ["Location", "Content_Location"])
+    @pytest.mark.parametrize("body", ["", "<html>Created</html>", '{"status": "pending"}'])
+    def test_tells_the_id_to_which_its_head_points(
+        self, serve: Serve, name: str, body: str
+    ) -> None:
+        client, _server = serve(answer(201, body, **{name: f"/sse/text_generator/{ID}/"}))
+
+        with pytest.raises(RemoteError) as caught:
+            client.create(a_request())
+
+        assert caught.value.accepted_as == ID
+
+    def test_tells_the_id_in_a_head_whose_body_never_came(self, serve: Serve) -> None:
+        def cut(connection: Connection) -> None:
+            place = f"Location: /sse/text_generator/{ID}/\r\nContent-Length: 900"
+            connection.send(f"HTTP/1.1 201 Created\r\n{place}\r\n\r\n")
+            connection.end()
+
+        client, _server = serve(cut)
 
         with pytest.raises(RemoteError) as caught:
             client.create(a_request())

@@ -1,0 +1,70 @@
+"""What the app does with a connection to the database after an outage."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import DataError, Error, OperationalError, ProgrammingError, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from creatify_textgen import databases
+from creatify_textgen.streams import database
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the threads that closed a connection although it could still be used."""
+    names: list[str] = []
+    monkeypatch.setattr(
+        BaseDatabaseWrapper, "close", lambda self: names.append(threading.current_thread().name)
+    )
+    monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda self: None)
+    return names
+
+
+def failing(*errors: Error) -> Any:
+    left = list(errors)
+
+    def write() -> str:
+        if left:
+            raise left.pop(0)
+        return "written"
+
+    return write
+
+
+def read_only() -> Error:
+    """Return PostgreSQL's error of a server that was the primary before a failover."""
+    error = ProgrammingError("cannot execute UPDATE in a read-only transaction")
+    error.__cause__ = Exception()
+    vars(error.__cause__)["sqlstate"] = databases.READ_ONLY
+    return error
+
+
+class TestConnection:
+    @pytest.mark.parametrize("error", [OperationalError("gone"), read_only()])
+    def test_is_new_after_an_outage(self, closed: list[str], error: Error) -> None:
+        warned: list[BaseException] = []
+        write = failing(error, error)
+        result = databases.patiently(write, pauses=(0, 0), waits=warned.append)
+        assert (result, warned, len(closed)) == ("written", [error, error], 2)
+
+    def test_stays_after_another_error(self, closed: list[str]) -> None:
+        with pytest.raises(DataError):
+            databases.patiently(failing(DataError("too long")), pauses=(0,), waits=print)
+        assert closed == []
+
+    def test_stays_inside_a_transaction(self, closed: list[str]) -> None:
+        with transaction.atomic():
+            databases.patiently(failing(OperationalError("gone")), pauses=(0,), waits=print)
+            assert connection.in_atomic_block
+        assert closed == []
+
+    def test_of_a_pump_s_thread_is_new_after_an_outage(self, closed: list[str]) -> None:
+        with pytest.raises(OperationalError):
+            database.run(failing(OperationalError("gone")))
+        assert [name.startswith("textgen-rows") for name in closed] == [True]
