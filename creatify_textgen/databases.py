@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -20,6 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 __all__ = [
     "after_commit",
     "alias",
+    "close_connections",
     "connection",
     "drop_connection",
     "is_outage",
@@ -113,21 +115,28 @@ def drop_connection() -> None:
 def outside_transactions(view: Any) -> Any:
     """Return the view without the transaction of a host's ATOMIC_REQUESTS, whatever the alias.
 
-    A row must be committed before the remote is called, and before a pump can see it.
+    A row must be committed before the remote is called, and before a pump can see it. While the
+    view waits for the remote, it holds no connection.
     """
+
+    @wraps(view)
+    def outside(*args: Any, **kwargs: Any) -> Any:
+        with letting_go():
+            return view(*args, **kwargs)
+
     for name in connections:
-        view = transaction.non_atomic_requests(using=name)(view)
-    return view
+        transaction.non_atomic_requests(using=name)(outside)
+    return outside
 
 
 @contextmanager
-def letting_go() -> Iterator[None]:
+def letting_go(*, allowed: bool = True) -> Iterator[None]:
     """Have `let_go` close this thread's connections inside the block.
 
     For requests and tasks: those that wait for the remote would leave none of a pool to the
-    others. Not for the host's own code, which may be reading from a cursor.
+    others. Not allowed for the host's own code, which may be reading from a cursor.
     """
-    token = _may_let_go.set(True)
+    token = _may_let_go.set(allowed)
     try:
         yield
     finally:
@@ -136,12 +145,19 @@ def letting_go() -> Iterator[None]:
 
 def let_go() -> None:
     """Before a wait for the remote: close connections as Django does at the end of a request."""
-    if not _may_let_go.get():
-        return
+    if _may_let_go.get():
+        close_connections()
+
+
+def close_connections(*, keep: bool = True) -> None:
+    """Close this thread's connections; with `keep`, those of CONN_MAX_AGE stay open."""
     for current in connections.all(initialized_only=True):
-        # Django closes those of a TestCase, too.
-        if not current.in_atomic_block:
+        if current.in_atomic_block:
+            continue  # Django closes those of a TestCase, too.
+        if keep:
             current.close_if_unusable_or_obsolete()
+        else:
+            current.close()
 
 
 @contextmanager

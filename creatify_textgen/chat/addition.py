@@ -20,8 +20,8 @@ from creatify_textgen.chat import context
 from creatify_textgen.chat.settings import refuse_unstored
 from creatify_textgen.chat.turns import Turn
 from creatify_textgen.exceptions import RequestError, TransitionError
-from creatify_textgen.intake import Intake
-from creatify_textgen.intake.fingerprints import sealed
+from creatify_textgen.intake import Intake, check_options, key_digest, sealed
+from creatify_textgen.intake.reading import summary
 from creatify_textgen.models import Generation, Media
 from creatify_textgen.services.submission import accept_request
 
@@ -41,7 +41,9 @@ SETTINGS = (
     "tool_config",
 )
 """The settings of a conversation for each request."""
-LONGEST_KEY = 255
+_OF_CONVERSATION = dict.fromkeys(
+    {*SETTINGS} - OPTIONS, "the conversation has it; see Conversation.start."
+)
 _NEW_MESSAGE = re.compile(r"^messages\[(\d+)\]")
 
 
@@ -69,14 +71,13 @@ class Addition:
 
         Raises: RequestError; TypeError for an unknown option.
         """
-        if unknown := options.keys() - OPTIONS:
-            known = ", ".join(sorted(OPTIONS))
-            raise TypeError(f"Unknown options {sorted(unknown)}; known are {known}.")
+        check_options(options, known=OPTIONS, hints=_OF_CONVERSATION)
         refuse_unstored()
         new = context.new_messages(content)
         if tools is not None:
             options = {**options, "tools": tools}
-        return cls(conversation, new, None if key is None else _digest(key), options)
+        digest = None if key is None else key_digest(key, scope=str(conversation.pk))
+        return cls(conversation, new, digest, options)
 
     def send(self, send: Callable[..., Generation]) -> Generation:
         """Save the turn and its generation in one transaction, and return the generation.
@@ -199,12 +200,4 @@ def _about_new(error: RequestError, *, total: int, new: int) -> RequestError:
         return rest.removeprefix(".") if new == 1 else one
 
     errors = {renamed(path): texts for path, texts in error.errors.items()}
-    text = " ".join(f"{path or 'The request'}: {' '.join(rules)}" for path, rules in errors.items())
-    return RequestError(text, errors=errors, code=error.code)
-
-
-def _digest(key: str) -> str:
-    if not isinstance(key, str) or not key.isprintable() or not 0 < len(key) <= LONGEST_KEY:
-        text = f"must be 1 to {LONGEST_KEY} printable characters"
-        raise RequestError(f"Idempotency-Key {text}.", errors={"Idempotency-Key": [text]})
-    return hashlib.sha256(key.encode()).hexdigest()
+    return RequestError(summary(errors), errors=errors, code=error.code)

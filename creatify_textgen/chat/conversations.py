@@ -249,11 +249,19 @@ class Conversation(models.Model):
         """As `say`, for a coroutine."""
         return await sync_to_async(self.say)(content, **options)
 
-    async def aask(self, content: Content, **options: Any) -> Generation:
+    async def aask(
+        self,
+        content: Content,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  as `ask`: the request goes on after it
+        **options: Unpack[TurnOptions],
+    ) -> Generation:
         """As `ask`, for a coroutine; it waits in a separate thread."""
-        return await ask_apart(self, content, **options)
+        return await ask_apart(self, content, timeout=timeout, **options)
 
-    async def astream(self, content: Content, **options: Any) -> services.AsyncGenerationStream:
+    async def astream(
+        self, content: Content, **options: Unpack[TurnOptions]
+    ) -> services.AsyncGenerationStream:
         """As `stream`, for a coroutine."""
         begun = await database.run_async(partial(self.begin_stream, content, **options))
         return await services.aattach(begun[0])

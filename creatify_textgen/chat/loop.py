@@ -195,7 +195,7 @@ class Claim:
         if not ready.update(state=ToolCall.State.RUNNING, started_at=now):
             raise _LostClaimError
         databases.let_go()
-        with during_call(self.run):
+        with during_call(self.run), databases.letting_go(allowed=False):
             response, is_error = tool.call(arguments)
         state = ToolCall.State.FAILED if is_error else ToolCall.State.DONE
         running = mine.filter(state=ToolCall.State.RUNNING)

@@ -62,7 +62,7 @@ RUNS_PER_SWEEP = 100
 TAKEN_WITHIN = timedelta(seconds=60)
 """After this time, the next sweep publishes a run again that no worker has taken."""
 LOST = (Status.FAILED, Status.CANCELLED)
-"""If the last generation has one of these codes, the run ends."""
+"""If the last generation has one of these statuses, the run ends."""
 
 
 class RunOptions(TypedDict, total=False):

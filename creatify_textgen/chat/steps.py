@@ -106,6 +106,7 @@ def continue_conversation(step: Step, new: Generation, *, messages_added: int) -
     turn = turns.select_related("conversation").first()
     if turn is None:
         return
+    turn.conversation.write(updated_at=new.created_at)
     Turn.objects.create(
         conversation=turn.conversation,
         number=turn.number + 1,
@@ -113,8 +114,6 @@ def continue_conversation(step: Step, new: Generation, *, messages_added: int) -
         messages_added=messages_added,
         created_at=new.created_at,
     )
-    turn.conversation.updated_at = new.created_at
-    turn.conversation.save(update_fields=["updated_at"])
 
 
 def calls_of(step: Step) -> list[ToolCall]:

@@ -5,7 +5,6 @@ Invariant: one owner's idempotency key belongs to one row, even if two requests 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from django.utils.translation import gettext as _
 from creatify_textgen import clock, control
 from creatify_textgen.dispatch.balance import pause_if_low
 from creatify_textgen.exceptions import PolicyRefusal, RequestError
-from creatify_textgen.intake import Intake, accept, check_options, sealed
+from creatify_textgen.intake import Intake, accept, check_options, key_digest, sealed
 from creatify_textgen.intake.staging import StagedMedia
 from creatify_textgen.models import Generation, GenerationContent, Media
 from creatify_textgen.remote import traceparent
@@ -29,7 +28,6 @@ Link = Callable[[Generation], object]
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 """How long a key belongs to its generation."""
-LONGEST_KEY = 255
 
 
 def accept_request(*messages: Any, **fields: Any) -> Intake:
@@ -69,7 +67,7 @@ def save_intent(
     if idempotency_key is None:
         _insert(generation, content, intake, link=link)
         return generation, True
-    generation.idempotency_key = _digest(generation.owner_id, idempotency_key)
+    generation.idempotency_key = key_digest(idempotency_key, scope=str(generation.owner_id))
     hashes = _request_hashes(intake, mode)
     generation.idempotency_hash = hashes[0]
     if repeated := _find(generation, hashes=hashes, now=now):
@@ -181,13 +179,6 @@ def _find(wanted: Generation, *, hashes: Collection[str], now: datetime) -> Gene
             code="idempotency_conflict",
         )
     return found
-
-
-def _digest(owner_id: Any, key: str) -> str:
-    if not isinstance(key, str) or not key.isprintable() or not 0 < len(key) <= LONGEST_KEY:
-        text = f"must be 1 to {LONGEST_KEY} printable characters"
-        raise RequestError(f"Idempotency-Key {text}.", errors={"Idempotency-Key": [text]})
-    return hashlib.sha256(f"{owner_id}\x1f{key}".encode()).hexdigest()
 
 
 def _request_hashes(intake: Intake, mode: Mode) -> tuple[str, ...]:

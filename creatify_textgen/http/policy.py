@@ -24,7 +24,6 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from creatify_textgen import databases
 from creatify_textgen.http.errors import render_error
 from creatify_textgen.http.metadata import Capabilities
 from creatify_textgen.http.parsers import LengthRequired, StrictJSONParser, content_length
@@ -127,11 +126,6 @@ class Endpoint(APIView):
     def check_object_permissions(self, request: Request, obj: Any) -> None:
         with _refusals_of_the_framework():
             super().check_object_permissions(request, obj)
-
-    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """Answer the request; while it waits for the remote, others may have its connections."""
-        with databases.letting_go():
-            return super().dispatch(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

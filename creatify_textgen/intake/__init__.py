@@ -10,6 +10,7 @@ from creatify_textgen.intake.body import check_arguments, check_options, read_bo
 from creatify_textgen.intake.fingerprints import (
     fingerprint,
     fingerprints,
+    key_digest,
     media_digests,
     sealed,
     texts_digest,
@@ -26,6 +27,7 @@ __all__ = [
     "expect_row",
     "fingerprint",
     "fingerprints",
+    "key_digest",
     "media_digests",
     "read_body",
     "sealed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from creatify_textgen.exceptions import RequestError
@@ -80,10 +81,15 @@ def check_arguments(request: Any, **defaults: Any) -> dict[str, Any]:
     return {**defaults, **request}
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_options(
+    options: Mapping[str, Any],
+    *,
+    known: frozenset[str] = ARGUMENTS,
+    hints: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Raise a TypeError, as Python does, that says what to write instead of an unknown option."""
     reader = Reader()
-    reader.known_keys(options, ARGUMENTS, path="", hints=_HINTS)
+    reader.known_keys(options, known, path="", hints={**_HINTS, **hints})
     try:
         reader.raise_if_refused()
     except RequestError as error:

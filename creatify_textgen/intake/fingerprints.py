@@ -17,11 +17,13 @@ from typing import Any
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from creatify_textgen.exceptions import RequestError
 from creatify_textgen.remote.contract import CONFIG
 
 __all__ = [
     "fingerprint",
     "fingerprints",
+    "key_digest",
     "media_digests",
     "request_hash",
     "sealed",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 SALT = "creatify_textgen.fingerprint"
+LONGEST_KEY = 255
 
 # Our requests never nest so deep (see `reading.MAX_DEPTH`), so deeper values cannot be an echo.
 # The limit keeps a hostile answer from exhausting Python's stack.
@@ -57,6 +60,14 @@ def fingerprints(
 def texts_digest(messages: Any, system_instruction: Any) -> str:
     """Return a hash of the texts alone, to compare in memory. It has no key: never save it."""
     return _digest("", messages, system_instruction, {})
+
+
+def key_digest(key: Any, *, scope: str) -> str:
+    """Return a hash of an idempotency key within its scope. Raises: RequestError."""
+    if not isinstance(key, str) or not key.isprintable() or not 0 < len(key) <= LONGEST_KEY:
+        text = f"must be 1 to {LONGEST_KEY} printable characters"
+        raise RequestError(f"Idempotency-Key {text}.", errors={"Idempotency-Key": [text]})
+    return hashlib.sha256(f"{scope}\x1f{key}".encode()).hexdigest()
 
 
 def sealed(digest: str) -> tuple[str, ...]:

@@ -62,8 +62,8 @@ def send_within(generation: Generation, *, deadline: float) -> None:
     while generation.status == Status.QUEUED:
         now = clock.now()
         if circuit.calls_allowed(generation.account, now=now) == 0:
-            until = circuit.open_until(generation.account)
-            lifecycle.make_due(generation.pk, at=circuit.try_again_at(until, now=now))
+            open_until = circuit.open_until(generation.account)
+            lifecycle.make_due(generation.pk, at=circuit.try_again_at(open_until, now=now))
             return
         send = prepare_send(generation, sync=True)
         if send is None:
@@ -166,6 +166,7 @@ def ask_again(generation: Generation, intake: Intake) -> GenerationContent:
     content = GenerationContent(messages=intake.messages)
     if not generation.remote_id:
         return content
+    databases.let_go()
     try:
         remote = gateway.client_for(generation.account).get(generation.id_at_remote)
     except RemoteError:

@@ -20,7 +20,7 @@ from creatify_textgen.exceptions import (
 )
 from creatify_textgen.remote import GenerationRequest
 
-__all__ = ["FAULTS", "Answer", "Asked", "check_answer", "make_answer", "refusal_of"]
+__all__ = ["FAULTS", "Answer", "Asked", "check_answer", "check_fault", "make_answer", "refusal_of"]
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 
@@ -61,8 +61,8 @@ class Answer:
         calls: Sequence[Any] = self.function_calls
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("The text and the thoughts of an Answer are strings.")
-        if self.fault and self.fault not in FAULTS:
-            raise ValueError(f"Unknown fault {self.fault!r}; known are {', '.join(FAULTS)}.")
+        if self.fault:
+            check_fault(self.fault)
         for call in calls:
             if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
                 raise TypeError(f'A call is {{"name": "get_weather", "args": {{}}}}, not {call!r}.')
@@ -133,6 +133,12 @@ def make_answer(value: Any, asked: Asked) -> Answer:
     if callable(value):
         value = value(asked)
     return _answer_of(value)
+
+
+def check_fault(fault: Any) -> None:
+    """Raise: ValueError unless it is one of `FAULTS`."""
+    if fault not in FAULTS:
+        raise ValueError(f"Unknown fault {fault!r}; known are {', '.join(FAULTS)}.")
 
 
 def check_answer(value: Any) -> None:

@@ -28,10 +28,10 @@ from creatify_textgen.recovery import waiting
 from creatify_textgen.states import Mode, Status
 from creatify_textgen.streams import database, pump
 from creatify_textgen.testing.answers import (
-    FAULTS,
     Answer,
     Asked,
     check_answer,
+    check_fault,
     make_answer,
     refusal_of,
 )
@@ -71,8 +71,7 @@ class Stub:
 
     def fail(self, fault: str, *, times: int = 1) -> None:
         """Have the next requests fail in this way; `FAULTS` has the names."""
-        if fault not in FAULTS:
-            raise ValueError(f"Unknown fault {fault!r}; known are {', '.join(FAULTS)}.")
+        check_fault(fault)
         if type(times) is not int or times < 1:
             raise ValueError(f"times is how many requests fail, at least 1, not {times!r}.")
         self._faults += [fault] * times

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from creatify_textgen import clock, gateway
 from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.remote import RemoteClient
+from creatify_textgen.streams.outlet import Outlet
 from tests.factories import NOW
 from tests.faults.remote_double import RemoteDouble
 
@@ -26,3 +31,25 @@ def double(monkeypatch: pytest.MonkeyPatch) -> RemoteDouble:
     remote = RemoteDouble()
     monkeypatch.setattr(gateway, "client_for", {"default": remote}.__getitem__)
     return remote
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Return whether this thread had a connection at each wait; connections do not persist."""
+    seen: dict[str, bool] = {}
+
+    def note(owner: type, name: str) -> None:
+        call = getattr(owner, name)
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            seen[name] = connection.connection is not None
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    for name in ("create", "get", "remaining_credits"):
+        note(RemoteClient, name)
+    note(Outlet, "take")
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
+    connection.close()
+    return seen

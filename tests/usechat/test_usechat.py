@@ -117,6 +117,12 @@ def talk(
     return run
 
 
+@pytest.fixture
+def slow_answers(remote: Emulator) -> None:  # noqa: F811
+    """Let each answer take two seconds, so that a page can do something meanwhile."""
+    remote.switches.set(chunk_count=40, chunk_interval=0.05)
+
+
 def texts(messages: Any) -> list[tuple[str, str]]:
     return [
         (message["role"], "".join(part.get("text", "") for part in message["parts"]))
@@ -178,8 +184,8 @@ def test_functions_on_the_page(
 
 
 @EACH
-def test_a_second_page_resumes(talk: Talk, remote: Emulator) -> None:  # noqa: F811
-    remote.switches.set(chunk_count=40, chunk_interval=0.05)
+@pytest.mark.usefixtures("slow_answers")
+def test_a_second_page_resumes(talk: Talk) -> None:
     shown, other, late = talk("resume")
     assert texts(other["messages"]) == texts(shown["messages"])
     assert other["messages"][1]["id"] == shown["messages"][1]["id"]
@@ -188,8 +194,8 @@ def test_a_second_page_resumes(talk: Talk, remote: Emulator) -> None:  # noqa: F
 
 
 @LATEST
-def test_stop(talk: Talk, remote: Emulator) -> None:  # noqa: F811
-    remote.switches.set(chunk_count=40, chunk_interval=0.05)
+@pytest.mark.usefixtures("slow_answers")
+def test_stop(talk: Talk) -> None:
     shown, status = talk("stop")
     assert (status, shown["status"], shown["error"]) == (200, "ready", None)
     assert shown["messages"][1]["metadata"]["error_code"] == "stopped"
@@ -222,13 +228,19 @@ def at_site(settings: Any, host_worker: None, remote: Emulator) -> Callable[...,
     return use
 
 
+@pytest.fixture
+def weather(at_site: Callable[..., None]) -> None:
+    """Have the site call `get_weather`."""
+    at_site(get_weather)
+
+
 def tools_of(shown: Any) -> list[Any]:
     return [part for part in shown["messages"][1]["parts"] if part.get("toolCallId")]
 
 
 @EACH
-def test_functions_of_the_site(talk: Talk, at_site: Callable[..., None]) -> None:
-    at_site(get_weather)
+@pytest.mark.usefixtures("weather")
+def test_functions_of_the_site(talk: Talk) -> None:
     shown, loaded = talk("run")
     run = Run.objects.get()
     assert (shown["status"], shown["error"]) == ("ready", None)
@@ -244,26 +256,16 @@ def test_functions_of_the_site(talk: Talk, at_site: Callable[..., None]) -> None
 
 
 @EACH
-def test_a_second_page_resumes_a_run(
-    talk: Talk,
-    at_site: Callable[..., None],
-    remote: Emulator,  # noqa: F811
-) -> None:
-    at_site(get_weather)
-    remote.switches.set(chunk_count=40, chunk_interval=0.05)
+@pytest.mark.usefixtures("slow_answers", "weather")
+def test_a_second_page_resumes_a_run(talk: Talk) -> None:
     shown, other, late = talk("resumeRun")
     assert other["messages"] == shown["messages"]
     assert late == {"messages": [], "status": "ready", "error": None}
 
 
 @EACH
-def test_a_page_with_the_messages_so_far_resumes_a_run(
-    talk: Talk,
-    at_site: Callable[..., None],
-    remote: Emulator,  # noqa: F811
-) -> None:
-    at_site(get_weather)
-    remote.switches.set(chunk_count=40, chunk_interval=0.05)
+@pytest.mark.usefixtures("slow_answers", "weather")
+def test_a_page_with_the_messages_so_far_resumes_a_run(talk: Talk) -> None:
     shown, other, loaded = talk("resumeLoadedRun")
     assert other["messages"][1] == shown["messages"][1]
     assert texts(other["messages"]) == texts(loaded)
@@ -282,24 +284,16 @@ def test_a_run_that_waits_for_a_person(talk: Talk, at_site: Callable[..., None])
 
 
 @LATEST
-def test_a_run_is_stopped(
-    talk: Talk,
-    at_site: Callable[..., None],
-    remote: Emulator,  # noqa: F811
-) -> None:
-    at_site(get_weather)
-    remote.switches.set(chunk_count=40, chunk_interval=0.05)
+@pytest.mark.usefixtures("slow_answers", "weather")
+def test_a_run_is_stopped(talk: Talk) -> None:
     shown, status = talk("stopRun")
     assert (status, shown["status"], shown["error"]) == (200, "ready", None)
     assert Run.objects.get().state == "stopped"
 
 
 @LATEST
-def test_a_conversation_of_which_a_part_was_erased(
-    talk: Talk,
-    at_site: Callable[..., None],
-) -> None:
-    at_site(get_weather)
+@pytest.mark.usefixtures("weather")
+def test_a_conversation_of_which_a_part_was_erased(talk: Talk) -> None:
     talk("run")
     first = Generation.objects.earliest("created_at")
     remove_contents([first.pk], now=timezone.now(), detail="for a test")
@@ -336,24 +330,14 @@ class TestComponent:
         assert [words.split(" ", 1)[0] for words in shown["messages"]] == ["user", "assistant"]
         assert Conversation.objects.count() == 2
 
-    def test_resumes_a_run_once_if_effects_run_twice(
-        self,
-        talk: Talk,
-        at_site: Callable[..., None],
-        remote: Emulator,  # noqa: F811
-    ) -> None:
-        at_site(get_weather)
-        remote.switches.set(chunk_count=40, chunk_interval=0.05)
+    @pytest.mark.usefixtures("slow_answers", "weather")
+    def test_resumes_a_run_once_if_effects_run_twice(self, talk: Talk) -> None:
         [shown] = talk("resumeStrict", "page.mjs")
         assert [words.split(" ", 1)[0] for words in shown["messages"]] == ["user", "assistant"]
         assert shown["messages"][1].count(Run.objects.get().text) == 1
 
-    def test_shows_a_conversation_with_all_its_parts(
-        self,
-        talk: Talk,
-        at_site: Callable[..., None],
-    ) -> None:
-        at_site(get_weather)
+    @pytest.mark.usefixtures("weather")
+    def test_shows_a_conversation_with_all_its_parts(self, talk: Talk) -> None:
         talk("run")
         [loaded] = talk("loaded", "page.mjs")
         assert len(loaded["messages"]) == 2
@@ -364,8 +348,8 @@ class TestComponent:
         assert shown["alert"] is None
         assert Generation.objects.get().media.count() == 1
 
-    def test_stops(self, talk: Talk, remote: Emulator) -> None:  # noqa: F811
-        remote.switches.set(chunk_count=40, chunk_interval=0.05)
+    @pytest.mark.usefixtures("slow_answers")
+    def test_stops(self, talk: Talk) -> None:
         streaming, stopped = talk("stop", "page.mjs")
         assert (streaming["button"], stopped["button"]) == ("Stop", "Send")
         assert stopped["alert"] is None

@@ -73,8 +73,4 @@ def _decode(block: bytes) -> bytes:
 def _reason(block: bytes) -> str:
     if b"-" in block or b"_" in block:
         return "Is not standard base64: use + and / where the URL-safe kind has - and _."
-    if b"://" in block:
-        return "Is a URL, and the remote takes none: send the content as base64, or upload it."
-    if b"." in block:
-        return "Is not base64; to send a file by its name from Python, give a pathlib.Path."
     return "Is not base64: only A-Z, a-z, 0-9, + and / are allowed, and = at the end."

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -23,7 +22,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from creatify_textgen import services
+from creatify_textgen import databases, services
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint
 from creatify_textgen.http.tickets import (
@@ -232,11 +231,4 @@ def let_connections_go(request: Request) -> None:
 
     Under WSGI the host's CONN_MAX_AGE may keep one per thread, as it does for every view.
     """
-    is_own_thread = isinstance(request._request, ASGIRequest)
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block:
-            continue
-        if is_own_thread:
-            connection.close()
-        else:
-            connection.close_if_unusable_or_obsolete()
+    databases.close_connections(keep=not isinstance(request._request, ASGIRequest))

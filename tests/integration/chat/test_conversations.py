@@ -148,10 +148,6 @@ class TestSay:
         assert [asked.config for asked in creatify_stub.asked] == [{"temperature": 0.0}, {}]
         assert Generation.objects.get(metadata={"order": 3})
 
-    def test_names_an_option_it_does_not_know(self, conversation: Conversation) -> None:
-        with pytest.raises(TypeError, match="model_name"):
-            conversation.say("One", model_name="gemini-9")
-
     @pytest.mark.parametrize("content", [3, None, {"type": "text"}, ["Hello"]])
     def test_refuses_what_is_no_message(self, conversation: Conversation, content: Any) -> None:
         with pytest.raises(RequestError) as caught:

@@ -138,40 +138,44 @@ def ui(api: APIClient, conversation: Conversation, text: str) -> dict[str, Any]:
     return message_of(read_parts(b"".join(response.streaming_content)))
 
 
-def resumed(api: APIClient, conversation: Conversation) -> Any:
-    path = f"/textgen/conversations/{conversation.pk}/messages/stream/?format=ui-message-stream"
-    return api.get(path)
+def resumed(
+    api: APIClient, conversation: Conversation, query: str = "?format=ui-message-stream"
+) -> Any:
+    return api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/{query}")
 
 
 class TestResume:
     """What `GET messages/stream/` answers while a run is between two steps, or has ended."""
 
+    @pytest.fixture
+    def waiting(self, api: APIClient, conversation: Conversation, creatify_stub: Stub) -> str:
+        """Return the id of a run that waits for a person."""
+        creatify_stub.answer([MAIL, "Sent."])
+        return str(say(api, conversation, {"content": "Mail Ann."}).json()["id"])
+
     @pytest.mark.parametrize("query", ["", "?format=ui-message-stream"])
     def test_names_the_run_that_waits(
-        self, api: APIClient, conversation: Conversation, creatify_stub: Stub, query: str
+        self, api: APIClient, conversation: Conversation, waiting: str, query: str
     ) -> None:
-        creatify_stub.answer([MAIL, "Sent."])
-        run = say(api, conversation, {"content": "Mail Ann."}).json()
-        response = api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/{query}")
-        assert (response.status_code, response["X-Run-Id"]) == (204, run["id"])
+        response = resumed(api, conversation, query)
+        assert (response.status_code, response["X-Run-Id"]) == (204, waiting)
 
-    def test_names_the_run_that_will_ask_again(
-        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
+    @pytest.mark.parametrize(
+        ("model", "status"), [(Run, 204), (Generation, 200)], ids=["between steps", "in a step"]
+    )
+    def test_names_the_run_that_goes_on(
+        self,
+        api: APIClient,
+        conversation: Conversation,
+        waiting: str,
+        model: type[Run | Generation],
+        status: int,
     ) -> None:
-        creatify_stub.answer([MAIL, "Sent."])
-        run = say(api, conversation, {"content": "Mail Ann."}).json()
-        Run.objects.update(state="running", due_at=clock.now())
-        response = api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/")
-        assert (response.status_code, response["X-Run-Id"]) == (204, run["id"])
-
-    def test_names_the_run_of_the_step_that_it_streams(
-        self, api: APIClient, conversation: Conversation, creatify_stub: Stub
-    ) -> None:
-        creatify_stub.answer([MAIL, "Sent."])
-        run = say(api, conversation, {"content": "Mail Ann."}).json()
-        Generation.objects.update(status="running", due_at=clock.now())
-        response = api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/")
-        assert (response.status_code, response["X-Run-Id"]) == (200, run["id"])
+        """With 200 the current step is streamed, and more follows it."""
+        key = "state" if model is Run else "status"
+        model.objects.update(due_at=clock.now(), **{key: "running"})
+        response = resumed(api, conversation, "")
+        assert (response.status_code, response["X-Run-Id"]) == (status, waiting)
         response.close()
 
     def test_names_none_after_its_end(
@@ -179,7 +183,7 @@ class TestResume:
     ) -> None:
         creatify_stub.answer([ROME, "Clear."])
         say(api, conversation, {"content": "Weather in Rome?"})
-        response = api.get(f"/textgen/conversations/{conversation.pk}/messages/stream/")
+        response = resumed(api, conversation, "")
         assert (response.status_code, "X-Run-Id" in response) == (204, False)
 
 

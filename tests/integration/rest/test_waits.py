@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from rest_framework.test import APIClient
 
 from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
-from creatify_textgen.remote import RemoteClient
 
 from .conftest import URL
 
@@ -20,37 +18,23 @@ pytestmark = pytest.mark.django_db(transaction=True)
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
-@pytest.fixture
-def connected(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    """Whether there was a connection at each call of the remote."""
-    seen = {}
-
-    def note(name: str) -> None:
-        call = getattr(RemoteClient, name)
-
-        def noted(*arguments: Any, **options: Any) -> Any:
-            seen[name] = connection.connection is not None
-            return call(*arguments, **options)
-
-        monkeypatch.setattr(RemoteClient, name, noted)
-
-    for name in ("create", "get", "remaining_credits"):
-        note(name)
-    return seen
-
-
-@pytest.fixture(autouse=True)
-def connections_end_with_their_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
-    connection.close()
-
-
 def test_has_no_connection_during_a_wait(
     api: APIClient, remote: Emulator, connected: dict[str, bool]
 ) -> None:
     remote.switches.set(sync_answer="pending")
     response = api.post(URL, {**HELLO, "sync": True}, format="json")
     assert response.json()["status"] == "done"
+    assert connected == {"create": False, "get": False}
+
+
+def test_has_none_while_it_reads_a_result_that_is_not_saved(
+    api: APIClient, remote: Emulator, settings: Any, connected: dict[str, bool]
+) -> None:
+    settings.CREATIFY_TEXTGEN |= {"STORE_CONTENT": False}
+    for _ in range(2):
+        key = {"Idempotency-Key": "key"}
+        response = api.post(URL, {**HELLO, "sync": True}, format="json", headers=key)
+        assert response.json()["response_text"]
     assert connected == {"create": False, "get": False}
 
 

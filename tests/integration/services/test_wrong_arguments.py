@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any, cast
@@ -143,6 +144,24 @@ def test_no_number_of_seconds(timeout: Any) -> None:
 def test_an_argument_that_no_request_has() -> None:
     with pytest.raises(TypeError, match="timeout: Unknown field; known are account, config"):
         services.submit("Hi", timeout=5)  # type: ignore[call-arg]
+    assert not Generation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("temperature", "temperature: Unknown field; put it into config"),
+        (
+            "model_name",
+            "model_name: Unknown field; the conversation has it; see Conv",
+        ),
+        ("metadat", "did you mean metadata?"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["say", "ask", "stream"])
+def test_an_argument_that_no_turn_has(verb: str, option: str, words: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(words)):
+        getattr(Conversation.start(), verb)("Hi", **{option: 1})
     assert not Generation.objects.exists()
 
 
