@@ -199,9 +199,8 @@ def _period(budget: Budget, *, now: datetime) -> BudgetPeriod | None:
     periods = BudgetPeriod.objects.filter(budget=budget, starts_on=starts_on)
     found = periods.first()
     if found is None:
-        new = BudgetPeriod(
-            budget=budget, starts_on=starts_on, settled=used_before([budget], now=now)[budget]
-        )
+        settled = used_before([budget], now=now)[budget]
+        new = BudgetPeriod(budget=budget, starts_on=starts_on, made_at=now, settled=settled)
         # The budget may be deleted in this moment. MariaDB then ignores the new row.
         with suppress(IntegrityError), databases.short_transaction():
             BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)

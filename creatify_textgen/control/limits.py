@@ -154,7 +154,7 @@ def counting_uploads(
     if all(conf.limits[name] is None for name, *_ in UPLOADS):
         yield
         return
-    sizes, day = [one.size for one in staged], clock.as_utc_range(now)[1].date()
+    sizes, day = [one.size for one in staged], clock.utc_day(now)
     is_alone = not databases.connection().in_atomic_block
     _refuse_uploads(owner_id, sizes=sizes, now=now)
     # A simultaneous upload may take the room, or give it back.
@@ -172,12 +172,12 @@ def counting_uploads(
 
 
 def _refuse_uploads(owner_id: Any, *, sizes: Sequence[int], now: datetime) -> None:
-    moment = clock.as_utc_range(now)[1]
-    midnight = datetime.combine(moment.date() + timedelta(days=1), time.min, tzinfo=UTC)
-    today = Allowance.objects.filter(pk=owner_id, uploads_on__gte=moment.date())
+    day = clock.utc_day(now)
+    midnight = datetime.combine(day + timedelta(days=1), time.min, tzinfo=UTC)
+    today = Allowance.objects.filter(pk=owner_id, uploads_on__gte=day)
     has = today.values_list("uploads", "upload_bytes").first() or (0, 0)
     for (name, code, text), count, more in zip(UPLOADS, has, _amounts(sizes), strict=True):
-        wait = (midnight - moment).total_seconds()
+        wait = (midnight - clock.as_utc_range(now)[0]).total_seconds()
         _refuse_above(name, count, more, text=_(text), code=code, wait=wait)
 
 

@@ -70,13 +70,15 @@ def hold_corrected(generation: Generation, *, before: Decimal | None, day: date)
     """Let a correction count in the budgets of this day (UTC) that were made after its end.
 
     Their first periods found the generation in the sums of their days, with what was known of its
-    cost before. A later period counts what it holds, and nothing else.
+    cost before. A later period, or one that was made while it ran, counts what it holds, and
+    nothing else.
     """
     held = BudgetHold.objects.filter(generation=generation).values("period__budget")
     budgets = _budgets_of(generation).exclude(pk__in=held)
     earlier = BudgetPeriod.objects.filter(
         budget=OuterRef("budget"), starts_on__lt=OuterRef("starts_on")
     )
+    found_it = _periods(budgets, day=day).filter(made_at__gte=generation.finished_at)
     BudgetHold.objects.bulk_create(
         BudgetHold(
             period=period,
@@ -84,7 +86,7 @@ def hold_corrected(generation: Generation, *, before: Decimal | None, day: date)
             counts_as=Sum.SETTLED,
             amount=before or Decimal() if _counts_credits(period.budget) else Decimal(1),
         )
-        for period in _periods(budgets, day=day).select_related("budget").exclude(Exists(earlier))
+        for period in found_it.exclude(Exists(earlier)).select_related("budget")
     )
 
 

@@ -653,6 +653,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("starts_on", models.DateField()),
+                ("made_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "settled",
                     models.DecimalField(

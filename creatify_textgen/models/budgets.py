@@ -88,6 +88,8 @@ class BudgetPeriod(models.Model):
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="periods")
     starts_on = models.DateField()
+    made_at = models.DateTimeField(null=True, blank=True)
+    """When a request made it. The first of a budget has the daily sums until this moment."""
     settled = CreditsField(
         max_digits=20, decimal_places=10, default=0, help_text=_("What finished generations cost.")
     )

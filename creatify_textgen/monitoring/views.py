@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from creatify_textgen import databases
 from creatify_textgen.logs import REQUESTS, warn_of
 from creatify_textgen.monitoring.access import has_token
-from creatify_textgen.monitoring.readiness import readiness
+from creatify_textgen.monitoring.readiness import current_failures
 
 __all__ = ["health"]
 
@@ -23,7 +23,7 @@ def health(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process lives; with `?ready`, 503 if something that it needs fails."""
     if "ready" not in request.GET:
         return JsonResponse({"status": "ok"})
-    failures = readiness().failures()
+    failures = current_failures()
     for part in failures:
         warn_of(("not ready", part), REQUESTS, "This process is not ready: %s", part)
     body: dict[str, object] = {"status": "not ready" if failures else "ok"}

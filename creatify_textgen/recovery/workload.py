@@ -73,7 +73,7 @@ def read_workload(*, now: datetime) -> Workload:
     queued = Generation.objects.filter(status=Status.QUEUED)
     late = Generation.objects.filter(due_at__lt=now - OVERDUE_AFTER)
     overdue = late.aggregate(count=Count("pk"), since=Min("due_at"))
-    month = clock.as_utc_range(now - timedelta(days=UNKNOWN_DAYS))[0].date()
+    month = clock.utc_day(now - timedelta(days=UNKNOWN_DAYS))
     unknown = UsageTotal.objects.filter(day__gt=month).aggregate(sum=Sum("credits_unknown"))
     expected, delivered = _deliveries(now=now)
     return Workload(
@@ -114,7 +114,7 @@ def _read_refused(key: str) -> int:
 
 
 def _refused_key(now: datetime) -> str:
-    return f"creatify_textgen:refused:{clock.as_utc_range(now)[1].date()}"
+    return f"creatify_textgen:refused:{clock.utc_day(now)}"
 
 
 def _deliveries(*, now: datetime) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from creatify_textgen.dispatch.callbacks import webhook_url
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import PolicyRefusal, TextgenError
 from creatify_textgen.models import Budget, Circuit, Generation, Pause, UsageTotal
-from creatify_textgen.monitoring.readiness import readiness
+from creatify_textgen.monitoring import readiness
 from creatify_textgen.services import health
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -259,12 +259,12 @@ class TestRunbook:
     ) -> None:
         with monkeypatch.context() as broken:
             break_part(part, broken)
-            readiness.forget()
+            readiness._examination.forget()
             assert Client().get("/textgen/health/?ready").status_code == 503
             assert Client().get("/textgen/health/").status_code == 200
             assert any(part in line for line in lines_of(caplog, "requests"))
         Generation.objects.all().delete()
-        readiness.forget()
+        readiness._examination.forget()
         assert Client().get("/textgen/health/?ready").status_code == 200
 
     def test_stop_all_spending_at_once(self, remote: Emulator) -> None:

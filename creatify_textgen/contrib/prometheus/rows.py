@@ -15,15 +15,13 @@ from prometheus_client.registry import Collector
 
 from creatify_textgen import clock
 from creatify_textgen.models import (
-    Budget,
-    BudgetPeriod,
     Circuit,
     Generation,
     Pause,
     SweepSchedule,
     UsageTotal,
 )
-from creatify_textgen.services import OVERDUE_AFTER, UNKNOWN_DAYS
+from creatify_textgen.services import OVERDUE_AFTER, UNKNOWN_DAYS, budget_states
 from creatify_textgen.states import TERMINAL, Mode, Status
 
 __all__ = ["RowCollector"]
@@ -49,7 +47,7 @@ class RowCollector(Collector):
         yield _pauses(now)
         yield from _usage(now)
         yield _unknown(now)
-        yield from _budgets(now)
+        yield from _budgets()
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], rows: Iterable[Any]) -> Metric:
@@ -109,7 +107,7 @@ def _pauses(now: datetime) -> Metric:
 
 def _usage(now: datetime) -> Iterator[Metric]:
     labels = ("account", "status")
-    groups = UsageTotal.objects.filter(day=_today(now)).order_by()
+    groups = UsageTotal.objects.filter(day=clock.utc_day(now)).order_by()
     sums = groups.values_list(*labels).annotate(
         Sum("generations"), Sum("credits_used"), Sum("credits_unknown")
     )
@@ -124,34 +122,25 @@ def _usage(now: datetime) -> Iterator[Metric]:
 
 def _unknown(now: datetime) -> Metric:
     # Not only of today: at midnight the unknown costs do not become known.
-    days = UsageTotal.objects.filter(day__gt=_today(now - timedelta(days=UNKNOWN_DAYS))).order_by()
+    days = UsageTotal.objects.filter(
+        day__gt=clock.utc_day(now - timedelta(days=UNKNOWN_DAYS))
+    ).order_by()
     sums = days.values_list("account").annotate(Sum("credits_unknown"))
     text = f"Generations of the last {UNKNOWN_DAYS} days whose cost is unknown."
     return _gauge("costs_unknown", text, ("account",), sums)
 
 
-def _budgets(now: datetime) -> Iterator[Metric]:
+def _budgets() -> Iterator[Metric]:
     labels = ("budget", "unit", "period")
-    budgets = Budget.objects.values_list("name", "unit", "period", "limit")
-    yield _gauge("budget_limit", "What a budget allows in its period.", labels, budgets)
-    today = _today(now)
-    current = Q(budget__period=Budget.Period.TOTAL)
-    current |= Q(budget__period=Budget.Period.DAY, starts_on=today)
-    current |= Q(budget__period=Budget.Period.MONTH, starts_on=today.replace(day=1))
-    periods = BudgetPeriod.objects.filter(current).values_list(
-        "budget__name", "budget__unit", "budget__period", *SPENT
-    )
-    used = [
-        (*period[:3], kind, amount)
-        for period in periods
-        for kind, amount in zip(SPENT, period[3:], strict=True)
+    states = [
+        ((state.budget.name, state.budget.unit, state.budget.period), state)
+        for state in budget_states()
     ]
+    limits = [(*names, state.budget.limit) for names, state in states]
+    yield _gauge("budget_limit", "What a budget allows in its period.", labels, limits)
+    used = [(*names, kind, getattr(state, kind)) for names, state in states for kind in SPENT]
     text = "What counts for a budget in its current period."
     yield _gauge("budget_used", text, (*labels, "kind"), used)
-
-
-def _today(now: datetime) -> Any:
-    return clock.as_utc_range(now)[1].date()
 
 
 def _seconds_since(at: datetime | None, now: datetime) -> float:

@@ -18,22 +18,32 @@ from creatify_textgen import databases
 from creatify_textgen.contrib.prometheus.counters import REGISTRY
 from creatify_textgen.contrib.prometheus.rows import RowCollector
 from creatify_textgen.monitoring.access import may_read_metrics
+from creatify_textgen.monitoring.examination import Examination
+from creatify_textgen.per_process import per_process
 
 __all__ = ["metrics"]
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer with all figures; 401 to strangers, 503 if the database does not answer."""
+    """Answer with all figures; 401 to strangers, 503 if the database does not answer.
+
+    Waits for the database ten seconds at most, and one request at a time reads it.
+    """
     try:
         if not may_read_metrics(request):
             return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
-        text = _counts() + _figures()
-    except DatabaseFault:
+        text = _counts() + _figures().result()
+    except (DatabaseFault, TimeoutError):
         return HttpResponse(status=503)
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
 
-def _figures() -> bytes:
+@per_process
+def _figures() -> Examination[bytes]:
+    return Examination(_read_figures)
+
+
+def _read_figures() -> bytes:
     registry = CollectorRegistry()
     registry.register(RowCollector())
     return generate_latest(registry)

@@ -357,6 +357,19 @@ class TestCorrected:
             used = {state.budget.name: state.settled for state in services.budget_states()}
             assert used == {"credits": cost, "count": 1, "of others": 0}
 
+    @pytest.mark.parametrize("unit", ["credits", "generations"])
+    @pytest.mark.parametrize("period", Budget.Period.values)
+    @pytest.mark.parametrize("before", [None, Decimal(5)])
+    def test_counts_in_no_budget_that_was_made_while_it_ran(
+        self, user: User, unit: str, period: str, before: Decimal | None
+    ) -> None:
+        row = save(user)
+        make_budget(9, unit=unit, period=period)
+        save(user, now=NOW + timedelta(minutes=1))
+        finish(row, credits_used=before, now=NOW + timedelta(minutes=2))
+        lifecycle.correct_credits(row, Decimal(3))
+        assert not BudgetPeriod.objects.exclude(settled=0).exists()
+
     def test_counts_in_no_period_that_never_had_it(self, user: User) -> None:
         team, other = Group.objects.create(name="team"), User.objects.create_user("other")
         other.groups.add(team)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from creatify_textgen import enqueue
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Circuit
-from creatify_textgen.monitoring import readiness
+from creatify_textgen.monitoring import examination, readiness
 from creatify_textgen.services import health
 from tests.factories import make_generation
 
@@ -29,7 +29,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture(autouse=True)
 def _nothing_examined_yet(settings: Any) -> None:
-    readiness.readiness.forget()
+    readiness._examination.forget()
     settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "METRICS_TOKEN": TOKEN}
 
 
@@ -128,7 +128,7 @@ class TestReadiness:
             goes_on.wait(60)
 
         monkeypatch.setattr(health, "oldest_overdue", hang)
-        monkeypatch.setattr(readiness, "LONGEST_SECONDS", 0.05)
+        monkeypatch.setattr(examination, "LONGEST_SECONDS", 0.05)
         monkeypatch.setattr(readiness, "FRESH_SECONDS", 0)
         try:
             for _ in range(3):
