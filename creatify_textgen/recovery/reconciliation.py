@@ -258,7 +258,7 @@ def _import(unknown: Iterable[RemoteGeneration], report: ReconcileReport, *, fix
         del by_id[remote_id]
     waiting = rows_without_id(report.account) if by_id and fix else []
     for remote in by_id.values():
-        report.remote_only.add(remote.id)
+        report.remote_only.add(remote.id_in_urls)
         if fix and not is_waited_for(remote, waiting):
             report.fixed += _import_one(remote, report)
 

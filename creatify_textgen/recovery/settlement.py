@@ -42,6 +42,7 @@ from creatify_textgen.recovery.matching import (
 from creatify_textgen.recovery.taken import deleted_ids
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.remote.wire import charge
+from creatify_textgen.remote_ids import identifier
 from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Decision, Status
 
 __all__ = ["settle"]
@@ -173,12 +174,10 @@ def _claim(row: Generation, *, now: datetime) -> Generation:
 def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
     """Return the remote's generation with this id, if it can belong to this row."""
     databases.let_go()
-    try:
-        remote = gateway.client_for(row.account).get(remote_id)
-    except RemoteRejectedError as error:
-        if error.code not in ("not_found", "invalid_request"):
-            raise
-        _refuse({"remote_id": [_("Creatify has no generation of this id in this workspace.")]})
+    remote = _find(row.account, remote_id)
+    if remote is None:
+        text = _("Creatify has no generation of this id in this workspace.")
+        raise RequestError(f"remote_id: {text}", errors={"remote_id": [text]})
     if contradiction := _contradiction(row, remote):
         _refuse({"remote_id": [contradiction]})
     holder = Generation.objects.filter(remote_id=remote.id).exclude(pk=row.pk).first()
@@ -189,6 +188,17 @@ def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
         text = _("A generation that was deleted had this remote id, and its cost was counted.")
         raise TransitionError(text, code="remote_id_taken")
     return remote
+
+
+def _find(account: str, remote_id: str) -> RemoteGeneration | None:
+    # A person may write an id in a form that the remote does not know.
+    for form in dict.fromkeys((remote_id, identifier(remote_id) or remote_id)):
+        try:
+            return gateway.client_for(account).get(form)
+        except RemoteRejectedError as error:
+            if error.code not in ("not_found", "invalid_request"):
+                raise
+    return None
 
 
 def _contradiction(row: Generation, remote: RemoteGeneration) -> str:

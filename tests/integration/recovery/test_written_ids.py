@@ -157,3 +157,28 @@ class TestForm:
         remote.listed_as = form
         assert reconcile(fix=True).remote_only.count == 0
         assert not Generation.objects.exists()
+
+
+class TestPerson:
+    """Somebody decides which generation of the remote is the row's."""
+
+    def undecided(self, remote: Remote) -> Generation:
+        remote.create_status = 504
+        generation = send()
+        expired = {"status": Status.EXPIRED, "error_code": "may_have_been_charged"}
+        Generation.objects.update(unverified_remote_id="", **expired)
+        return generation.reloaded()
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_may_write_the_id_in_any_form(self, remote: Remote, form: str) -> None:
+        row = services.settle(self.undecided(remote), decision="found", remote_id=form)
+        assert (row.status, row.remote_id) == (Status.DONE, ID)
+
+    def test_may_write_the_id_that_reconcile_shows(self, remote: Remote) -> None:
+        remote.known_as = remote.listed_as = BARE.upper()
+        undecided = self.undecided(remote)
+        Generation.objects.update(fingerprint="another")  # so that it is not adopted
+        (listed,) = reconcile().remote_only.examples
+        Generation.objects.update(fingerprint=undecided.fingerprint)
+        row = services.settle(undecided, decision="found", remote_id=listed)
+        assert (row.remote_id, row.id_at_remote) == (ID, BARE.upper())
