@@ -57,7 +57,7 @@ def json_schema(shape: Any) -> dict[str, Any]:
         return adapter.json_schema(schema_generator=_Schema)
     except _FAULTS as error:
         problem = f"Has no JSON Schema: {_first_line(error)}"
-        raise RequestError(f"schema: {problem}", errors={"schema": [problem]}) from error
+        raise RequestError.about("schema", problem) from error
 
 
 def arguments_schema(function: Callable[..., Any]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
         return TypeAdapter(shape)
     except _FAULTS as error:
         problem = f"Must be a type or a JSON Schema: {_first_line(error)}"
-        raise RequestError(f"schema: {problem}", errors={"schema": [problem]}) from error
+        raise RequestError.about("schema", problem) from error
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
