@@ -147,5 +147,5 @@ def _path(location: Iterable[int | str]) -> str:
 def _first_line(error: Exception) -> str:
     if isinstance(error, PydanticSchemaGenerationError):
         # What pydantic advises after it, `arbitrary_types_allowed`, has no JSON Schema either.
-        return f"{str(error).partition('. ')[0]}: use a type that JSON has, such as an id's."
+        return f"{str(error).partition('. ')[0]}: use a type that JSON has, such as str for an id."
     return str(error).partition("\n")[0]
