@@ -173,6 +173,11 @@ class RequestError(TextgenError):
             field: list(texts) for field, texts in (errors or {"": [message]}).items()
         }
 
+    @staticmethod
+    def about(path: str, rule: str) -> RequestError:
+        """Return the error for one field, such as `about("limit", "Must be a number.")`."""
+        return RequestError(f"{path}: {rule}", errors={path: [rule]})
+
 
 class PolicyRefusal(RequestError):  # noqa: N818  hosts raise it: the name is fixed
     """This site does not allow the request; nothing was saved or sent.

@@ -46,7 +46,7 @@ def new_messages(content: Any) -> list[Message]:
     rule = "Must be a text, a list of parts, or a list of messages."
     if content == "":
         rule = "Must not be empty."
-    raise RequestError(f"content: {rule}", errors={"content": [rule]})
+    raise RequestError.about("content", rule)
 
 
 def join(before: Sequence[Message], new: Sequence[Message]) -> list[Message]:
@@ -61,7 +61,7 @@ def join(before: Sequence[Message], new: Sequence[Message]) -> list[Message]:
         rule = f"Must have one function_response for each of the {calls} calls, not {answered}."
         if not calls:
             rule = "Must have no function_response: the answer before called no function."
-        raise RequestError(f"content: {rule}", errors={"content": [rule]})
+        raise RequestError.about("content", rule)
     if calls and not answered:
         return [*before[: len(before) - calls], *new]
     return [*before, *new]

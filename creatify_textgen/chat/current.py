@@ -19,7 +19,8 @@ _run: ContextVar[Run | None] = ContextVar("creatify_textgen_run", default=None)
 def current_run() -> Run:
     """Return the run that calls the function in which this is used; its `owner` is who asked.
 
-    Raises: RuntimeError if no run calls it, such as in a test that calls the function itself.
+    Raises: RuntimeError if no run calls it, such as in a test that calls the function itself, and
+    in a thread that the function starts.
     """
     run = _run.get()
     if run is None:

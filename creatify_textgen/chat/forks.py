@@ -30,7 +30,7 @@ def fork(conversation: Conversation, at: int | None) -> Conversation:
         # The type, too: True equals 1, and would fork the wrong turn.
         if type(at) is not int or at not in {turn.number for turn in turns}:
             rule = _("Must be the number of a turn that has ended.")
-            raise RequestError(f"at: {rule}", errors={"at": [rule]})
+            raise RequestError.about("at", rule)
         turns = [turn for turn in turns if turn.number <= at]
     now = clock.now()
     copied = [

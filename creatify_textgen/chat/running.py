@@ -275,11 +275,11 @@ def _save(
 def _check_limits(limit: Any, max_credits: Any) -> None:
     if type(limit) is not int or not 0 < limit <= MOST_STEPS:
         rule = f"Must be a number of requests from 1 to {MOST_STEPS}."
-        raise RequestError(f"limit: {rule}", errors={"limit": [rule]})
+        raise RequestError.about("limit", rule)
     is_amount = isinstance(max_credits, Decimal) and max_credits.is_finite() and max_credits >= 0
     if max_credits is not None and not is_amount:
         rule = "Must be a Decimal of at least 0, or None."
-        raise RequestError(f"max_credits: {rule}", errors={"max_credits": [rule]})
+        raise RequestError.about("max_credits", rule)
 
 
 def _decide(call: ToolCall, *, by: Any, **fields: Any) -> ToolCall:

@@ -75,11 +75,11 @@ class Toolbox:
         """Return the tools of these functions. Raises: RequestError if one is not a tool."""
         if not isinstance(functions, list | tuple) or not all(map(callable, functions)):
             rule = "Must be a list of functions."
-            raise RequestError(f"tools: {rule}", errors={"tools": [rule]})
+            raise RequestError.about("tools", rule)
         toolbox = cls(getattr(each, _MARK, None) or Tool(each) for each in functions)
         if len(toolbox._tools) < len(functions):
             rule = "Must have different names: a model calls functions by name."
-            raise RequestError(f"tools: {rule}", errors={"tools": [rule]})
+            raise RequestError.about("tools", rule)
         return toolbox
 
     @classmethod
@@ -106,7 +106,7 @@ class Toolbox:
         names = [each.name for each in self._tools.values() if not each.path]
         if names:
             rule = f"Must be functions of a module, which a worker can import: {', '.join(names)}."
-            raise RequestError(f"tools: {rule}", errors={"tools": [rule]})
+            raise RequestError.about("tools", rule)
 
 
 def tool(

@@ -55,11 +55,11 @@ def read_upload(
     """
     if kind is not None and kind not in Media.Kind.values:
         rule = f"Must be one of {', '.join(Media.Kind.values)}."
-        raise RequestError(f"kind: {rule}", errors={"kind": [rule]})
+        raise RequestError.about("kind", rule)
     declared: Any = None if mime_type in UNDECLARED else mime_type
     if declared is not None and not isinstance(declared, str):
         rule = f"Must be a string, not {kind_of(declared)}."
-        raise RequestError(f"mime_type: {rule}", errors={"mime_type": [rule]})
+        raise RequestError.about("mime_type", rule)
     try:
         staged = stage(file, kind=kind, mime_type=declared)
     except RequestError as error:

@@ -43,4 +43,4 @@ def refuse_deleted(owner_ids: Collection[Any]) -> None:
     users = get_user_model()._base_manager.filter(pk__in=owner_ids)
     if users.count() < len(owner_ids):
         text = _("This user was deleted in this moment.")
-        raise RequestError(f"owner: {text}", errors={"owner": [text]})
+        raise RequestError.about("owner", text)

@@ -30,7 +30,7 @@ def expect_row(value: Any, model: type[Model]) -> None:
         return
     rule = f"Must be a {name}, such as {name}.objects.get(pk=id), not {found}."
     path = name.lower()
-    raise RequestError(f"{path}: {rule}", errors={path: [rule]})
+    raise RequestError.about(path, rule)
 
 
 def expect_datetime(since: Any) -> datetime:
@@ -38,4 +38,4 @@ def expect_datetime(since: Any) -> datetime:
     if isinstance(since, datetime):
         return since
     rule = f"Must be a datetime, not {kind_of(since)}."
-    raise RequestError(f"since: {rule}", errors={"since": [rule]})
+    raise RequestError.about("since", rule)

@@ -55,7 +55,9 @@ def read_tools(value: Any, *, reader: Reader) -> list[dict[str, Any]]:
 
 def _read_tool(value: Any, *, path: str, names: set[str], reader: Reader) -> dict[str, Any]:
     if callable(value):
-        reader.refuse(path, "Is a function: pass it to chat.run, or what chat.declare makes of it.")
+        reader.refuse(
+            path, "Is a function: use chat.run, or pass what chat.declare returns for it."
+        )
         return {}
     source = reader.mapping(value, path=path)
     if source is None:

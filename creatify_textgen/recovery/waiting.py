@@ -54,7 +54,7 @@ def until(timeout: Any) -> float:
     if is_number and timeout < LONGEST_WAIT:
         return time.monotonic() + float(timeout)
     rule = f"Must be a number of seconds, at most a year, not {shown(timeout)}."
-    raise RequestError(f"timeout: {rule}", errors={"timeout": [rule]})
+    raise RequestError.about("timeout", rule)
 
 
 def send_within(generation: Generation, *, deadline: float) -> None:

@@ -193,7 +193,7 @@ def check_account(account: Any) -> None:
     """Refuse an account that the setting `REST_ACCOUNTS` does not list. Raises: RequestError."""
     if account not in conf.rest_accounts:
         rule = f"Must be one of {', '.join(conf.rest_accounts)}."
-        raise RequestError(f"account: {rule}", errors={"account": [rule]})
+        raise RequestError.about("account", rule)
 
 
 class CreditsForm(forms.Form):

@@ -145,7 +145,7 @@ class RunViewSet(Endpoint, GenericViewSet[Run]):
         reason = read_fields(request.data, known=["reason"]).get("reason", "")
         if not isinstance(reason, str) or len(reason) > LONGEST_REASON:
             rule = f"Must be a text of at most {LONGEST_REASON} characters."
-            raise RequestError(f"reason: {rule}", errors={"reason": [rule]})
+            raise RequestError.about("reason", rule)
         chat.reject(call, reason=reason, by=request.user)
         return self._show(self.get_object())
 

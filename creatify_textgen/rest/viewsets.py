@@ -163,7 +163,7 @@ class MediaViewSet(Endpoint, ViewSet):
         upload = request.FILES.get("file")
         if upload is None:
             rule = _("Send the image or video as a file in this field of a multipart form.")
-            raise RequestError(f"file: {rule}", errors={"file": [rule]})
+            raise RequestError.about("file", rule)
         media = services.store_media(upload, owner=request.user, mime_type=upload.content_type)
         headers = {"Location": self.path_to("media-detail", media.pk)}
         body = MediaSerializer(media).data

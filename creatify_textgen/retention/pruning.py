@@ -76,7 +76,7 @@ def _read_days(value: Any) -> int:
     if isinstance(days, int) and not isinstance(days, bool) and 1 <= days <= MOST_DAYS:
         return days
     rule = f"Must be a number of days from 1 to {MOST_DAYS}, or CONTENT_RETENTION_DAYS be set."
-    raise RequestError(f"older_than_days: {rule}", errors={"older_than_days": [rule]})
+    raise RequestError.about("older_than_days", rule)
 
 
 def delete_all_discarded(limit: TimeLimit | None = None) -> tuple[int, int, bool]:

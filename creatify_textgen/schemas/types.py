@@ -57,7 +57,7 @@ def json_schema(shape: Any) -> dict[str, Any]:
         return adapter.json_schema(schema_generator=_Schema)
     except _FAULTS as error:
         problem = f"Has no JSON Schema: {_first_line(error)}"
-        raise RequestError(f"schema: {problem}", errors={"schema": [problem]}) from error
+        raise RequestError.about("schema", problem) from error
 
 
 def arguments_schema(function: Callable[..., Any]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
         return TypeAdapter(shape)
     except _FAULTS as error:
         problem = f"Must be a type or a JSON Schema: {_first_line(error)}"
-        raise RequestError(f"schema: {problem}", errors={"schema": [problem]}) from error
+        raise RequestError.about("schema", problem) from error
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -147,5 +147,5 @@ def _path(location: Iterable[int | str]) -> str:
 def _first_line(error: Exception) -> str:
     if isinstance(error, PydanticSchemaGenerationError):
         # What pydantic advises after it, `arbitrary_types_allowed`, has no JSON Schema either.
-        return f"{str(error).partition('. ')[0]}: use a type that JSON has, such as an id's."
+        return f"{str(error).partition('. ')[0]}: use a type that JSON has, such as str for an id."
     return str(error).partition("\n")[0]

@@ -43,4 +43,4 @@ def _require(account: str) -> None:
     if account and account not in conf.accounts:
         known = ", ".join(sorted(map(str, conf.accounts)))
         rule = f"Must be an account of the settings ({known})."
-        raise RequestError(f"account: {rule}", errors={"account": [rule]})
+        raise RequestError.about("account", rule)

@@ -9,4 +9,4 @@ __all__ = ["refusal"]
 
 def refusal(rule: str, *, field: str = "data") -> RequestError:
     """Return the error for a rule, a sentence whose subject is the field, such as `Is empty.`"""
-    return RequestError(f"{field}: {rule}", errors={field: [rule]})
+    return RequestError.about(field, rule)

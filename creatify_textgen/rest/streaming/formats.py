@@ -48,5 +48,5 @@ def wants_ui_messages(request: Request) -> bool:
     written = request.query_params.get("format", "")
     if written not in ("", UI_MESSAGES):
         rule = f"Must be {UI_MESSAGES}, or absent for Creatify's chunks, not {shown(written)}."
-        raise RequestError(f"format: {rule}", errors={"format": [rule]})
+        raise RequestError.about("format", rule)
     return written == UI_MESSAGES

@@ -223,7 +223,7 @@ def _place(written: str) -> Position | None:
         return Position.parse(written) if written else START
     except ValueError:
         text = "Is not the id of a frame from this API."
-        raise RequestError(f"Last-Event-ID: {text}", errors={"Last-Event-ID": [text]}) from None
+        raise RequestError.about("Last-Event-ID", text) from None
 
 
 def let_connections_go(request: Request) -> None:

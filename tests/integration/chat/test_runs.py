@@ -39,6 +39,12 @@ def get_owner() -> str:
     return owner.get_username() if owner else ""
 
 
+@chat.tool(needs_approval=True)
+def sign_for_owner() -> str:
+    """Sign in the name of the user."""
+    return get_owner()
+
+
 async def get_owner_id() -> str:
     """Return the id of the user."""
     return str(chat.current_run().owner_id)
@@ -122,12 +128,13 @@ class TestCurrentRun:
     def owner(self) -> User:
         return User.objects.create_user("owner")
 
+    @pytest.mark.parametrize("stream", [False, True])
     @pytest.mark.parametrize("function", [get_owner, get_owner_id])
     def test_names_the_owner_to_a_function(
-        self, creatify_stub: Stub, owner: User, function: Callable[..., Any]
+        self, creatify_stub: Stub, owner: User, function: Callable[..., Any], *, stream: bool
     ) -> None:
         creatify_stub.answer([asks(call(function.__name__)), "Done."])
-        run = chat.run("Who am I?", tools=[function], owner=owner)
+        run = chat.run("Who am I?", tools=[function], owner=owner, stream=stream)
         expected = owner.get_username() if function is get_owner else str(owner.pk)
         assert responses(creatify_stub) == [{"result": expected}]
         assert run.state == "done"
@@ -135,6 +142,12 @@ class TestCurrentRun:
     def test_is_there_after_submit_run(self, creatify_stub: Stub, owner: User) -> None:
         creatify_stub.answer([asks(call("get_owner")), "Done."])
         chat.submit_run("Who am I?", tools=[get_owner], owner=owner)
+        assert responses(creatify_stub) == [{"result": owner.get_username()}]
+
+    def test_is_there_after_an_approval(self, creatify_stub: Stub, owner: User) -> None:
+        creatify_stub.answer([asks(call("sign_for_owner")), "Done."])
+        chat.run("Sign.", tools=[sign_for_owner], owner=owner)
+        chat.approve(ToolCall.objects.get(), by=User.objects.create_user("other"))
         assert responses(creatify_stub) == [{"result": owner.get_username()}]
 
     def test_is_none_elsewhere(self) -> None:

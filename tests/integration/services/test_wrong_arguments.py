@@ -126,6 +126,7 @@ def test_a_row_that_was_never_saved(call: Callable[[], object]) -> None:
         (lambda: services.reconcile(since=cast("Any", date(2026, 1, 1))), "since: Must be a datet"),
         (lambda: services.store_media(b"", mime_type=cast("Any", 5)), "mime_type: Must be a str"),
         (lambda: services.submit(cast("Any", gettext_lazy("Hi"))), r"write str\(\) around it"),
+        (lambda: services.submit("Hi", tools=cast("Any", [print])), r"tools\[0\]: Is a function"),
     ],
 )
 def test_something_else(call: Callable[[], object], words: str) -> None:
