@@ -5,6 +5,8 @@ Invariant: staff who may not read content learn nothing about it by a filter, a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial, update_wrapper
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -16,7 +18,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import Media as Assets
 from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import URLPattern, path
 
+from creatify_textgen import databases
 from creatify_textgen.admin.filters import BoundedPaginator
 from creatify_textgen.conf import conf
 from creatify_textgen.permissions import has_permission, is_staff_with
@@ -65,6 +69,11 @@ def may_pause(request: HttpRequest) -> bool:
     return is_staff_with(request.user, "pause_sending")
 
 
+def _guarded(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what the page shows out of error reports, and hold no connection while it waits."""
+    return discreet(databases.letting_go()(view))
+
+
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows that the app writes and that people only read."""
 
@@ -107,11 +116,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return lookup in self.lookups | own
 
     def get_urls(self) -> list[Any]:
-        """Keep what the pages show out of error reports."""
         urls = super().get_urls()
         for url in urls:
-            url.callback = discreet(url.callback)
+            url.callback = _guarded(url.callback)
         return urls
+
+    def own_path(self, route: str, view: Callable[..., Any], name: str) -> URLPattern:
+        """Return the path of a page that Django's admin does not have."""
+        bound: Any = update_wrapper(partial(view, model_admin=self), view)
+        guarded = _guarded(self.admin_site.admin_view(bound))
+        return path(route, guarded, name=f"creatify_textgen_{self.opts.model_name}_{name}")
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return the list. Raises: IncorrectLookupParameters, which is shown as the whole list."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from creatify_textgen import clock, gateway
 from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.remote import RemoteClient
 from tests.factories import NOW
 from tests.faults.remote_double import RemoteDouble
 
@@ -26,3 +30,27 @@ def double(monkeypatch: pytest.MonkeyPatch) -> RemoteDouble:
     remote = RemoteDouble()
     monkeypatch.setattr(gateway, "client_for", {"default": remote}.__getitem__)
     return remote
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Whether there was a connection to the database at each call of the remote.
+
+    Connections end with their requests, as those of a pool do.
+    """
+    seen: dict[str, bool] = {}
+
+    def note(name: str) -> None:
+        call = getattr(RemoteClient, name)
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            seen[name] = connection.connection is not None
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(RemoteClient, name, noted)
+
+    for name in ("create", "get", "remaining_credits"):
+        note(name)
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
+    connection.close()
+    return seen

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from rest_framework.test import APIClient
 
 from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
-from creatify_textgen.remote import RemoteClient
 
 from .conftest import URL
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
-
-
-@pytest.fixture
-def connected(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    """Whether there was a connection at each call of the remote."""
-    seen = {}
-
-    def note(name: str) -> None:
-        call = getattr(RemoteClient, name)
-
-        def noted(*arguments: Any, **options: Any) -> Any:
-            seen[name] = connection.connection is not None
-            return call(*arguments, **options)
-
-        monkeypatch.setattr(RemoteClient, name, noted)
-
-    for name in ("create", "get", "remaining_credits"):
-        note(name)
-    return seen
-
-
-@pytest.fixture(autouse=True)
-def connections_end_with_their_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
-    connection.close()
 
 
 def test_has_no_connection_during_a_wait(
