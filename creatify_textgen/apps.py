@@ -8,6 +8,8 @@ from django.apps import AppConfig
 from django.core.checks import register
 from django.utils.translation import gettext_lazy as _
 
+from creatify_textgen.logs import hide_tokens
+
 __all__ = ["CreatifyTextgenConfig"]
 
 
@@ -29,6 +31,7 @@ class CreatifyTextgenConfig(AppConfig):
         from creatify_textgen import checks, retention, tasks  # noqa: F401, PLC0415
         from creatify_textgen.chat.erasure import connect_erasure  # noqa: PLC0415
 
+        hide_tokens()
         retention.connect_deletions()
         connect_erasure()
         for check in (checks.check_values, checks.check_deployment):

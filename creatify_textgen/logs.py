@@ -7,6 +7,7 @@ token, a prompt or an answer; callers pass ids, codes, counts and our own words.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -24,6 +25,8 @@ __all__ = [
     "STREAMS",
     "SWEEP",
     "WEBHOOKS",
+    "WithoutTokens",
+    "hide_tokens",
     "warn_of",
 ]
 
@@ -42,6 +45,29 @@ REPEAT_SECONDS = 600.0
 """A cause that goes on is logged again after this time, with the number of times since."""
 CAUSES_KEPT = 1000
 """Strangers may choose causes, so the oldest are forgotten."""
+TOKEN_IN_PATH = re.compile(r"(/webhooks/[0-9A-Fa-f-]+/)[^/?\s]+")
+
+
+class WithoutTokens(logging.Filter):
+    """Replaces the tokens of webhooks in the paths that a logger writes.
+
+    `django.request` has it. It writes the paths of requests that never reach the receiver, such as
+    those for a host that is not in `ALLOWED_HOSTS`. Add it to your loggers that write paths.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_without_token, record.args))
+        return True
+
+
+def hide_tokens() -> None:
+    """Let Django's log of requests contain no token of a webhook."""
+    logging.getLogger("django.request").addFilter(WithoutTokens())
+
+
+def _without_token(value: object) -> object:
+    return TOKEN_IN_PATH.sub(r"\1…", value) if isinstance(value, str) else value
 
 
 class _Causes:

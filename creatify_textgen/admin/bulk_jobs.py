@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, update_wrapper
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import path
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.translation import gettext
@@ -34,7 +33,6 @@ from creatify_textgen.admin.rendering import (
 )
 from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.models import BulkJob, Generation
-from creatify_textgen.privacy import discreet
 
 __all__ = ["BulkJobAdmin"]
 
@@ -96,13 +94,8 @@ class BulkJobAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[Any]:
         """Add the targets of the two buttons, before the path that takes anything."""
         pages: dict[str, Callable[..., Any]] = {"stop": stop_page, "resume": resume_page}
-        own = [self._path(name, view) for name, view in pages.items()]
+        own = [self.own_path(f"<uuid:job_id>/{name}/", view, name) for name, view in pages.items()]
         return [*own, *super().get_urls()]
-
-    def _path(self, name: str, view: Callable[..., Any]) -> Any:
-        bound: Any = update_wrapper(partial(view, model_admin=self), view)
-        guarded = discreet(self.admin_site.admin_view(bound))
-        return path(f"<uuid:job_id>/{name}/", guarded, name=f"creatify_textgen_bulkjob_{name}")
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

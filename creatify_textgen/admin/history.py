@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, update_wrapper
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -11,7 +10,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -57,7 +55,6 @@ from creatify_textgen.admin.rendering import (
 )
 from creatify_textgen.admin.settlement import settle_page
 from creatify_textgen.models import Generation
-from creatify_textgen.privacy import discreet
 from creatify_textgen.states import Status
 
 __all__ = ["GenerationAdmin"]
@@ -272,13 +269,8 @@ class GenerationAdmin(PersonsMixin, PlaygroundMixin, ReadOnlyAdmin):
             "<uuid:generation_id>/settle/": (settle_page, "settle"),
             "<uuid:generation_id>/outcome/": (outcome_page, "outcome"),
         }
-        own = [self._path(route, view, name) for route, (view, name) in pages.items()]
+        own = [self.own_path(route, view, name) for route, (view, name) in pages.items()]
         return [*own, *super().get_urls()]
-
-    def _path(self, route: str, view: Callable[..., Any], name: str) -> Any:
-        bound: Any = update_wrapper(partial(view, model_admin=self), view)
-        guarded = discreet(self.admin_site.admin_view(bound))
-        return path(route, guarded, name=f"creatify_textgen_generation_{name}")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

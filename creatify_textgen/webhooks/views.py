@@ -1,7 +1,7 @@
 """Receives one delivery, calls one verb, and answers with a status and no body.
 
 Invariant: no content of a delivery causes a 500, and no log line of this app or of Django contains
-the token, which is part of the path.
+the token, which is part of the path. `logs.WithoutTokens` hides it if Django answers instead.
 """
 
 from __future__ import annotations

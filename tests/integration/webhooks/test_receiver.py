@@ -243,6 +243,23 @@ class TestToken:
             client.get(url(pending.pk))
         assert callbacks.make_token(pending.pk) not in caplog.text
 
+    @pytest.mark.parametrize("sent", [{"host": "stranger.example"}, {"prefix": "/old"}])
+    def test_does_not_reach_the_log_of_django(
+        self,
+        pending: Generation,
+        caplog: pytest.LogCaptureFixture,
+        settings: Any,
+        sent: dict[str, str],
+    ) -> None:
+        settings.ALLOWED_HOSTS = ["testserver"]
+        path = sent.get("prefix", "") + url(pending.pk)
+        client = Client(headers={"host": sent.get("host", "testserver")})
+        assert client.post(path).status_code in {400, 404}
+        lines = [one.getMessage() for one in caplog.records if one.name == "django.request"]
+        assert len(lines) == 1
+        assert str(pending.pk) in lines[0]
+        assert callbacks.make_token(pending.pk) not in caplog.text
+
 
 class TestLoginRequiredMiddleware:
     def test_lets_the_remote_through(
