@@ -243,21 +243,23 @@ class TestToken:
             client.get(url(pending.pk))
         assert callbacks.make_token(pending.pk) not in caplog.text
 
-    @pytest.mark.parametrize("sent", [{"host": "stranger.example"}, {"prefix": "/old"}])
     def test_does_not_reach_the_log_of_django(
-        self,
-        pending: Generation,
-        caplog: pytest.LogCaptureFixture,
-        settings: Any,
-        sent: dict[str, str],
+        self, client: Client, pending: Generation, caplog: pytest.LogCaptureFixture
     ) -> None:
-        settings.ALLOWED_HOSTS = ["testserver"]
-        path = sent.get("prefix", "") + url(pending.pk)
-        client = Client(headers={"host": sent.get("host", "testserver")})
-        assert client.post(path).status_code in {400, 404}
+        assert post(client, "/old" + url(pending.pk)).status_code == 404
         lines = [one.getMessage() for one in caplog.records if one.name == "django.request"]
         assert len(lines) == 1
         assert str(pending.pk) in lines[0]
+        assert callbacks.make_token(pending.pk) not in caplog.text
+
+    def test_of_a_foreign_host_does_not_reach_the_log_of_django(
+        self, pending: Generation, caplog: pytest.LogCaptureFixture, settings: Any
+    ) -> None:
+        """Some versions of Django write the path of such a request, and all write a line."""
+        settings.ALLOWED_HOSTS = ["testserver"]
+        client = Client(headers={"host": "stranger.example"})
+        assert post(client, url(pending.pk)).status_code == 400
+        assert "stranger.example" in caplog.text
         assert callbacks.make_token(pending.pk) not in caplog.text
 
 
