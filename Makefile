@@ -120,7 +120,8 @@ properties: install ## Try every property with all of its examples, the state ma
 	  $$(grep -rlE 'hypothesis|abuse' tests --include='test_*.py')
 
 machine: install ## Run 20,000 random sequences against the state machine
-	@MACHINE_SEQUENCES=20000 LYING_SEQUENCES=2000 $(PYTHON) -m pytest -m machine $(ARGS)
+	@MACHINE_SEQUENCES=20000 LYING_SEQUENCES=2000 $(PYTHON) -m pytest $(PARALLEL) -m machine $(ARGS) \
+	  tests/faults/test_machine.py tests/faults/test_lying_machine.py
 
 mutation: install ## Make small errors in the code and count how many the tests notice
 	@$(PIP) install --editable '.[mutation]'
