@@ -94,6 +94,7 @@ def utc_now() -> datetime:
     key = os.getpid(), connection.alias
     known = _readings.get(key)
     if known is None or known.is_disturbed or not known.is_recent:
+        # Two threads may do this at once: each reading is as good as the other.
         known = _readings[key] = _read_unless_known(connection, known)
     return known.extrapolated()
 
@@ -129,13 +130,14 @@ def utc_day(stored: datetime) -> date:
 def after(moment: datetime, seconds: float) -> datetime:
     """Return the stored time that many seconds after a stored one, and never an earlier one.
 
-    Where clocks change, a naive sum is an hour too early in spring, and a sum by way of UTC looks
-    an hour too early in autumn: the later of both is safe for the end of a lease.
+    When clocks change, a naive sum is an hour too early in spring, and a sum by way of UTC looks an
+    hour too early in autumn: the later of both is safe for the end of a lease.
     """
     span = timedelta(seconds=seconds)
     if timezone.is_aware(moment):
         return moment + span
     by_utc = to_stored(as_utc_range(moment)[1] + span)
+    # No column stores a fold.
     return max(moment + span, by_utc.replace(fold=0))
 
 
@@ -176,5 +178,6 @@ def _read(connection: BaseDatabaseWrapper) -> _Reading:
         with closing(connection.create_cursor()) as cursor:
             cursor.execute(_SQL[connection.vendor])
             (at,) = cursor.fetchone()
+    # The database read its clock between the two, so the error is half of the round trip at most.
     middle = (before + time.monotonic()) / 2
     return _Reading(at.replace(tzinfo=UTC), middle, time.time())

@@ -124,6 +124,7 @@ def outside_transactions(view: Any) -> Any:
         with letting_go():
             return view(*args, **kwargs)
 
+    # Each alias has its ATOMIC_REQUESTS, and a router may send the app to any of them.
     for name in connections:
         transaction.non_atomic_requests(using=name)(outside)
     return outside
@@ -170,6 +171,7 @@ def short_transaction() -> Iterator[None]:
     current = connection()
     is_outermost = not current.in_atomic_block
     with transaction.atomic(using=current.alias):
+        # PostgreSQL accepts it only before the first statement of a transaction (SET TRANSACTION).
         if is_outermost and _has_other_level(current):
             with current.cursor() as cursor:
                 cursor.execute(READ_COMMITTED)
@@ -177,6 +179,7 @@ def short_transaction() -> Iterator[None]:
 
 
 def _has_other_level(current: BaseDatabaseWrapper) -> bool:
+    # Without this option Django leaves PostgreSQL its default, which is READ COMMITTED.
     options = current.settings_dict.get("OPTIONS") or {}
     return current.vendor == "postgresql" and "isolation_level" in options
 

@@ -48,6 +48,7 @@ def workspace_of(account: str) -> str:
         found = conf.account(account)
     except ImproperlyConfigured:
         return ""
+    # Without the key, which may be reset while the workspace stays the same (contract, 1).
     place = f"{found.base_url}\x1f{found.api_id}"
     return salted_hmac("creatify_textgen.workspace", place, algorithm="sha256").hexdigest()[:32]
 
@@ -86,6 +87,7 @@ def _credentials(account: Account) -> Credentials:
 
 
 def _is_loopback(host: str) -> bool:
+    # No name is looked up, because it may lead to another machine at the next call.
     try:
         return ip_address(host).is_loopback
     except ValueError:

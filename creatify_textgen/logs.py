@@ -7,6 +7,7 @@ token, a prompt or an answer; callers pass ids, codes, counts and our own words.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
@@ -45,6 +46,7 @@ REPEAT_SECONDS = 600.0
 """A cause that goes on is logged again after this time, with the number of times since."""
 CAUSES_KEPT = 1000
 """Strangers may choose causes, so the oldest are forgotten."""
+# Under any prefix, because the host chooses where our URLs begin.
 TOKEN_IN_PATH = re.compile(r"(/webhooks/[0-9A-Fa-f-]+/)[^/?\s]+")
 
 
@@ -56,6 +58,7 @@ class WithoutTokens(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        # Django writes the path as an argument of the message (`django.utils.log.log_response`).
         if isinstance(record.args, tuple):
             record.args = tuple(map(_without_token, record.args))
         return True
@@ -81,6 +84,7 @@ class _Causes:
         """Count one; return how many were counted since the last line, or None for no line."""
         now = time.monotonic()
         with self._lock:
+            # Put back at the end, so that a cause that goes on is not among the oldest.
             until, count = self._seen.pop(cause, (0.0, 0))
             if now < until:
                 self._seen[cause] = until, count + 1
@@ -96,6 +100,8 @@ class _Causes:
 
 
 causes = _Causes()
+# A fork copies the lock, and if a thread of the parent holds it, nobody in the child releases it.
+os.register_at_fork(after_in_child=causes.forget)
 
 
 def warn_of(

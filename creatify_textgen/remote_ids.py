@@ -12,6 +12,7 @@ from typing import Any
 MAX_LENGTH = 64
 """The remote's ids are UUIDs; anything else is accepted up to this length."""
 
+# Neither a slash nor a percent sign, because an id becomes a part of a URL's path.
 _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{MAX_LENGTH - 1}}}")
 # As Python's `uuid` reads them: with or without hyphens, in braces, as a URN.
 _UUID = re.compile(

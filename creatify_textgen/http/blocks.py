@@ -47,5 +47,6 @@ def blocks_for(
 
     `next_block` returns b"" at the end. Django calls `close` once the answer is sent.
     """
+    # By the request and not by the view: Django calls sync views under ASGI, too.
     kind = AsyncBlocks if isinstance(request, ASGIRequest) else Blocks
     return kind(next_block, close=close)

@@ -85,6 +85,7 @@ def render_error(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _render_ours(error: TextgenError) -> Response:
+    # As in DRF's handler: with ATOMIC_REQUESTS, a refused request must not be committed.
     set_rollback()
     body: dict[str, Any] = {"error": str(error), "code": error.code}
     if isinstance(error, RequestError):
@@ -107,6 +108,7 @@ def _status_of(error: TextgenError) -> int:
         return error.status
     if error.code in STATUS_OF_CODE:
         return STATUS_OF_CODE[error.code]
+    # The request may have been accepted, and 503 would ask the client to send it again.
     if isinstance(error, RemoteUnavailableError) and error.status is None and error.request_sent:
         return 504
     return next((s for cls, s in STATUS_OF_CLASS.items() if isinstance(error, cls)), 500)
@@ -137,6 +139,7 @@ def _uniform(detail: Any, error: Exception) -> dict[str, Any]:
     if isinstance(detail, Mapping) and set(detail) == {"detail"}:
         text = str(detail["detail"])
         code = getattr(detail["detail"], "code", None) or code
+        # `detail` as well, which clients of DRF read.
         return {"error": text, "code": code, "detail": text}
     errors = {field: list(_texts(texts)) for field, texts in _by_field(detail)}
     text = "; ".join(f"{field}: {texts[0]}" for field, texts in errors.items())

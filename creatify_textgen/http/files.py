@@ -17,7 +17,9 @@ from creatify_textgen.models import Media
 __all__ = ["answer_file"]
 
 BLOCK_BYTES = 256 * 1024
+# Few digits, because Python refuses to read thousands of them.
 RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+# An SVG may contain scripts.
 SAFE_TYPE = re.compile(r"(image/(?!svg)|video/)[a-z0-9.+-]+")
 HEADERS = {
     "Accept-Ranges": "bytes",
@@ -78,6 +80,7 @@ def _wanted_range(header: str, *, size: int) -> tuple[int, int] | None:
 
     Several ranges, and an invalid range, are answered with the whole file.
     """
+    # `If-Range` is not read: it names a validator (RFC 9110, 13.1.5), and these answers have none.
     found = RANGE.fullmatch(header)
     if found is None or found.groups() == ("", ""):
         return 0, size

@@ -26,6 +26,7 @@ class Capabilities(BaseMetadata):
     """
 
     def determine_metadata(self, request: Request, view: Any) -> dict[str, Any]:
+        # Permissions on objects are left out: they would have to read the row.
         offered = [method for method in view.allowed_methods if method not in ALWAYS]
         return {
             "name": view.get_view_name(),
@@ -40,7 +41,7 @@ def _may_call(request: Request, view: APIView, method: str) -> bool:
     with _as_if(request, view, method) as asked:
         try:
             view.check_permissions(asked)
-        except APIException:
+        except APIException:  # Also for Django's refusals, see `Endpoint.check_permissions`.
             return False
     return True
 

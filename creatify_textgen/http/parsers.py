@@ -136,6 +136,7 @@ def _require_utf8(media_type: str) -> None:
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # What a reader makes of equal names is unpredictable (RFC 8259, 4).
     members = dict(pairs)
     if len(members) != len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]

@@ -24,6 +24,7 @@ class MaySpend(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         needed = conf.create_permission
+        # `OPTIONS` spends nothing, and asks about POST separately (`Capabilities`).
         spends = getattr(view, "kind_of_call", None) == "create" and request.method != "OPTIONS"
         return not spends or needed is None or has_permission(request.user, needed)
 
@@ -34,6 +35,7 @@ class MayOperate(BasePermission):
     message = _("You may see this generation, but not change it.")
 
     def has_object_permission(self, request: Request, view: APIView, obj: Generation) -> bool:
+        # A row without an owner is not an anonymous user's, because `Endpoint` refuses these first.
         return (
             request.method in SAFE_METHODS
             or obj.owner_id == request.user.pk

@@ -137,6 +137,7 @@ class Endpoint(APIView):
     ) -> Response:
         """Keep answers out of caches: they hold prompts, results and costs of one user."""
         final = super().finalize_response(request, response, *args, **kwargs)
+        # Files have their own, which lets the browser of one user keep them for minutes.
         final.headers.setdefault("Cache-Control", "private, no-store")
         return final
 

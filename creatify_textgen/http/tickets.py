@@ -31,6 +31,7 @@ __all__ = [
     "stream_path",
 ]
 
+# Enough to open a stream. URLs get into logs and histories, so it must not be longer.
 LIFETIME_SECONDS = 60
 SALT = "creatify_textgen.ticket"
 REFUSED = _("The ticket is invalid or has expired: request a new one.")
@@ -74,6 +75,7 @@ class TicketAuthentication(BaseAuthentication):
         if str(request.parser_context["kwargs"].get("generation_id")) != generation_id:
             raise AuthenticationFailed(REFUSED)
         user = get_user_model()._default_manager.filter(pk=user_id).first()
+        # Not in constant time: the signature was checked, so nobody can try marks.
         if user is None or not user.is_active or mark != _password_mark(user):
             raise AuthenticationFailed(REFUSED)
         return user, ticket

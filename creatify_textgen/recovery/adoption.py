@@ -50,6 +50,7 @@ from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Mode, Status
 
 __all__ = ["adopt", "adopt_from", "may_adopt", "settle_lost"]
 
+# No proof is needed: a stream is never sent again. One list alone may have been read too early.
 POLLS_FOR_A_STREAM = 2
 LISTED_LATE = "It was closed without an answer, and found later: its answer and its cost are here."
 LISTED_WITHIN = timedelta(minutes=5)
@@ -63,6 +64,7 @@ Adopt = Callable[[Generation, RemoteGeneration, datetime], bool]
 def settle_lost(lost: Sequence[Generation], reading: Reading, *, now: datetime) -> None:
     """Adopt the generations found for these claimed rows, and decide about the other rows."""
     skew = skew_of(reading, now=clock.as_utc_range(now), monotonic=time.monotonic())
+    # Equal requests come first: what only resembles a row may be another row's equal.
     left = _adopt_listed(lost, reading, skew, now=now)
     for generation, remote in pairs_alike(left, reading, skew=skew):
         if adopt(generation, remote, now):
@@ -75,6 +77,7 @@ def settle_lost(lost: Sequence[Generation], reading: Reading, *, now: datetime) 
 def _adopt_listed(
     lost: Sequence[Generation], reading: Reading, skew: Skew | None, *, now: datetime
 ) -> list[Generation]:
+    # If the remote's clock is unknown, the minutes around each send have to be enough.
     return adopt_from(lost, reading.candidates, now=now, skew=skew or NO_SKEW)
 
 
@@ -104,6 +107,7 @@ def adopt_from(
             and not _is_nearer_to(under_way, generation, remote, skew)
         ]
         fitting.sort(key=partial(distance, generation))
+        # `adopt` refuses what another process has just taken. Then the next nearest is tried.
         adopted = next((one for one in fitting if (by or adopt)(generation, one, now)), None)
         if adopted is None:
             left.append(generation)
@@ -150,6 +154,7 @@ def _not_adopted(candidates: Iterable[RemoteGeneration]) -> dict[str, list[Remot
 
 
 def _turn(generation: Generation) -> tuple[bool, datetime]:
+    # False sorts before True: rows that wait choose before rows that were given up.
     return generation.is_final, sent_at(generation)
 
 
@@ -184,6 +189,7 @@ def may_adopt(generation: Generation, remote: RemoteGeneration, now: datetime) -
 
 
 def _may_complete(snapshot: Snapshot) -> bool:
+    # If a closed row took the generation of a row that waits, that row might be sent again.
     ended = snapshot.target in TERMINAL
     return ended and not _others_wait(snapshot.generation, snapshot.remote)
 
@@ -194,6 +200,7 @@ def _complete(snapshot: Snapshot, *, now: datetime) -> bool:
     outcome = snapshot.outcome()
     was_closed = snapshot.generation.error_code in (NEVER_ACCEPTED, ANSWER_LOST)
     if was_closed:
+        # A proof or a person was wrong. The reason of a stream stays, because it did break off.
         outcome = replace(outcome, error_code=FOUND_LATE, failed_reason=LISTED_LATE)
     return lifecycle.complete_failed(
         snapshot.generation.pk,
@@ -214,11 +221,13 @@ def _judge_all(
         if sent is None or generation.polled_at is None:
             _wait(generation, now=now)
             continue
+        # The time of the claim, after which the list was requested.
         asked_at = earliest(generation.polled_at)
         verdict = judge(sent, reading, known, skew=skew, asked_at=asked_at)
         if verdict.finding == Finding.PROVED and _settle_absent(generation, now=now):
             continue
         if verdict.finding == Finding.FOUND:
+            # Both lists of a proof must be free of it, so the proof begins again.
             lifecycle.note_absence(generation, at=None)
         elif verdict.finding == Finding.ABSENT and generation.absent_since is None:
             served_at = reading.served_at and clock.to_stored(reading.served_at)
@@ -229,6 +238,7 @@ def _judge_all(
 def _settle_absent(generation: Generation, *, now: datetime) -> bool:
     """Act on a proof; False if the row still has to wait."""
     if generation.status == Status.EXPIRED:
+        # Nobody waits for it any more, so it is closed and not sent again.
         words = generation.content.failed_reason.removeprefix(MAY_BE_CHARGED).strip()
         outcome = Outcome(
             error_code=NEVER_ACCEPTED,
@@ -237,6 +247,7 @@ def _settle_absent(generation: Generation, *, now: datetime) -> bool:
         )
         _fail(generation, outcome, now=now)
         return True
+    # A second proof for one row would mean that the first was wrong: a person decides.
     if generation.resends or conf.resend_unconfirmed == "never":
         return False
     detail = "not in two lists: nothing was created"
@@ -266,6 +277,7 @@ def _settle_absent_streams(
 
 def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
     if generation.polls < POLLS_FOR_A_STREAM or now < generation.updated_at + LISTED_WITHIN:
+        # It does not expire here, although it may be time: it fails within minutes.
         lifecycle.reschedule({generation: next_poll_at(generation, now=now)})
         return
     outcome = Outcome(

@@ -22,6 +22,7 @@ from creatify_textgen.states import IN_FLIGHT, Status
 
 __all__ = ["BalanceAudit", "audit_balance", "latest_audit"]
 
+# Expired rows, too: the balance may have fallen by their costs, which no row shows.
 OPEN = sorted({*IN_FLIGHT, Status.EXPIRED})
 
 
@@ -89,4 +90,5 @@ def latest_audit(account: str) -> BalanceAudit | None:
 
 
 def _text(amount: Decimal) -> str:
+    # `normalize` alone would write 100 as 1E+2.
     return f"{amount.normalize():f}"

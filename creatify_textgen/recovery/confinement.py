@@ -32,6 +32,7 @@ class Confinement:
             if is_for_all(error):
                 raise
             SWEEP.exception("%s was left for later; the others go on.", subject)
+            # A value that cannot be saved concerns its row alone, and the log has it.
             if not isinstance(error, lifecycle.REFUSALS):
                 self.bug = self.bug or error
 

@@ -68,6 +68,7 @@ class Skew(NamedTuple):
     def widen(self, first: datetime, last: datetime) -> tuple[datetime, datetime]:
         """Return a window of our time in the remote's time; it misses no moment of the window."""
         nothing = timedelta()
+        # Never narrower than by our clock, so a skew that was measured wrong hides nothing.
         return first + min(nothing, self.least), last + max(nothing, self.most)
 
 
@@ -172,6 +173,7 @@ def judge(
     if skew is None:
         return _unproved("The remote's clock is not known.")
     begins, ends = skew.widen(sent.first_at - EARLIER, sent.until + LATER)
+    # Before the other conditions: what may be the row's also voids an earlier proof.
     for one in _strangers(reading.listed, known):
         if one.created_at is None or begins <= one.created_at <= ends:
             return Verdict(Finding.FOUND, f"{one.remote_id} was created in its time.")
@@ -192,6 +194,7 @@ def skew_of(reading: Reading, *, now: tuple[datetime, datetime], monotonic: floa
     """
     if not reading.clocks or len(reading.clocks) < reading.pages:
         return None
+    # Pages may come from several machines, so the skew is the one of all of them together.
     skews = [clock.skew(now=one, monotonic=monotonic) for clock in reading.clocks for one in now]
     least, most = min(least for least, _ in skews), max(most for _, most in skews)
     is_credible = least >= -MOST_SKEW and most <= MOST_SKEW
@@ -240,6 +243,8 @@ def _cut_off(sent: Sent, witnesses: Iterable[tuple[KnownRow, Listed | None]], *,
             continue
         first, last = skew.widen(row.sent_at - EARLIER, row.sent_at + LATER)
         if first <= one.created_at <= last:
+            # By the dates of the list for its old end, and by ours for its new end: a list that has
+            # a later send was written after this send had ended.
             reaches_back = reaches_back or one.created_at < skew.widen(begins, begins)[0]
             reaches_on = reaches_on or row.sent_at >= sent.until
         elif row.sent_at >= begins:
@@ -258,6 +263,8 @@ def _is_witness(row: KnownRow, sent: Sent) -> bool:
 def _must_be_listed(row: KnownRow, sent: Sent, asked_at: datetime) -> bool:
     if row.may_be_unlisted or row.sent_at is None:
         return False
+    # Rows from before the window may be missing, because the remote may drop old results (contract,
+    # 11.21). One that is listed is enough to show that the list reaches back so far.
     return sent.first_at - EARLIER <= row.sent_at <= asked_at - LISTED_WITHIN
 
 

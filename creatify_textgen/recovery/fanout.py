@@ -45,6 +45,7 @@ class Lane:
 
     def end(self, account: str) -> None:
         self._under_way[account] -= 1
+        # The last claim left out the rows of a workspace that was full: there may be more.
         if self._under_way[account] == self._size - 1:
             self.may_have_more = True
 
@@ -79,12 +80,14 @@ class Fanout:
                 future = self._finished.get(timeout=timeout)
             except Empty:
                 return
+            # Only the first call is waited for. The others are yielded if they have ended, too.
             timeout = 0
             error = future.exception()
             yield self._under_way.pop(future), future.result() if error is None else error
 
     def call_off(self) -> list[Any]:
         """Take back the calls that have not begun, and return their subjects."""
+        # `cancel` returns False for a call that has begun: its answer is still yielded.
         waiting = [future for future in self._under_way if future.cancel()]
         return [self._under_way.pop(future) for future in waiting]
 
@@ -94,15 +97,18 @@ class Fanout:
         future.add_done_callback(self._note)
 
     def _note(self, future: Future[Any]) -> None:
+        # `cancel` calls this as well, and a call that never began has no answer.
         if not future.cancelled():
             self._finished.put(future)
 
 
+# Hides the variables of all frames below it from error reports: some hold keys and prompts.
 @without_variables
 def _call(call: Callable[[], Any]) -> Any:
     return call()
 
 
+# Not one pool per sweep: sweeps in threads of one process share the limit of a workspace.
 @per_process
 def _pool(kind: str, account: str, size: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(size, thread_name_prefix=f"textgen-{kind}-{account}")

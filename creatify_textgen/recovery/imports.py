@@ -30,22 +30,27 @@ __all__ = ["import_remote", "is_waited_for", "rows_without_id"]
 
 BEING_SENT = (Status.SUBMITTING, Status.RUNNING)
 MOST_WAITING = 10_000
+"""If more rows than this wait, nothing is imported: it may belong to one that was not read."""
 
 
 def rows_without_id(account: str) -> list[Generation]:
     """Return the rows that were sent, are not final and have no remote id, with their contents."""
     rows = Generation.objects.filter(account=account, remote_id=None, attempts__gt=0)
     open_rows = rows.exclude(status__in=TERMINAL).select_related("content")
-    return list(open_rows.order_by("-created_at")[:MOST_WAITING])
+    return list(open_rows.order_by("-created_at")[: MOST_WAITING + 1])
 
 
 def is_waited_for(remote: RemoteGeneration, waiting: Sequence[Generation]) -> bool:
     """Whether this generation may belong to one of these rows, whose answer may be on its way."""
+    if len(waiting) > MOST_WAITING:
+        return True
     texts = texts_of(remote)
+    # Wider than what adoption accepts: an import that waits costs nothing, but a generation that
+    # was imported is no longer adopted, and its row would then find no answer.
     return any(
         identifier(row.unverified_remote_id) == remote.id
         or (row.status in BEING_SENT and is_of_its_time(row, remote))
-        or (texts_of_row(row) == texts and is_of_its_time(row, remote, ANY_SKEW))
+        or (is_of_its_time(row, remote, ANY_SKEW) and texts_of_row(row) == texts)
         for row in waiting
     )
 
@@ -74,6 +79,7 @@ def import_remote(remote: RemoteGeneration, *, account: str, now: datetime) -> b
         updated_at=now,
     )
     content = GenerationContent(
+        # The echo has no images and videos. The row that asked it still refers to the stored files.
         messages=known.content.messages if known else remote.messages or [],
         system_instruction=remote.system_instruction,
         config=remote.config,
@@ -86,5 +92,6 @@ def import_remote(remote: RemoteGeneration, *, account: str, now: datetime) -> b
 
 def _row_that_asked_it(remote: RemoteGeneration, account: str) -> Generation | None:
     alike = Generation.objects.filter(account=account, fingerprint__in=fingerprints_of(remote))
+    # Equal fingerprints differ only in their media, so few rows have to be compared.
     asked = alike.exclude(mode=Mode.IMPORTED).select_related("content").order_by("-created_at")
     return next((row for row in asked[:20] if shows_its_media(row, remote)), None)

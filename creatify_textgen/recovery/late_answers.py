@@ -41,6 +41,7 @@ def _may_have_come_late(snapshot: Snapshot) -> bool:
 
 
 def _without_answer(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    # Compared in Python, because nothing queries into the text of a JSON column.
     contents = GenerationContent.objects.filter(pk__in=ids, response_text="")
     return {
         content.pk

@@ -87,8 +87,9 @@ def may_become(generation: Generation, remote: RemoteGeneration, skew: Skew = NO
 
 def distance(generation: Generation, remote: RemoteGeneration) -> timedelta:
     if remote.created_at is None:
-        return timedelta.max
+        return timedelta.max  # The last choice.
     created_at = remote.created_at
+    # The generation of a row that was sent twice may come from either send.
     sends = [generation.submitted_at or generation.created_at, generation.first_submitted_at]
     return min(abs(created_at - earliest(sent)) for sent in sends if sent is not None)
 
@@ -108,6 +109,7 @@ def sent_at(generation: Generation) -> datetime:
 
 def sent_window(generation: Generation) -> tuple[datetime, datetime]:
     """Return from when until when, by our clock, the remote may have created this generation."""
+    # A row whose sends were all refused has no first send (`mark_queued`).
     last = generation.submitted_at or generation.created_at
     first, until = generation.first_submitted_at or last, generation.sent_until or last
     return earliest(first) - EARLIER, latest(until) + LATER
@@ -137,6 +139,8 @@ def _was_asked_as(generation: Generation, remote: RemoteGeneration, skew: Skew) 
 
 def shows_its_media(generation: Generation, remote: RemoteGeneration) -> bool:
     """Whether the images and videos that the remote reports, if it does, are the row's."""
+    # It is unknown whether the remote returns the bytes of media (contract, 11.16), and it may have
+    # removed only some of them: a digest of None contradicts nothing.
     listed = media_digests(remote.messages)
     if not any(listed):
         return True
@@ -155,6 +159,7 @@ def goes_on_from(generation: Generation, remote: RemoteGeneration) -> bool:
         return True
     received, listed = generation.content.response_text, remote.response_text
     target = Snapshot(generation, remote).target
+    # A failure may be listed with less text than was streamed before it.
     if target == Status.FAILED and received.startswith(listed):
         return True
     return _rest(received, listed) is not None
@@ -167,6 +172,7 @@ def _rest(received: str, whole: str) -> str | None:
     """
     if whole.startswith(received):
         return whole[len(received) :]
+    # In one pass, because both texts may have a million characters.
     at = 0
     for character in "".join(received.split()):
         while whole[at : at + 1].isspace():
@@ -174,4 +180,5 @@ def _rest(received: str, whole: str) -> str | None:
         if whole[at : at + 1] != character:
             return None
         at += 1
+    # White space at the end of the received text stands for that which follows here.
     return whole[at:].lstrip() if received[-1:].isspace() else whole[at:]

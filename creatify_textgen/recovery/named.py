@@ -41,6 +41,7 @@ def forget_named(generation: Generation, *, now: datetime) -> None:
     remote has used the row's webhook URL, so it has accepted the request under another id.
     """
     _keep_unsent(generation, now=now)
+    # A send that still runs will write its answer itself.
     due_at = max(now, generation.lease_until or now)
     if not lifecycle.mark_unnamed(generation, now=now, due_at=due_at):
         lifecycle.drop_unverified_id(generation, due_at=due_at)

@@ -88,6 +88,7 @@ def settle_polls(polls: Sequence[Poll], *, now: datetime) -> None:
     If one row cannot be written, the rows are written one by one; that row is logged and waits.
     Raises: an error that is not the remote's, after everything else was written.
     """
+    # Before anything here can raise: other processes decide by the circuit whether they call.
     _report_to_circuit(polls, now=now)
     settling = _Settling(now)
     seen = [poll for poll in polls if poll.remote_id and not isinstance(poll.answer, Exception)]
@@ -127,7 +128,7 @@ def _needs_a_poll(generation: Generation, *, now: datetime) -> bool:
 def _warn_of_dead_pump(generation: Generation, *, now: datetime) -> None:
     is_streamed = generation.mode == Mode.STREAM and generation.status == Status.RUNNING
     silent = now - generation.updated_at
-    # A pump that gave up its stream has just written the row.
+    # At its first poll since the pump wrote. A pump that gave up its stream wrote a moment ago.
     if (
         is_streamed
         and generation.polls == 1
@@ -171,6 +172,7 @@ def _allowed(account: str, generations: list[Generation], *, now: datetime) -> S
     allowed = circuit.calls_allowed(account, now=now)
     if allowed is None:
         return generations
+    # At most one row tests the remote. The others are due then, and not only after their claims.
     until = circuit.try_again_at(circuit.open_until(account), now=now)
     lifecycle.reschedule(dict.fromkeys(generations[allowed:], until))
     return generations[:allowed]
@@ -220,6 +222,7 @@ class _Settling(Confinement):
                 reschedule({generation: next_poll_at(generation, now=self._now)}, now=self._now)
 
     def settle_known(self, snapshots: Sequence[Snapshot]) -> None:
+        # A batch is one statement with one cause, so deliveries are a batch by themselves.
         for cause in (Cause.WEBHOOK, Cause.POLL):
             batch = [snapshot for snapshot in snapshots if _cause(snapshot.generation) == cause]
             try:
@@ -227,6 +230,7 @@ class _Settling(Confinement):
             except Exception as error:
                 if is_for_all(error):
                     raise
+                # One value that cannot be saved has rolled back the whole batch.
                 for snapshot in batch:
                     with self.one(snapshot.generation):
                         apply_snapshot(snapshot, cause=cause, now=self._now)
@@ -251,6 +255,7 @@ class _Settling(Confinement):
 def _settle_failure(
     generation: Generation, error: Exception, *, is_list: bool, now: datetime
 ) -> None:
+    # A 404 for the list is about no id, so it forgets none.
     is_unknown = not is_list and not generation.remote_id and _is_unknown_id(error)
     if is_unknown and not may_be_stored_late(generation, error, now=now):
         forget_named(generation, now=now)

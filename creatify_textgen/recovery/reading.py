@@ -12,7 +12,7 @@ from itertools import count
 
 from django.db.models import Q
 
-from creatify_textgen import gateway
+from creatify_textgen import clock, gateway
 from creatify_textgen.dispatch.snapshots import next_poll_at
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.evidence import MOST_SKEW, KnownRow, Listed, Reading, Sent
@@ -37,6 +37,7 @@ LISTS_APART = timedelta(seconds=5)
 LONGEST_APART = 300.0
 """Seconds; a proof of absence needs lists ten minutes apart."""
 BATCH = 500
+"""Ids in one statement. Databases limit the number of its parameters."""
 QUEUED_FOR = timedelta(days=1)
 """Rows that waited longer than this for their send are not needed as witnesses."""
 
@@ -75,6 +76,8 @@ class _Kept:
     def take(self, remote: RemoteGeneration) -> bool:
         """Keep one generation; True if it may belong to a lost row."""
         if remote.created_at is not None and remote.created_at < self._since:
+            # A heap keeps the newest, because the order of the list is unknown (contract, 11.20).
+            # The number decides between equal times: generations cannot be compared.
             heapq.heappush(self._older, (remote.created_at, next(self._number), remote))
             if len(self._older) > OLDER:
                 heapq.heappop(self._older)
@@ -96,11 +99,12 @@ def known_rows(lost: Iterable[Generation], reading: Reading) -> dict[str, KnownR
     A deleted row only explains its generation: its request is not known any more.
     """
     lost = list(lost)
-    begins = min(sent_window(generation)[0] for generation in lost)
+    begins = clock.to_stored(min(sent_window(generation)[0] for generation in lost))
     sent_since = Q(
         workspace__in={generation.workspace for generation in lost},
         remote_id__isnull=False,
         submitted_at__gte=begins,
+        # For its index: `submitted_at` has none.
         created_at__gte=begins - QUEUED_FOR,
     )
     ids = [one.remote_id for one in reading.listed]
@@ -136,6 +140,7 @@ def next_list_at(generation: Generation, *, now: datetime) -> datetime:
     """Return when to look for this row in the list again: less and less often."""
     if generation.status == Status.EXPIRED:
         return next_poll_at(generation, now=now)
+    # A list may have the whole history of a workspace, so it is read less often than one row.
     seconds = LISTS_APART.total_seconds() * 1.5 ** min(generation.polls, 20)
     due_at = now + timedelta(seconds=min(seconds, LONGEST_APART))
     # Times are rounded to a common grid, so that the rows of an account share one list.

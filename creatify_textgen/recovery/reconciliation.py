@@ -10,7 +10,6 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -28,86 +27,19 @@ from creatify_textgen.intake.rows import expect_datetime
 from creatify_textgen.logs import SWEEP
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.adoption import adopt, adopt_from, may_adopt
-from creatify_textgen.recovery.audit import BalanceAudit, audit_balance
+from creatify_textgen.recovery.audit import audit_balance
 from creatify_textgen.recovery.imports import import_remote, is_waited_for, rows_without_id
 from creatify_textgen.recovery.late_answers import add_answer, with_late_answer
+from creatify_textgen.recovery.report import ReconcileReport
 from creatify_textgen.recovery.taken import taken_ids
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.states import TERMINAL, Cause, Mode, Status
 
-__all__ = ["ReconcileReport", "reconcile"]
+__all__ = ["reconcile"]
 
 BATCH = 500
-EXAMPLES = 20
-"""Ids shown of each kind; the counts are whole."""
 SETTLED_AFTER = timedelta(minutes=5)
 """A younger row may not be listed yet."""
-
-
-@dataclass(slots=True)
-class Findings:
-    """How many, and the first few ids."""
-
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, example: object) -> None:
-        self.count += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(str(example))
-
-
-@dataclass(slots=True)
-class ReconcileReport:
-    """What the comparison of one account found; `fixed` counts rows that were changed."""
-
-    account: str
-    remote_total: int = 0
-    matched: int = 0
-    adopted: Findings = field(default_factory=Findings)
-    """Rows whose remote id was found by their request, or would be found with `fix`."""
-    remote_only: Findings = field(default_factory=Findings)
-    """Remote ids that none of our rows has or had: a second acceptance, or one by others who
-    have the keys. `fix` imports those for which no row may still wait."""
-    unreadable: int = 0
-    """Items of the list that cannot be read: any of them may be charged, too."""
-    ours_only: Findings = field(default_factory=Findings)
-    """Rows whose remote id the list does not have."""
-    different_credits: Findings = field(default_factory=Findings)
-    different_status: Findings = field(default_factory=Findings)
-    missing_answer: Findings = field(default_factory=Findings)
-    """Rows that ended without an answer, although the remote has one now."""
-    may_have_been_charged: Findings = field(default_factory=Findings)
-    """Rows that expired without a remote id: their cost is unknown, and a person decides."""
-    fixed: int = 0
-    balance: BalanceAudit | None = None
-    """How the balance changed since the latest reading; None without one. `fix` saves readings."""
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether no difference was found."""
-        audit = self.balance
-        differs = audit is not None and audit.unexplained > 0 and not audit.may_even_out
-        found = any(findings.count for findings in self._differences().values())
-        return not (self.unreadable or differs or found)
-
-    def __str__(self) -> str:
-        """One line: what was compared, and what differs, with examples."""
-        differing = [
-            f"{name}: {findings.count} ({', '.join(findings.examples)})"
-            for name, findings in self._differences().items()
-            if findings.count
-        ]
-        compared = f"{self.account}: {self.remote_total} at the remote, {self.matched} matched"
-        if self.unreadable:
-            differing.insert(0, f"unreadable: {self.unreadable}")
-        if self.balance is not None and self.balance.unexplained:
-            differing.append(str(self.balance))
-        return "; ".join([compared, *differing, f"fixed: {self.fixed}"])
-
-    def _differences(self) -> dict[str, Findings]:
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value for name, value in fields.items() if isinstance(value, Findings)}
 
 
 def reconcile(
@@ -137,6 +69,7 @@ def reconcile(
 def _read_list(
     report: ReconcileReport, listed: sqlite3.Connection, *, fix: bool, since: datetime | None
 ) -> None:
+    # Read once: what is adopted from one batch is no longer lost when the next is compared.
     lost = _lost(report.account)
     batch: list[RemoteGeneration] = []
 
@@ -158,6 +91,7 @@ def _read_list(
         return False
 
     listing = gateway.client_for(report.account).list(take)
+    # The last batch, also of a list that broke off: what it has shown is certain.
     compare()
     report.unreadable = listing.unreadable
     if listing.failure is not None:
@@ -167,6 +101,7 @@ def _read_list(
 
 
 def _ids(path: str) -> sqlite3.Connection:
+    # The file is needed for this run only, so nothing in it has to survive a crash.
     listed = sqlite3.connect(path, isolation_level=None)
     listed.execute("PRAGMA journal_mode = OFF")
     listed.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -176,6 +111,7 @@ def _ids(path: str) -> sqlite3.Connection:
 def _lost(account: str) -> list[Generation]:
     """Return the rows without a remote id that were sent, including those that were given up."""
     rows = Generation.objects.filter(account=account, remote_id=None)
+    # Not while it is being sent: the answer to that send has its id.
     waiting = ~Q(status__in=[*TERMINAL, Status.QUEUED, Status.SUBMITTING])
     given_up = Q(status=Status.FAILED) & (
         Q(mode=Mode.STREAM, credits_used=None) | Q(error_code__in=[NEVER_ACCEPTED, ANSWER_LOST])
@@ -194,7 +130,7 @@ def _compare(
     by_id = {row.remote_id: row for row in rows}
     known = [Snapshot(by_id[remote.id], remote) for remote in batch if remote.id in by_id]
     report.matched += len(known)
-    _compare_status([s for s in known if not s.generation.is_final], report, fix=fix)
+    _compare_status([one for one in known if not one.generation.is_final], report, fix=fix)
     final = [snapshot for snapshot in known if snapshot.generation.is_final]
     for snapshot in final:
         _compare_credits(snapshot, report, fix=fix)
@@ -221,6 +157,7 @@ def _compare_credits(snapshot: Snapshot, report: ReconcileReport, *, fix: bool) 
     may_differ = is_ours and row.status == Status.FAILED
     if snapshot.target in TERMINAL and snapshot.target != row.status and not may_differ:
         report.different_status.add(row.pk)
+    # Before its end the remote reports 0 for a cost that it does not know yet (contract, 7).
     if snapshot.target not in TERMINAL or charged is None or charged == row.credits_used:
         return
     report.different_credits.add(row.pk)
@@ -256,6 +193,7 @@ def _import(unknown: Iterable[RemoteGeneration], report: ReconcileReport, *, fix
     by_id = {remote.id: remote for remote in unknown}
     for remote_id in taken_ids(by_id):
         del by_id[remote_id]
+    # Read again for each batch: requests are sent while a long list is read.
     waiting = rows_without_id(report.account) if by_id and fix else []
     for remote in by_id.values():
         report.remote_only.add(remote.id_in_urls)
@@ -267,6 +205,7 @@ def _import_one(remote: RemoteGeneration, report: ReconcileReport) -> bool:
     try:
         return import_remote(remote, account=report.account, now=clock.now())
     except lifecycle.REFUSALS as error:
+        # One value that the database refuses must not keep the rest of the list from its rows.
         if not lifecycle.is_refusal(error):
             raise
         SWEEP.exception("The database refuses to import %s.", remote.id)

@@ -22,11 +22,15 @@ __all__ = ["is_alone", "pairs_alike"]
 MOST_OTHERS = 500
 """If more rows than this wait beside a row, their texts are not compared, and the row waits."""
 
+# Not `submitting`: the answer to that send may be on its way, and has the id.
+_SURELY_SENT = (Status.UNCONFIRMED, Status.EXPIRED)
+
 Pair = tuple[Generation, RemoteGeneration]
 
 
 def pairs_alike(lost: Iterable[Generation], reading: Reading, *, skew: Skew | None) -> list[Pair]:
     """Return the pairs of rows and generations that fit only each other."""
+    # A stream's text has reached readers, and must not be continued on a guess.
     rows = [row for row in lost if row.mode != Mode.STREAM and row.status in _SURELY_SENT]
     if not rows or not reading.is_whole or skew is None:
         return []
@@ -43,14 +47,12 @@ def pairs_alike(lost: Iterable[Generation], reading: Reading, *, skew: Skew | No
 
 def is_alone(generation: Generation) -> bool:
     """Whether no other row without a remote id has asked with the same texts."""
+    # Also rows that are sent at this moment: any of them may have asked for the generation.
     others = Generation.objects.filter(account=generation.account, remote_id=None)
     waiting = others.exclude(status__in=TERMINAL).exclude(pk=generation.pk)
     rows = list(waiting.filter(attempts__gt=0).select_related("content")[: MOST_OTHERS + 1])
     texts = texts_of_row(generation)
     return len(rows) <= MOST_OTHERS and all(texts_of_row(row) != texts for row in rows)
-
-
-_SURELY_SENT = (Status.UNCONFIRMED, Status.EXPIRED)
 
 
 def _unadopted(remotes: Iterable[RemoteGeneration]) -> list[RemoteGeneration]:

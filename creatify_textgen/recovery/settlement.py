@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
@@ -47,6 +48,7 @@ from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Decision, Stat
 
 __all__ = ["settle"]
 
+# As a sweep holds its rows: after a crash of this process the row is due again.
 HOLD = timedelta(seconds=120)
 WORDS = {
     Decision.NEVER_ACCEPTED: "It was never accepted: nothing was created or charged.",
@@ -141,14 +143,16 @@ def _close(row: Generation, decision: Decision, *, cost: Decimal | None, detail:
         cost = Decimal()
         if row.partial:
             _refuse({"decision": [_("A part of its answer has arrived, so it was accepted.")]})
+    # The remote may still accept a request that is being sent.
     if row.sent_until is not None and latest(row.sent_until) > clock.utc_now():
         text = _("It may still be on its way until %(time)s.")
-        _refuse({"decision": [text % {"time": f"{row.sent_until:%H:%M:%S}"}]})
+        _refuse({"decision": [text % {"time": _time_of_day(row.sent_until)}]})
     if row.is_final:
         if cost is None:
             _refuse({"credits_used": [_("It has failed already, and only its cost is missing.")]})
         _complete(row, Outcome(credits_used=cost), detail=detail)
         return
+    # Kept, because the remote's own words may explain the charge later.
     remote_words = row.content.failed_reason.removeprefix(MAY_BE_CHARGED).strip()
     unknown = "What it cost is unknown." if cost is None else ""
     outcome = Outcome(
@@ -163,6 +167,11 @@ def _close(row: Generation, decision: Decision, *, cost: Decimal | None, detail:
     )
     if not won:
         _give_way(row)
+
+
+def _time_of_day(moment: datetime) -> str:
+    # In the zone of whoever decides: it is stored in UTC.
+    return f"{localtime(moment) if moment.tzinfo else moment:%H:%M:%S}"
 
 
 def _claim(row: Generation, *, now: datetime) -> Generation:
@@ -180,6 +189,7 @@ def _fetch(row: Generation, remote_id: str) -> RemoteGeneration:
         raise RequestError(f"remote_id: {text}", errors={"remote_id": [text]})
     if contradiction := _contradiction(row, remote):
         _refuse({"remote_id": [contradiction]})
+    # Asked here for a clear answer. The constraint of the database decides between two at once.
     holder = Generation.objects.filter(remote_id=remote.id).exclude(pk=row.pk).first()
     if holder is not None:
         text = _("Generation %(id)s has this remote id, and its cost, already.") % {"id": holder.pk}
@@ -223,6 +233,7 @@ def _adopt(row: Generation, remote: RemoteGeneration, *, detail: str) -> None:
         return
     now = clock.now()
     claimed = _claim(row, now=now)
+    # As the row is now: it was read before the remote was asked.
     snapshot = snapshot._replace(generation=claimed)
     if snapshot.target in TRANSITIONS[Status(claimed.status)]:
         is_its = apply_snapshot(snapshot, cause=Cause.OPERATOR, now=now, detail=detail)

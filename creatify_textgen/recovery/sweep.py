@@ -85,6 +85,7 @@ def sweep(*, time_limit: float = 10.0) -> SweepReport:
     """
     report = SweepReport()
     now = clock.now()
+    # Before the first claim, so that a row that is due from now on gets another sweep.
     sweep_schedule.clear(now=now)
     _warn_if_late(now=now)
     report.announced = lifecycle.announce_overdue(now=now, limit=BATCH)
@@ -176,6 +177,7 @@ class _Sweep:
             limit=limit,
             without=lane.full,
         )
+        # A full batch may have been the last: then the next claim finds nothing.
         lane.may_have_more = len(due) == limit
         self.report.claimed += len(due)
         self.report.by_status.update(generation.status for generation in due)
@@ -204,6 +206,7 @@ class _Sweep:
         """Write down what was paid for, although the sweep ends with an error of the database."""
         while self.sending and self.calls:
             for subject, answer in self.calls.finished(timeout=SETTLE_SECONDS):
+                # Polls are dropped: they are free, and their rows are due again after the claim.
                 if isinstance(subject, Send):
                     try:
                         self._settle_send(subject, answer)
@@ -259,6 +262,7 @@ class _Sweep:
     def _is_over(self) -> bool:
         if self.sending or not self.calls:
             return False
+        # Another thread has another connection, which does not see a transaction of the caller.
         is_late = time.monotonic() > self.until + LINGER_SECONDS
         return is_late and not databases.connection().in_atomic_block
 
@@ -266,9 +270,12 @@ class _Sweep:
         called_off = [row for poll in self.calls.call_off() for row in poll.generations]
         lifecycle.reschedule(dict.fromkeys(called_off, clock.now()))
         if self.calls:
+            # A daemon: a process that ends does not wait for polls, which are free.
             threading.Thread(
                 target=_finish, args=(self,), name="textgen-sweep-rest", daemon=True
             ).start()
+        else:
+            self._settle_polls()
 
 
 def _finish(sweeping: _Sweep) -> None:
@@ -278,4 +285,5 @@ def _finish(sweeping: _Sweep) -> None:
     except DatabaseFault:
         SWEEP.exception("Slow answers were not written; their rows are polled again.")
     finally:
+        # Django closes connections at the end of requests and tasks, but of no other thread.
         connections.close_all()

@@ -15,6 +15,7 @@ __all__ = ["deleted_ids", "taken_ids"]
 
 def taken_ids(remote_ids: Collection[str]) -> set[str]:
     """Return the ids that a row of any account has, or had before it was deleted."""
+    # Of any account: two accounts of the settings may have keys of the same workspace.
     rows = Generation.objects.filter(remote_id__in=remote_ids)
     ids = {str(remote_id) for remote_id in rows.values_list("remote_id", flat=True)}
     return ids | deleted_ids(remote_ids)

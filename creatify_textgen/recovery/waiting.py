@@ -7,6 +7,7 @@ left to the pump.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 LONGEST_WAIT = 366 * 86400.0
+"""A longer wait is a mistake, such as milliseconds for seconds; `time.sleep` refuses huge ones."""
 HOLD_SECONDS = 120.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two polls. If the row is due later than the longest, the caller stops waiting and
@@ -50,9 +52,10 @@ def until(timeout: Any) -> float:
     if timeout is None:
         timeout = conf.timeouts["sync"]
     is_number = isinstance(timeout, int | float | Decimal) and not isinstance(timeout, bool)
-    # NaN is not less than anything.
-    if is_number and timeout < LONGEST_WAIT:
-        return time.monotonic() + float(timeout)
+    # NaN is not less than anything, and a Decimal that is NaN cannot be compared.
+    with suppress(ArithmeticError):
+        if is_number and timeout < LONGEST_WAIT:
+            return time.monotonic() + float(timeout)
     rule = f"Must be a number of seconds, at most a year, not {shown(timeout)}."
     raise RequestError.about("timeout", rule)
 
@@ -68,6 +71,7 @@ def send_within(generation: Generation, *, deadline: float) -> None:
         send = prepare_send(generation, sync=True)
         if send is None:
             return
+        # A wait of minutes would keep a connection of the pool from other requests.
         databases.let_go()
         settle_send(send, call_quietly(send))
         generation.refresh_from_db()
@@ -78,6 +82,7 @@ def send_within(generation: Generation, *, deadline: float) -> None:
 def wait_while_due(generation: Generation, *, deadline: float) -> Generation:
     """Poll a row that was just sent until it is final, is due too late, or the deadline is over."""
     generation = generation.reloaded()
+    # Read again after each pause: a delivery, or the sweep, may have been faster.
     while not generation.is_final and _pause_until_due(generation, deadline=deadline):
         generation = _poll_quietly(generation.reloaded())
     sweep_schedule.request_next_sweep(now=clock.now())
@@ -140,6 +145,7 @@ def _poll(generation: Generation) -> None:
         try:
             poll.answered(poll.call())
         except RemoteError as error:
+            # Saved first, so that the row is due again soon and not only after its claim.
             settle_polls([poll.answered(error)], now=clock.now())
             raise
         settle_polls([poll], now=clock.now())
@@ -147,6 +153,7 @@ def _poll(generation: Generation) -> None:
 
 def _pause_until_due(generation: Generation, *, deadline: float) -> bool:
     """Sleep until the row is due; False at once if this is past the deadline, or too late."""
+    # Another process finished it: the loop of the caller ends.
     if generation.is_final or generation.due_at is None:
         return True
     pause = (generation.due_at - clock.now()).total_seconds()

@@ -30,8 +30,10 @@ OVERDUE_AFTER = timedelta(minutes=3)
 no sweep runs."""
 UNKNOWN_DAYS = 30
 """Days whose generations of unknown cost are counted."""
+# The latest by `created_at`, whose index finds them in a table of any size.
 LATEST = 500
 """How many of the latest generations are examined for deliveries."""
+# Longer than the day that the key names, however exactly the cache counts the time.
 KEPT_SECONDS = 2 * 86400
 SETTLED_AFTER = timedelta(minutes=5)
 """A younger generation may still get its delivery."""
@@ -71,6 +73,7 @@ def read_workload(*, now: datetime) -> Workload:
     waiting = sorted({*IN_FLIGHT, Status.QUEUED, Status.EXPIRED})
     counts = Generation.objects.filter(status__in=waiting).order_by().values_list("status")
     queued = Generation.objects.filter(status=Status.QUEUED)
+    # Final rows that wait for their announcement, too: it is the sweep that is late.
     late = Generation.objects.filter(due_at__lt=now - OVERDUE_AFTER)
     overdue = late.aggregate(count=Count("pk"), since=Min("due_at"))
     month = clock.utc_day(now - timedelta(days=UNKNOWN_DAYS))
@@ -120,5 +123,6 @@ def _refused_key(now: datetime) -> str:
 def _deliveries(*, now: datetime) -> tuple[int, int]:
     older = Generation.objects.filter(created_at__lt=now - SETTLED_AFTER).order_by("-created_at")
     latest = older.values_list("mode", "deliveries", "attempts")[:LATEST]
+    # A row without a send, such as one that was cancelled, gets no delivery.
     sent = [deliveries for mode, deliveries, tries in latest if mode == Mode.ASYNC and tries]
     return len(sent), sum(deliveries > 0 for deliveries in sent)

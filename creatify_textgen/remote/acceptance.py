@@ -53,6 +53,7 @@ def _id_in_body(body: bytes) -> str:
     if isinstance(value, list) and len(value) == 1:
         (value,) = value
     fields = wire.mapping(value)
+    # Also one level below, because a gateway may put an answer into an envelope.
     inner = (wire.mapping(item) for name, item in fields.items() if name not in _ECHO)
     return next(filter(None, map(_id_if_generation, (fields, *inner))), "")
 

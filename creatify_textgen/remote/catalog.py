@@ -12,6 +12,7 @@ from datetime import date
 __all__ = ["MODELS", "ModelFacts", "facts_of", "wants_signatures"]
 
 _SAMPLING = ("temperature", "top_p", "top_k")
+# "Penalty is not enabled for this model", say the 2.5 line and all newer models (section 3.2).
 _PENALTIES = ("presence_penalty", "frequency_penalty")
 _GUIDE = "Creatify's guide"
 _DEPRECATIONS = "Google's deprecation page of the Gemini API"
@@ -65,12 +66,14 @@ MODELS: tuple[ModelFacts, ...] = (
         source=_DEPRECATIONS,
         read_on=date(2026, 11, 10),
     ),
-    ModelFacts("gemini-3.1-flash-lite", source=_DEPRECATIONS),
-    ModelFacts("gemini-3.5-flash", source=_DEPRECATIONS),
-    ModelFacts("gemini-3.5-flash-lite", ignores=_SAMPLING, source=_DEPRECATIONS),
-    ModelFacts("gemini-3.6-flash", ignores=_SAMPLING, source=_DEPRECATIONS),
-    ModelFacts("gemini-3.7-flash", ignores=_SAMPLING, source=_DEPRECATIONS),
-    ModelFacts("gemini-3.8-flash", ignores=_SAMPLING, source=_DEPRECATIONS),
+    ModelFacts("gemini-3.1-flash-lite", refuses=_PENALTIES, source=_DEPRECATIONS),
+    ModelFacts("gemini-3.5-flash", refuses=_PENALTIES, source=_DEPRECATIONS),
+    ModelFacts(
+        "gemini-3.5-flash-lite", ignores=_SAMPLING, refuses=_PENALTIES, source=_DEPRECATIONS
+    ),
+    ModelFacts("gemini-3.6-flash", ignores=_SAMPLING, refuses=_PENALTIES, source=_DEPRECATIONS),
+    ModelFacts("gemini-3.7-flash", ignores=_SAMPLING, refuses=_PENALTIES, source=_DEPRECATIONS),
+    ModelFacts("gemini-3.8-flash", ignores=_SAMPLING, refuses=_PENALTIES, source=_DEPRECATIONS),
 )
 
 _BY_NAME = {facts.name: facts for facts in MODELS}

@@ -41,8 +41,9 @@ def as_utf8(blocks: Iterable[bytes], *, content_type: str = "") -> Iterator[byte
         while len(begin) < _LONGEST_MARK:
             begin += next(rest)
     except StopIteration:
-        pass
+        pass  # The whole body is shorter than a mark.
     except RemoteError:
+        # What arrived before the connection broke may have the id of a generation.
         yield bytes(begin)
         raise
     wide = _wide_charset(bytes(begin))

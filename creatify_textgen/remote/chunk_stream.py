@@ -1,7 +1,7 @@
 """Reads the chunks of one connection, which any thread may close.
 
-`chunks` reads what they mean; this module decides when to stop. Invariant: `close` closes the
-connection, and after a receipt an error of the connection no longer matters.
+`chunk_reader` reads what they mean, and this module decides when to stop. Invariant: `close` closes
+the connection, and after a receipt an error of the connection no longer matters.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ class ChunkStream:
         self._observation = observation
         self._response = response
         self._line = line
+        # The head of the answer is here, so the deadline of the send was met. This one is longer.
         line.until = time.monotonic() + LONGEST_STREAM_SECONDS
         self._reader = ChunkReader(cap=cap, secrets=secrets)
         self._chunks = self._read()
+        # Held while a chunk is read, so that no other thread closes the response meanwhile.
         self._reading = threading.Lock()
         self.before_wait: Callable[[], None] = _nothing
         """Called in the reading thread when everything that has arrived was read."""
@@ -87,6 +89,7 @@ class ChunkStream:
     def close(self) -> None:
         """Close the connection and wake a waiting reader. Any thread may call it, also twice."""
         self._line.cut()
+        # A thread that is reading gets an error or the end, and closes at the end of its block.
         if self._reading.acquire(blocking=False):
             try:
                 self._release()
@@ -100,6 +103,7 @@ class ChunkStream:
             for block in transport.read_blocks(self._response, line=self._line):
                 yield from self._reader.read(block)
                 self.before_wait()
+                # The receipt may come before the end: a later one may name the final cost.
                 if self._reader.is_ending and until == math.inf:
                     until = time.monotonic() + LINGER_SECONDS
                     self._line.wait = LINGER_SECONDS
@@ -114,6 +118,7 @@ class ChunkStream:
         try:
             yield from self._reader.end()
         except StreamError as error:
+            # An error that the stream reports says more than the connection that ended after it.
             if failure is None or error.code != StreamError.code:
                 raise
             if self._line.is_over:

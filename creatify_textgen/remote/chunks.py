@@ -188,6 +188,7 @@ class Chunk:
     def rewritten(self, rewrite: Callable[..., str]) -> Chunk:
         """Return the chunk with every text as `rewrite(text, is_thought=…)` returns it."""
         is_changed = False
+        # In place: the chunk was just parsed, and nobody else has it.
         for part in self._parts():
             text = part.get("text")
             if text and isinstance(text, str):
@@ -271,6 +272,7 @@ def _rejoin(halves: dict[bool, str], text: str, *, is_thought: bool) -> str:
 def _read_failure(error: Any) -> ChunkFailure:
     fields = wire.mapping(error)
     message = error if isinstance(error, str) else _either(fields, "message", "detail")
+    # `code` may be a number. Then only `status` has Gemini's word (section 6.6).
     words = [wire.text(fields.get(name)).rpartition(".")[2] for name in ("status", "code")]
     code = next((word for word in words if _CODE.fullmatch(word)), _UNNAMED_ERROR)
     return ChunkFailure(code, wire.text(message))

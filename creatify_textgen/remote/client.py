@@ -41,6 +41,7 @@ DEFAULT_MAX_ANSWER_BYTES = 32 * 1024 * 1024
 JSON may write each in six bytes. An answer that cannot be read was paid for, too."""
 MAX_BALANCE_BYTES = 64 * 1024
 DEFAULT_POOL_SIZE = 32
+# The remote knows no pages (section 4.2): one answer may be the whole history of a workspace.
 LONGEST_LIST_SECONDS = 600.0
 _DEFAULT_TIMEOUTS = Timeouts()
 
@@ -85,6 +86,8 @@ class RemoteClient:
         self._max_answer_bytes = max_answer_bytes
         self._max_event_bytes = max_event_bytes
         self._pool_size = pool_size
+        # One session per thread, because `requests` does not say that a session may be shared. The
+        # adapter may be: it only passes requests to urllib3's pools, which are made for threads.
         self._threads = threading.local()
         self._adapter = self._new_adapter()
         self._process_id = os.getpid()
@@ -160,13 +163,15 @@ class RemoteClient:
         The 404 of a router or proxy is a `RemoteUnavailableError` (section 4.3).
         """
         if remote_ids.identifier(remote_id) is None:
-            raise RequestError("The remote's ids do not look like this.")
+            raise RequestError("No generation of the remote can have this id.")
+        # A UUID may be in braces, or be a URN, in whose path a colon is allowed (RFC 3986, 3.3).
         url = self._url(f"{contract.GENERATIONS_PATH}{quote(remote_id, safe=':')}/")
         with self._observed("get", remote_id=remote_id) as seen:
             exchange, response = self._get(url)
             with closing(response):
                 parse = exchange.parse_generation
                 found = exchange.read(response, parse, cap=self._max_answer_bytes)
+            # A cache that mixes up answers must not give a row the text of another.
             if found.id != remote_ids.identifier(remote_id):
                 raise ContractError("The remote answered with another generation.")
             seen.answer = found

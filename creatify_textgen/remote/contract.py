@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from creatify_textgen.exceptions import RemoteError
 
+# Without its last slash a path is answered with a redirect, which is not followed (section 1).
 GENERATIONS_PATH = "/sse/text_generator/"
 STREAM_PATH = "/sse/text_generator/stream/"
 CREDITS_PATH = "/api/remaining_credits/"
@@ -41,6 +42,7 @@ VIDEO_MIME_TYPES = (
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_VIDEO_BYTES = 100 * 1024 * 1024
 MAX_MODEL_NAME_LENGTH = 255
+# Not documented here. It is the limit of other endpoints of the same API (section 3).
 MAX_WEBHOOK_URL_LENGTH = 200
 
 # The time for a body, beyond the timeouts, is its size divided by this. Slower uplinks fail.

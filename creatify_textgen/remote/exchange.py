@@ -24,11 +24,13 @@ from creatify_textgen.remote.redaction import of_answers, secrets_of, without_se
 
 _LONGEST_ERROR_BYTES = 1024 * 1024
 """It may be a generation, whose status follows the request that it repeats."""
+# The id is the first field of a generation (section 4).
 _BEGIN_BYTES = 1024
 _JSON_HEADERS = {"Accept": "application/json"}
 _POST_HEADERS = {
     "Accept": "application/json, text/event-stream",
     "Content-Type": "application/json",
+    # No other call uses the connection of a POST, see `RemoteClient._own_session`.
     "Connection": "close",
 }
 
@@ -138,6 +140,7 @@ class Exchange:
             return parse(body)
         except ContractError as error:
             reason = str(error)
+        # A new error, because the frames of the first one have the body.
         return ContractError(
             reason,
             status=response.status_code,
@@ -153,6 +156,7 @@ class Exchange:
             self._read_words(response),
             url=response.url,
             secrets=self.secrets,
+            # For a date in `Retry-After`, if the answer itself has no `Date`.
             now=datetime.now(UTC),
         )
 

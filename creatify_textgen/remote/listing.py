@@ -15,6 +15,7 @@ from typing import Any
 from creatify_textgen.exceptions import ContractError, RemoteError
 from creatify_textgen.remote import wire
 
+# After each pull the unfinished item is parsed again, so smaller ones would take longer.
 _SMALLEST_PULL = 64 * 1024
 _WHITE_SPACE = " \t\r\n"
 _STRUCTURE = re.compile(r'[\[\]{},"]')
@@ -97,6 +98,7 @@ class ListReader:
             self.next_url = wire.text(value)
             self.has_other_keys |= bool(value) and not self.next_url
         elif key == "count":
+            # -1 is the number of no list, so a count that cannot be read proves nothing.
             self.count = value if isinstance(value, int) else -1
         elif key != "previous":
             self.has_other_keys = True
@@ -107,6 +109,7 @@ class _Text:
 
     def __init__(self, blocks: Iterable[bytes], *, cap: int) -> None:
         self._blocks = iter(blocks)
+        # JSON must not begin with a byte order mark, but a reader may ignore one (RFC 8259, 8.1).
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._cap = cap
         self._text = ""
@@ -224,6 +227,7 @@ class _Extent:
         return False
 
     def _is_outside(self, mark: str) -> bool:
+        # A bracket that closes outside of the value belongs to the list around it.
         if not self._depth and mark in ",]}":
             return True
         self._depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark, 0)

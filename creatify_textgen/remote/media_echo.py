@@ -18,6 +18,7 @@ from creatify_textgen.exceptions import RemoteError
 # Shorter values stay: they are cheap, and arguments of a function may have a key `data`.
 THRESHOLD_BYTES = 64 * 1024
 
+# With few spaces, so that what may be the beginning of a key at the end of a block stays short.
 _KEY = re.compile(rb'"data"\s{0,8}:\s{0,8}"')
 _LONGEST_KEY = len(b'"data":"') + 16
 # With escaped slashes and line ends.
@@ -130,6 +131,7 @@ class _Filter:
             self._value, self._digest = None, _Digest()
             self._digest.update(bytes(value))
         elif end < len(block):
+            # The value has ended, or goes on as something else than base64: it stays.
             kept += value
             self._value = None
         return block[end:]

@@ -18,6 +18,7 @@ from creatify_textgen.remote.listing import ListReader
 # A page would have dozens of items. If there are more pages than this, they probably never end.
 MAX_PAGES = 1_000
 MAX_ITEMS = 1_000_000
+# Headers that APIs with pages use. Which one the remote would use is unknown (section 4.2).
 _OF_A_PART = ("content-range", "x-total-count", "x-next-page", "x-has-more")
 
 
@@ -69,6 +70,7 @@ def is_part(status: int, headers: Mapping[str, str]) -> bool:
 
     `Content-Range` and `Age` are of RFC 9110 and 9111, and `Link` is of RFC 8288.
     """
+    # Of the other successes, 206 is a part and 203 was changed by a proxy (RFC 9110, 15.3).
     is_stored = headers.get("age", "0").strip() != "0"
     goes_on = "next" in headers.get("link", "").lower()
     return status != 200 or is_stored or goes_on or any(name in headers for name in _OF_A_PART)

@@ -16,6 +16,7 @@ from requests.auth import AuthBase
 __all__ = ["FinalAnswer", "PlainSession"]
 
 _INFORMATION = range(100, 200)
+# Final for HTTP: after it the connection speaks another protocol (RFC 9110, 15.2.2).
 _SWITCHING = 101
 
 

@@ -46,6 +46,7 @@ def build_create(request: GenerationRequest) -> JsonBody:
 
 def build_stream(request: GenerationRequest) -> JsonBody:
     """Return the body of a stream: the same without `sync` and `webhook_url`."""
+    # The guide leaves both out; the reference lists them for this endpoint, too (section 3).
     return JsonBody(_common_fields(request))
 
 
@@ -83,6 +84,7 @@ def parse_webhook(body: bytes) -> RemoteGeneration:
     Only `id`, `status`, `response_text`, `response_function_calls`, `failed_reason` and
     `credits_used` are set (section 5). The caller has checked the size. Raises: `WebhookError`.
     """
+    # The key as it is usually written, with an escape in its name, or in UTF-16 or UTF-32.
     if not any(sign in body for sign in (b'"id"', b"\\u", b"\0")):
         # A delivery without an id is refused before megabytes are parsed.
         raise WebhookError("The delivery names no generation.")
@@ -148,6 +150,7 @@ def _stripped_message(message: dict[str, Any]) -> dict[str, Any]:
 def _stripped_part(part: Any) -> Any:
     if not isinstance(part, dict) or part.get("type") == "text":
         return part
+    # A digest that the remote wrote is dropped, because a row is recognized by ours.
     stripped = {key: value for key, value in part.items() if key not in ("data", "sha256")}
     digest = digest_of(data) if isinstance(data := part.get("data"), str) and data else ""
     return stripped | {"sha256": digest} if digest else stripped

@@ -35,6 +35,7 @@ _MARKUP = re.compile(r"\s*<")
 _TELLING = ("error", "detail", "message", "non_field_errors")
 """The keys that name the reason in the forms of section 2.3."""
 
+# 402 is probable for missing credits; 400 and 403 are possible, too (section 11, row 1).
 _REJECTIONS = {401: "authentication", 402: "insufficient_credits", 403: "authentication"}
 _MEANINGS = {
     "authentication": "The API credentials were refused; check the account's id and key",
@@ -128,6 +129,7 @@ class _Wording:
             value = wire.load(raw)
         except ValueError:
             value = wire.text(raw[:_READ_BYTES]).strip()
+        # The keys of the remote's own errors: `error` of /sse/ and `detail` of /api/ (section 2.3).
         self.is_own_json = isinstance(value, dict) and bool({"error", "detail"} & value.keys())
         """Whether the remote itself wrote it, and not a router or a proxy in front of it."""
         markup = isinstance(value, str) and _MARKUP.match(value)

@@ -1,8 +1,9 @@
 """Finds our secrets in a text that arrives piece by piece, also if one is cut between two pieces.
 
 Pure. What may be the beginning of a secret is held back until the next piece shows what it is. Up
-to three characters are not, because many a text ends so. Invariant: never are eight characters or
-more of a secret given out, and nothing else of the text is lost or moved.
+to three characters are not, because many texts end with them. Invariants: of a secret at most the
+first three characters are given out, or seven if the text ends before the eighth. Nothing else of
+the text is lost or moved.
 """
 
 from __future__ import annotations
@@ -59,9 +60,10 @@ class SplitSecrets:
 
     def rest(self) -> str:
         """Return what was held back, because nothing follows."""
+        # With what was given out before: so much of a secret is not a word that begins like one.
+        begun = self._beginning(self._last + self._held)
         rest, self._held = self._held, ""
-        # So much of a secret is not a word that happens to begin like one.
-        return REDACTED if len(rest) >= SHORTEST_IN_ANSWERS else rest
+        return REDACTED if begun >= SHORTEST_IN_ANSWERS else rest
 
     def _beginning(self, text: str) -> int:
         """Return how many characters at the end may begin a secret; 0 if they are few enough."""

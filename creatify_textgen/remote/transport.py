@@ -71,6 +71,7 @@ class WatchedSocket:
         self.is_open = True
         self.is_reused = is_reused
         self._socket = connected
+        # It may have been cut while it connected, when there was no socket to shut down.
         if self.is_cut:
             self.cut()
 
@@ -176,6 +177,7 @@ def _read_blocks(response: requests.Response, *, line: WatchedSocket) -> Iterato
     read = partial(response.raw.read1, _BLOCK_BYTES, decode_content=True)
     while block := attempt(read, line=line):
         yield block
+    # Without a Content-Length, a connection that was cut here ends like a complete answer.
     if line.is_cut:
         raise _translate(OSError(), line=line)
 

@@ -5,7 +5,8 @@ Arguments after the first are keyword-only. Verbs know no HttpRequest, no DRF an
 
 from creatify_textgen.intake.media import open_media
 from creatify_textgen.recovery.audit import BalanceAudit, latest_audit
-from creatify_textgen.recovery.reconciliation import ReconcileReport, reconcile
+from creatify_textgen.recovery.reconciliation import reconcile
+from creatify_textgen.recovery.report import ReconcileReport
 from creatify_textgen.recovery.settlement import settle
 from creatify_textgen.recovery.workload import OVERDUE_AFTER, UNKNOWN_DAYS, Workload
 from creatify_textgen.retention import (

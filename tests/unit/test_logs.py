@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -52,6 +54,18 @@ class TestWarnOf:
         for number in range(3 * CAUSES_KEPT):
             warn_of(number, SWEEP, "x")
         assert len(causes._seen) == CAUSES_KEPT
+
+    def test_are_logged_in_a_forked_process_whatever_a_thread_of_its_parent_does(self) -> None:
+        reader, writer = os.pipe()
+        with causes._lock:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(10)  # A process that waits for the lock would wait for ever.
+                os.write(writer, b"%d" % (causes.note("late") or 0))
+                os._exit(0)
+        os.close(writer)
+        os.waitpid(child, 0)
+        assert os.read(reader, 20) == b"0"
 
 
 class TestFields:

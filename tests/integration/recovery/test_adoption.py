@@ -20,7 +20,7 @@ from creatify_textgen.recovery import adoption, matching
 from creatify_textgen.recovery.adoption import adopt_from, settle_lost
 from creatify_textgen.recovery.evidence import EARLIER, LATER, MOST_SKEW, Listed, Reading
 from creatify_textgen.recovery.matching import sent_at
-from creatify_textgen.recovery.reading import read_list
+from creatify_textgen.recovery.reading import known_rows, read_list
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.states import Cause, Mode, Status
 from tests.factories import HELLO, NOW, absent_facts, honest_reading, make_generation
@@ -401,6 +401,17 @@ class TestGivenUp:
         monkeypatch.setattr(adoption, "_not_adopted", lambda remotes: {PRINT: [*remotes]})
         row = self.give_up()
         assert adopt_from([row], [listed(id="r1", response_text="It was")], now=NOW) == [row]
+
+
+class TestKnownRows:
+    def test_are_found_on_a_site_without_time_zones(self, settings: Any) -> None:
+        settings.USE_TZ = False
+        at = NOW.replace(tzinfo=None)
+        times = dict.fromkeys(["created_at", "due_at", "submitted_at", "first_submitted_at"], at)
+        row = lost(**times, sent_until=at)
+        later = {**times, "submitted_at": at + SECOND, "workspace": row.workspace}
+        make_generation(remote_id="later", status=Status.DONE, **later)
+        assert set(known_rows([row], Reading())) == {"later"}
 
 
 class TestAbsence:

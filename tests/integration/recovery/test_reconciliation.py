@@ -19,7 +19,7 @@ from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
 from creatify_textgen.logs import SWEEP
 from creatify_textgen.models import DeletedGeneration, Generation, GenerationContent, UsageDay
-from creatify_textgen.recovery import reconciliation
+from creatify_textgen.recovery import imports, reconciliation
 from creatify_textgen.remote import Listing, RemoteGeneration
 from creatify_textgen.states import Mode, Status
 from tests.factories import HELLO, let_time_pass, make_generation
@@ -294,6 +294,18 @@ class TestImport:
         report = services.reconcile(fix=True)
         assert (report.remote_only.count, report.fixed) == (1, 0)
         assert not Generation.objects.filter(mode="imported").exists()
+
+    def test_waits_while_more_rows_wait_than_can_be_compared(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = timezone.now()
+        make_generation(status=Status.UNCONFIRMED, attempts=1, submitted_at=now)
+        other = [{"role": "user", "content": "Goodbye"}]
+        double.generations = {"r1": RemoteGeneration("r1", "done", messages=other, created_at=now)}
+        monkeypatch.setattr(imports, "MOST_WAITING", 0)
+        assert services.reconcile(fix=True).fixed == 0
+        monkeypatch.setattr(imports, "MOST_WAITING", 1)
+        assert services.reconcile(fix=True).fixed == 1
 
     def test_waits_while_a_delivery_of_it_is_looked_up(self, double: RemoteDouble) -> None:
         make_generation(status=Status.UNCONFIRMED, attempts=1, unverified_remote_id="r1")

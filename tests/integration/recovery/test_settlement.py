@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from creatify_textgen import clock, lifecycle, services
 from creatify_textgen.exceptions import (
@@ -91,6 +93,13 @@ class TestNeverAccepted:
     def test_is_refused_while_the_send_may_still_arrive(self, double: RemoteDouble) -> None:
         row = undecided(status=Status.UNCONFIRMED, sent_until=clock.now() + timedelta(minutes=1))
         with pytest.raises(RequestError, match="on its way"):
+            services.settle(row, decision="never_accepted")
+
+    def test_names_the_time_of_the_reader(self, double: RemoteDouble) -> None:
+        ends = clock.now() + timedelta(minutes=1)
+        row = undecided(status=Status.UNCONFIRMED, sent_until=ends)
+        here = ends.astimezone(ZoneInfo("Asia/Tokyo"))
+        with timezone.override("Asia/Tokyo"), pytest.raises(RequestError, match=f"{here:%H:%M:%S}"):
             services.settle(row, decision="never_accepted")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -254,6 +255,16 @@ class TestTimeLimit:
         assert {row.pk for row in due} == {row.pk for row in others}
         slow.set()
         self._wait_for_the_rest()
+
+    def test_saves_what_was_answered_if_nothing_else_has_begun(self, double: RemoteDouble) -> None:
+        answered, waiting = make_waiting(double, "answered", "waiting")
+        double.advance("answered", "done")
+        sweeping = sweep._Sweep(sweep.SweepReport(), until=0.0)
+        poll = polling.Poll("default", [answered], "answered")
+        sweeping.answered = [poll.answered(double.get("answered"))]
+        sweeping.calls._under_way[Future()] = polling.Poll("default", [waiting], "waiting")
+        sweeping._hand_over()
+        assert status_of(answered, waiting) == ["done", "pending"]
 
     def test_does_not_leave_a_send_behind(
         self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -135,7 +136,9 @@ def test_something_else(call: Callable[[], object], words: str) -> None:
     assert not Generation.objects.exists()
 
 
-@pytest.mark.parametrize("timeout", ["5", True, timedelta(seconds=5), float("nan"), 10**400])
+@pytest.mark.parametrize(
+    "timeout", ["5", True, timedelta(seconds=5), float("nan"), Decimal("nan"), 10**400, -(10**400)]
+)
 def test_no_number_of_seconds(timeout: Any) -> None:
     with pytest.raises(RequestError, match="timeout: Must be a number of seconds"):
         services.generate("Hi", timeout=timeout)

@@ -24,5 +24,8 @@ class TestFacts:
     def test_count_a_model_as_ended_from_its_day_on(self, today: date, has_ended: bool) -> None:
         assert facts_of("gemini-2.5-flash").has_ended(today) is has_ended
 
+    def test_name_the_penalties_that_no_model_since_2_5_accepts(self) -> None:
+        assert {facts.refuses for facts in MODELS} == {("presence_penalty", "frequency_penalty")}
+
     def test_leave_the_default_model_without_an_end(self) -> None:
         assert facts_of(DEFAULTS["DEFAULT_MODEL"]).ends_on is None

@@ -65,6 +65,10 @@ class TestText:
         assert read(["It is ", KEY[:9]]) == "It is [redacted]"
         assert read(["It is ", KEY[:5]]) == f"It is {KEY[:5]}"
 
+    @pytest.mark.parametrize("at", range(1, 4))
+    def test_ends_with_half_a_key_redacted_after_its_first_letters(self, at: int) -> None:
+        assert read([f"It is {KEY[:at]}", KEY[at:9]]) == f"It is {KEY[:at]}[redacted]"
+
 
 def event(*texts: str, thought: bool = False, **members: Any) -> bytes:
     parts = [{"text": text, **({"thought": True} if thought else {})} for text in texts]
