@@ -64,12 +64,9 @@ def stream(generation_id: uuid.UUID) -> None:
 
 def run(run_id: uuid.UUID, *, is_streamed: bool = False, delay_seconds: float = 0) -> None:
     """Ask a worker to go on with this run. May be called twice: a claim lets one work on it."""
-    if current_app.conf.task_always_eager and delay_seconds > 0:
-        return  # As in `sweep`.
-    countdown = delay_seconds or None
     # A streamed run is as long as its streams, which are in that queue.
     queue = conf.stream_queue if is_streamed else conf.celery_queue
-    _after_commit(RUN, [str(run_id)], queue=queue, countdown=countdown)
+    _after_commit(RUN, [str(run_id)], queue=queue, delay_seconds=delay_seconds)
 
 
 def bulk(job_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
@@ -77,17 +74,12 @@ def bulk(job_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
 
     May be called twice: a claim lets one work on it.
     """
-    if current_app.conf.task_always_eager and delay_seconds > 0:
-        return  # As in `sweep`.
-    countdown = delay_seconds or None
-    _after_commit(BULK, [str(job_id)], queue=conf.celery_queue, countdown=countdown)
+    _after_commit(BULK, [str(job_id)], queue=conf.celery_queue, delay_seconds=delay_seconds)
 
 
 def sweep(*, delay_seconds: float = 0) -> None:
     """Ask a worker to sweep once, after `delay_seconds`."""
-    if current_app.conf.task_always_eager and delay_seconds > 0:
-        return  # An eager task ignores the delay: each sweep would run the next one inside itself.
-    _after_commit(SWEEP, [], queue=conf.celery_queue, countdown=delay_seconds or None)
+    _after_commit(SWEEP, [], queue=conf.celery_queue, delay_seconds=delay_seconds)
 
 
 def ping_broker() -> str:
@@ -107,8 +99,14 @@ def _write_url() -> str:
     return str(current_app.conf.broker_write_url or current_app.conf.broker_url)
 
 
-def _after_commit(name: str, args: list[str], **options: Any) -> None:
-    options = {key: value for key, value in options.items() if value is not None}
+def _after_commit(
+    name: str, args: list[str], *, queue: str | None, delay_seconds: float = 0
+) -> None:
+    if delay_seconds > 0 and current_app.conf.task_always_eager:
+        return  # An eager task ignores the delay: each sweep would run the next one inside itself.
+    # None is left out: it would replace a `queue` that the host sets by `task_annotations`.
+    wanted = {"queue": queue, "countdown": delay_seconds or None}
+    options = {key: value for key, value in wanted.items() if value is not None}
     # Before the commit a worker would not find the row; after a rollback there is none.
     _on_commit(partial(_publish, name, args, options))
 

@@ -35,10 +35,13 @@ class per_process(Generic[P, T]):  # noqa: N801  used as a decorator
         os.register_at_fork(after_in_child=self.forget)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        # The lock is held while the result is made, because `lru_cache` alone may call `make` twice
+        # if two threads miss at once. So a function that is decorated must not call itself.
         with self._lock:
             return self._made(*args, **kwargs)
 
     def forget(self) -> None:
         """Drop all results."""
+        # A new lock: in a forked child, the old one may be held by a thread that does not exist.
         self._lock = threading.Lock()
         self._made: Callable[P, T] = lru_cache(maxsize=KEPT)(self._make)

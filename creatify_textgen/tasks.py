@@ -29,7 +29,8 @@ def stream(generation_id: str) -> None:
 @shared_task(
     name="creatify_textgen.sweep",
     ignore_result=True,
-    # If the database fails, the sweep ends before it has requested the next one.
+    # If the database fails, the sweep ends before it has requested the next one. Celery waits a
+    # random time up to `retry_backoff_max`, so 60 retries last through about half an hour.
     autoretry_for=(DatabaseFault,),
     retry_backoff=5,
     retry_backoff_max=60,
@@ -39,6 +40,7 @@ def sweep() -> None:
     """Process everything that is due, and request the next sweep if a row will be due later."""
     try:
         services.sweep()
+    # An error of a generation must not keep the runs and the jobs waiting.
     finally:
         chat.sweep_runs()
         jobs.sweep_jobs()

@@ -40,6 +40,7 @@ def remaining_credits(account: str = "default") -> tuple[Decimal | None, float |
     key, failed = (f"creatify_textgen:{kind}:{account}" for kind in ("remaining", "unreachable"))
     now = clock.now()
     seen: Mapping[str, Any] | None = site_cache.recall(key)
+    # In the cache, so that all processes of a site ask once a minute together.
     is_fresh = seen is not None and _age(seen["at"], now) <= FRESH_SECONDS
     if not is_fresh and not site_cache.recall(failed):
         balance = _ask(account)
@@ -61,9 +62,12 @@ def pause_if_low(account: str, *, now: datetime) -> bool:
     minimum = conf.min_remaining
     if minimum is None:
         return False
+    # The remote lowers the balance only when generations end, or minutes later (contract, section
+    # 7). So this pause comes late by what is in flight; a hard limit is the work of a budget.
     balance, age = remaining_credits(account)
     if balance is None or age is None or age > BELIEVED_SECONDS or balance >= minimum:
         return False
+    # A pause that holds already stays as it is.
     if control.find_pause(account, now=now) is None:
         text = (
             f"The workspace has {balance.normalize():f} credits; sending stops below {minimum:f}."

@@ -35,7 +35,7 @@ __all__ = [
 MAY_BE_HELD = "may_be_held"
 """The name of an annotation of rows: whether a pause or an outage may concern them."""
 FAILURES_TO_OPEN = 5
-"""Failures in a row after which the remote counts as down."""
+"""Failures in a row, of all processes, after which the remote counts as down."""
 SHORTEST, LONGEST = 5, 300
 """Seconds between two tests: the first, doubled each time up to the second."""
 SHORTEST_WAIT = timedelta(seconds=1)
@@ -82,6 +82,8 @@ def _calls_until(until: datetime | None, account: str, *, now: datetime) -> int 
         return None
     if until > now:
         return 0
+    # The process whose UPDATE finds the old time makes the test. The new time lets another one test
+    # if this process dies before it reports.
     tries = Circuit.objects.filter(account=account, open_until=until)
     return tries.update(open_until=now + timedelta(seconds=SHORTEST))
 
@@ -145,6 +147,7 @@ def report_failure(account: str, *, now: datetime, times: int = 1) -> None:
 
 def _count_failures(account: str, *, now: datetime, times: int) -> None:
     circuits = Circuit.objects.filter(account=account)
+    # If another process creates the row first, `times` is not added. One failure less is harmless.
     if not circuits.update(failures=increased(Circuit, "failures", by=times)):
         Circuit.objects.get_or_create(account=account, defaults={"failures": times})
     failures = circuits.values_list("failures", flat=True).get()
@@ -159,4 +162,5 @@ def _count_failures(account: str, *, now: datetime, times: int) -> None:
                 failures,
             )
         else:
+            # It is open: the call that failed was its test, or began before it opened.
             circuits.update(open_until=now + wait)

@@ -23,6 +23,7 @@ class FinalRowCache:
         self._known: dict[uuid.UUID, None] = {}
 
     def __contains__(self, generation_id: uuid.UUID) -> bool:
+        # Without the lock: a delivery that misses an id here only costs its statement.
         return generation_id in self._known
 
     def add(self, generation_id: uuid.UUID) -> None:

@@ -1,8 +1,8 @@
 """Function calls and their results in the form that the remote takes. Pure.
 
 Gemini 3 wants the signature of each step's first call back, and from 3.5 on the id of each call in
-its result (contract, 9). Creatify documents neither field, so it may refuse or drop them: calls and
-results can then go on as plain text. What the caller wrote stays on the row as it is.
+its result (contract, section 9). Creatify documents neither field, so it may refuse or drop them.
+Calls and results can then be sent as plain text. What the caller wrote stays on the row as it is.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def _signed(messages: Sequence[Message]) -> list[Message]:
     is_within_step = False
     for message in messages:
         call = message.get("function_call")
+        # Gemini signs the first of parallel calls only (contract, section 9), so the calls after it
+        # are complete without a signature.
         if call and not is_within_step and not call.get("thought_signature"):
             message = {**message, "function_call": {**call, "thought_signature": PLACEHOLDER}}
         is_within_step = bool(call)
@@ -70,6 +72,8 @@ def _with_ids(messages: Sequence[Message]) -> list[Message]:
         if call := message.get("function_call"):
             waiting.append(call)
         elif response := message.get("function_response"):
+            # A result names its function and not its call. So results of one function answer its
+            # calls in their order, and an id removes its call from those that wait.
             call_id = response.get("id") or _id_of(response, waiting)
             if call_id:
                 waiting = [call for call in waiting if call.get("id") != call_id]
@@ -84,6 +88,7 @@ def _id_of(response: Mapping[str, Any], waiting: Iterable[Mapping[str, Any]]) ->
 
 
 def _in_words(message: Message) -> Message:
+    # English in brackets: the model reads it, in whatever language it writes.
     sentences = []
     if call := message.get("function_call"):
         sentences.append(f"[I called the function {call['name']} with {_json(call['args'])}]")

@@ -68,6 +68,7 @@ def save_intent(
         _insert(generation, content, intake, link=link)
         return generation, True
     generation.idempotency_key = key_digest(idempotency_key, scope=str(generation.owner_id))
+    # One hash for each of the site's secret keys, so a key that was rotated out still matches.
     hashes = _request_hashes(intake, mode)
     generation.idempotency_hash = hashes[0]
     if repeated := _find(generation, hashes=hashes, now=now):
@@ -75,6 +76,7 @@ def save_intent(
     try:
         _insert(generation, content, intake, link=link)
     except (IntegrityError, PolicyRefusal):
+        # Two requests with one key found no row; the unique column lets only one of them insert.
         # A faster request with the same key may have reached a limit.
         if repeated := _find(generation, hashes=hashes, now=now):
             return repeated, False
@@ -83,11 +85,15 @@ def save_intent(
 
 
 def save_intents(intakes: Sequence[Intake], *, now: datetime, due_at: datetime) -> list[Generation]:
-    """Save many asynchronous intents in one transaction. Raises: PolicyRefusal, and saves none."""
+    """Save many asynchronous intents in one transaction.
+
+    Raises: PolicyRefusal if one of them is not allowed, and then none was saved.
+    """
     rows = [_rows(intake, mode=Mode.ASYNC, now=now, due_at=due_at) for intake in intakes]
     generations = [generation for generation, _ in rows]
     links = Generation.media.through
     with control.admitted(intakes, generations, mode=Mode.ASYNC, now=now):
+        # In this order, because contents and links refer to the rows.
         Generation.objects.bulk_create(generations, batch_size=1000)
         GenerationContent.objects.bulk_create((content for _, content in rows), batch_size=1000)
         _take_media(intakes)
@@ -154,6 +160,8 @@ def _take_media(intakes: Iterable[Intake]) -> None:
     ids = {media.pk for intake in intakes for media in intake.media}
     if not ids:
         return
+    # The UPDATE changes nothing and locks: `discard_media` locks the same rows before it counts
+    # their links.
     kept = Media.objects.filter(pk__in=ids, discarded_at=None)
     if kept.update(discarded_at=None) < len(ids):
         raise RequestError(
@@ -168,6 +176,7 @@ def _find(wanted: Generation, *, hashes: Collection[str], now: datetime) -> Gene
     if found is None:
         return None
     if found.created_at < now - IDEMPOTENCY_LIFETIME:
+        # The key leaves the old row, because the column is unique.
         holder.filter(pk=found.pk).update(idempotency_key=None)
         return None
     if found.idempotency_hash not in hashes:
@@ -182,4 +191,5 @@ def _find(wanted: Generation, *, hashes: Collection[str], now: datetime) -> Gene
 
 
 def _request_hashes(intake: Intake, mode: Mode) -> tuple[str, ...]:
+    # With the mode: a stream does not answer a request that waits for one answer.
     return sealed(f"{mode}\x1f{intake.request_hash}")

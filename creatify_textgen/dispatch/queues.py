@@ -30,6 +30,7 @@ def waiting_queues(*, since: datetime, now: datetime) -> list[Queue]:
 
     During an outage or a pause nothing is due, so the lag of sweeps does not show them.
     """
+    # By its creation, because a row that waits gets a new `due_at` again and again.
     waiting = Generation.objects.filter(status=Status.QUEUED, created_at__lt=since)
     groups = waiting.order_by("account").values_list("account")
     return [
@@ -41,6 +42,7 @@ def waiting_queues(*, since: datetime, now: datetime) -> list[Queue]:
 def _reason(account: str, *, now: datetime) -> str:
     if pause := control.find_pause(account, now=now):
         return f"sending is paused ({pause.code})"
+    # Also if the time is over: a test is due, and nothing has answered yet.
     if circuit.open_until(account) is not None:
         return "Creatify does not answer"
     return "Creatify refuses them for now, or no worker sends them"

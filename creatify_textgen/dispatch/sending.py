@@ -7,26 +7,27 @@ lease, and a request that the remote may have accepted is not sent again from he
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from creatify_textgen import clock, control, databases, gateway, lifecycle
+from creatify_textgen import clock, databases, gateway, lifecycle
 from creatify_textgen.clock import TimeLimit
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit
 from creatify_textgen.dispatch.callbacks import webhook_url
-from creatify_textgen.dispatch.function_calls import as_text, has_calls, is_call_refusal
 from creatify_textgen.dispatch.snapshots import Snapshot, apply_snapshot
+from creatify_textgen.dispatch.unaccepted import (
+    doubt_send,
+    requeue,
+    settle_impossible,
+    settle_refusal,
+)
 from creatify_textgen.dispatch.wire import wire_request
-from creatify_textgen.exceptions import RemoteError, RequestError, TextgenError, TransitionError
-from creatify_textgen.intake import fingerprint
-from creatify_textgen.lifecycle import Outcome
+from creatify_textgen.exceptions import RemoteError, TextgenError, TransitionError
 from creatify_textgen.logs import SENDING, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import (
@@ -35,29 +36,13 @@ from creatify_textgen.remote import (
     RemoteClient,
     RemoteGeneration,
     asked_by,
-    decide,
 )
 from creatify_textgen.states import Cause, Mode
 
-__all__ = [
-    "MAY_BE_CHARGED",
-    "Send",
-    "ask_as_text",
-    "call_quietly",
-    "fail_send",
-    "is_out_of_time",
-    "prepare_send",
-    "settle_refusal",
-    "settle_send",
-]
+__all__ = ["LeaseLostError", "Send", "call_quietly", "prepare_send", "settle_send"]
 
-MAY_BE_CHARGED = "It may have been charged, and what it cost is unknown."
-OUR_FAULT_RETRY = timedelta(seconds=60)
-"""The time until the next try if the site's settings or storage prevent a send."""
 ANSWER_PAUSES = (0.5, 1, 2, 4)
 """Seconds between tries to write an answer. The remote names its id once, and may never list it."""
-FIRST_POLL_AFTER = timedelta(seconds=15)
-"""From a send without an answer to the first poll: the remote may need time to list it."""
 
 
 class LeaseLostError(Exception):
@@ -72,6 +57,7 @@ class Send:
     client: RemoteClient = field(repr=False)
     prepared: PreparedSend = field(repr=False)
     begin_within: TimeLimit
+    """The part of the lease in which the POST must begin. The rest is for the POST itself."""
 
     def call(self) -> RemoteGeneration:
         """POST once. No database: this may run in any thread.
@@ -83,13 +69,15 @@ class Send:
             return self.client.create(self.prepared)
 
     def stream(self) -> ChunkStream:
-        """The same for a stream; returns its chunks."""
+        """POST once and return the chunks of the answer as they arrive. Raises: as `call`."""
         self._refuse_late()
         with asked_by([self.generation.traceparent]):
             return self.client.stream(self.prepared)
 
     def _refuse_late(self) -> None:
-        # If this process was suspended until its lease ended, another process may have sent it.
+        # If this process was suspended until its lease ended, a sweep has taken the row for sent
+        # and looks for it in the remote's list. A send after that might come after the proof of
+        # absence.
         if self.begin_within.is_over:
             raise LeaseLostError
 
@@ -119,9 +107,11 @@ def prepare_send(generation: Generation, *, sync: bool = False) -> Send | None:
         )
         prepared = client.prepare(request, stream=generation.mode == Mode.STREAM)
     except (TextgenError, ImproperlyConfigured, ValueError) as error:
+        # Also under a lease, so that of two processes one writes the reason.
         if _take_lease(generation, seconds=conf.submit_lease):
-            _settle_impossible(generation, error, now=clock.now())
+            settle_impossible(generation, error, now=clock.now())
         return None
+    # Shorter than the lease by the longest time that the POST can take.
     begin_within = TimeLimit(conf.submit_lease)
     if not _take_lease(generation, seconds=prepared.seconds + conf.submit_lease):
         return None
@@ -129,6 +119,8 @@ def prepare_send(generation: Generation, *, sync: bool = False) -> Send | None:
 
 
 def _take_lease(generation: Generation, *, seconds: float) -> bool:
+    # Kept on the row: after a change of keys, the list of another workspace proves nothing about
+    # it.
     generation.workspace = gateway.workspace_of(generation.account)
     # The caller's `now` may be old, because it may have sent other rows of the same batch first.
     return lifecycle.mark_submitting(generation, now=clock.now(), lease_seconds=seconds)
@@ -163,94 +155,15 @@ def _settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
                 circuit.report(generation.account, [answer], now=now)
             return _accept(generation, answer, now=now)
         case LeaseLostError():
-            _requeue(generation, now=now, retry_at=now, detail="lease lost before the send")
+            requeue(generation, now=now, retry_at=now, detail="lease lost before the send")
         case RemoteError():
             settle_refusal(generation, answer, now=now)
         case TextgenError():
             # A file could not be read to its end. The body was cut, so the remote cannot accept it.
-            _settle_impossible(generation, answer, now=now)
+            settle_impossible(generation, answer, now=now)
         case _:
-            _doubt_send(generation, now=now, detail=type(answer).__name__)
+            doubt_send(generation, now=now, detail=type(answer).__name__)
     return False
-
-
-def settle_refusal(generation: Generation, error: RemoteError, *, now: datetime) -> None:
-    """Queue the row again, fail it, or make it `unconfirmed`, as the error requires."""
-    circuit.report(generation.account, [error], now=now)
-    if error.accepted_as:
-        _doubt_send(generation, now=now, detail=_detail(error), words=error.explanation)
-        lifecycle.note_acceptance(generation.pk, error.accepted_as, now=now)
-        return
-    if error.code == control.CREDITS_CODE:
-        retry_at = control.pause_for_credits(generation.account, generation=generation, now=now)
-        if generation.mode == Mode.ASYNC:
-            _send_again(generation, error, now=now, retry_at=retry_at)
-            return
-    if generation.mode != Mode.STREAM and ask_as_text(generation, error, now=now, retry_at=now):
-        return
-    decision = decide(error, generation.attempts, now=now, random=random.random)
-    if decision.action == "retry":
-        retry_at = now + timedelta(seconds=decision.after_seconds)
-        _send_again(generation, error, now=now, retry_at=retry_at)
-    elif decision.action == "unconfirmed":
-        _doubt_send(generation, now=now, detail=_detail(error), words=decision.message)
-    else:
-        fail_send(generation, code=decision.error_code, reason=decision.message, now=now)
-
-
-def ask_as_text(
-    generation: Generation, error: Exception, *, now: datetime, retry_at: datetime
-) -> bool:
-    """Queue a refused request again, its function calls as text; False if this does not help.
-
-    Once in the row's life, and only if the remote refused it uncharged for a field of a call.
-    """
-    content = generation.content
-    if generation.calls_as_text or not (conf.calls_as_text and is_call_refusal(error)):
-        return False
-    if not has_calls(content.messages):
-        return False
-    messages = as_text(content.messages)
-    hashed = fingerprint(
-        generation.model_name, messages, content.system_instruction, content.config
-    )
-    generation.calls_as_text = lifecycle.mark_queued_as_text(
-        generation, fingerprint=hashed, cause=Cause.SUBMIT, now=now, retry_at=retry_at
-    )
-    return generation.calls_as_text
-
-
-def fail_send(generation: Generation, *, code: str, reason: str, now: datetime) -> None:
-    """Fail a generation that the remote will never accept. It costs nothing (contract, 7)."""
-    outcome = Outcome(error_code=code, failed_reason=reason, credits_used=Decimal())
-    lifecycle.mark_failed(
-        generation.pk, cause=Cause.SUBMIT, now=now, outcome=outcome, attempt=generation.attempts
-    )
-
-
-def _send_again(
-    generation: Generation, error: RemoteError, *, now: datetime, retry_at: datetime
-) -> None:
-    """Queue a request again that was surely refused, or fail it after `EXPIRE_AFTER`."""
-    if is_out_of_time(generation, now=now):
-        fail_send(generation, code=error.code, reason=error.explanation, now=now)
-    else:
-        _requeue(generation, now=now, retry_at=retry_at, detail=_detail(error))
-
-
-def is_out_of_time(generation: Generation, *, now: datetime) -> bool:
-    """Whether a request that was surely never accepted has waited for too long."""
-    return now > clock.after(generation.created_at, conf.expire_after)
-
-
-def _settle_impossible(generation: Generation, error: Exception, *, now: datetime) -> None:
-    """Fail a request that is wrong. Queue it again if only the settings or the storage are."""
-    if isinstance(error, RequestError):
-        fail_send(generation, code=error.code, reason=str(error), now=now)
-        return
-    SENDING.error("Generation %s cannot be sent: %s", generation.pk, error)
-    detail = error.code if isinstance(error, TextgenError) else "not configured"
-    _requeue(generation, now=now, retry_at=now + OUR_FAULT_RETRY, detail=detail)
 
 
 def _accept(generation: Generation, remote: RemoteGeneration, *, now: datetime) -> bool:
@@ -259,7 +172,7 @@ def _accept(generation: Generation, remote: RemoteGeneration, *, now: datetime) 
     except TransitionError as error:
         # Another row with an equal request was given this id by adoption. Equal requests are
         # interchangeable, so this row now looks for the other's id in the remote's list.
-        _doubt_send(generation, now=now, detail=error.code)
+        doubt_send(generation, now=now, detail=error.code)
         return False
     if moved or lifecycle.note_acceptance(generation.pk, remote.id_in_urls, now=now):
         return moved
@@ -268,31 +181,3 @@ def _accept(generation: Generation, remote: RemoteGeneration, *, now: datetime) 
         # The row has another remote id, or is final. Reconciliation imports this one.
         SENDING.warning("%s was also accepted as %s; reconcile imports it.", generation, remote.id)
     return is_written
-
-
-def _requeue(generation: Generation, *, now: datetime, retry_at: datetime, detail: str) -> None:
-    lifecycle.mark_queued(
-        generation.pk,
-        cause=Cause.SUBMIT,
-        now=now,
-        retry_at=retry_at,
-        detail=detail,
-        attempt=generation.attempts,
-        never_accepted=not generation.resends,
-    )
-
-
-def _doubt_send(generation: Generation, *, now: datetime, detail: str, words: str = "") -> None:
-    lifecycle.mark_unconfirmed(
-        generation.pk,
-        cause=Cause.SUBMIT,
-        now=now,
-        due_at=now + FIRST_POLL_AFTER,
-        detail=detail,
-        attempt=generation.attempts,
-        reason=f"{MAY_BE_CHARGED} {words}".strip(),
-    )
-
-
-def _detail(error: RemoteError) -> str:
-    return f"{error.code} {error.status or ''}".strip()

@@ -42,7 +42,9 @@ NEVER_ACCEPTED, ANSWER_LOST = "never_accepted", "answer_lost"
 FOUND_LATE = "found_late"
 """The `error_code` of such rows for which the remote lists an answer later."""
 GROWTH = 1.5
+"""The factor by which each interval between two polls is longer than the one before."""
 JITTER = 0.1
+"""The part of an interval that is random, so that rows that were sent together are polled apart."""
 WEBHOOK_PATIENCE = 5
 """How much slower we poll if a webhook is expected."""
 WITHOUT_ANSWER = "The stream broke off, and the remote does not return the rest of its answer."
@@ -62,6 +64,7 @@ class Snapshot(NamedTuple):
 
         But after we stopped waiting, an answer counts with any status.
         """
+        # Sibling resources have other words, and new ones may come (contract, section 4.1).
         known = FROM_REMOTE.get(self.remote.status.lower())
         if known is None and self.generation.status == Status.EXPIRED:
             known = self._apparent
@@ -69,6 +72,7 @@ class Snapshot(NamedTuple):
             return Status.FAILED
         if known is not None:
             return known
+        # Never backwards: a running row stays running.
         current = Status(self.generation.status)
         return current if current == Status.RUNNING else Status.PENDING
 
@@ -93,6 +97,7 @@ class Snapshot(NamedTuple):
             )
         return Outcome(
             credits_used=self._credits_used,
+            # Empty and not None: it removes the code of a row that had expired.
             error_code=_error_code(self.remote) if failed else "",
             partial=False,
             # An empty answer of the remote does not replace the text of a stream.
@@ -134,7 +139,7 @@ def apply_snapshot(snapshot: Snapshot, *, cause: Cause, now: datetime, detail: s
 def apply_snapshots(
     snapshots: list[Snapshot], *, cause: Cause, now: datetime, detail: str = ""
 ) -> set[uuid.UUID]:
-    """The same for many rows, in a constant number of statements."""
+    """Do the same for many rows, in a constant number of statements."""
     waiting: dict[Generation, datetime] = {}
     arrivals: dict[Status, dict[uuid.UUID, Arrival]] = {}
     for snapshot in snapshots:
@@ -169,8 +174,10 @@ def reschedule(again: Mapping[Generation, datetime], *, now: datetime) -> None:
 
 
 def next_poll_at(generation: Generation, *, now: datetime) -> datetime:
-    """Return when to look again: a growing interval with some jitter, up to the cap."""
+    """Return when to poll again: after an interval that grows up to `POLL_MAX_INTERVAL`."""
     if generation.status == Status.EXPIRED:
+        # It may still be charged, and a GET is free. A timedelta has a largest value, so the
+        # exponent has a limit.
         doubled: timedelta = EXPIRED_INTERVAL * 2 ** min(generation.polls, 5)
         return now + min(doubled, LONGEST_EXPIRED_INTERVAL)
     jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
@@ -183,6 +190,7 @@ def earliest_poll_at(generation: Generation, *, now: datetime) -> datetime:
 
 
 def _poll_seconds(generation: Generation) -> float:
+    # A float has a largest value, so the exponent has a limit; 1.5 ** 20 is about 3300.
     first = conf.poll_interval * (WEBHOOK_PATIENCE if expects_webhook(generation) else 1)
     return min(first * GROWTH ** min(generation.polls, 20), conf.poll_max_interval)
 
@@ -207,6 +215,7 @@ def _given_up(generation: Generation, *, now: datetime) -> Arrival:
 
 
 def _error_code(remote: RemoteGeneration) -> str:
+    # Free text (contract, section 11, row 27): no code, and nothing that a program could parse.
     reason = remote.failed_reason.lower()
     if "credit" in reason:
         return "insufficient_credits"

@@ -28,6 +28,7 @@ __all__ = [
 
 SCHEDULE_ID = 1
 LOST_AFTER = timedelta(seconds=30)
+"""How late a scheduled sweep may be before its message counts as lost: a busy worker is no loss."""
 GATHER = timedelta(milliseconds=250)
 """Requests within this window share one sweep. It is below what a user notices."""
 
@@ -55,6 +56,7 @@ def request_sweep() -> None:
 
 def _request_sweep() -> None:
     now = clock.now()
+    # The second condition: after a clock was set back, `until` may be far in the future.
     if _LastRequest.until is None or not now < _LastRequest.until < now + 2 * GATHER:
         _LastRequest.until = now + GATHER
         request_sweep_at(_LastRequest.until, now=now)
@@ -65,6 +67,7 @@ def request_sweep_at(at: datetime, *, now: datetime) -> None:
     at = _within_reach(at, now=now)
     schedule = SweepSchedule.objects.filter(pk=SCHEDULE_ID)
     later = Q(due_at=None) | Q(due_at__gt=at) | Q(due_at__lt=now - LOST_AFTER)
+    # An earlier time is kept: its message is in the broker. So this one sweep serves both.
     if schedule.filter(later).update(due_at=at) or _create(at):
         enqueue.sweep(delay_seconds=(at - now).total_seconds())
         _NextSweep.at = at
@@ -72,6 +75,7 @@ def request_sweep_at(at: datetime, *, now: datetime) -> None:
 
 def clear(*, now: datetime) -> None:
     """Note that a sweep has begun, the scheduled one or another."""
+    # A later time stays, because its message is still in the broker.
     scheduled = When(due_at__lte=now, then=Value(None))
     values = {"due_at": Case(scheduled, default=F("due_at")), "swept_at": now}
     if not SweepSchedule.objects.filter(pk=SCHEDULE_ID).update(**values):
@@ -110,6 +114,8 @@ def _due() -> QuerySet[Generation, datetime | None]:
 
 
 def _within_reach(at: datetime, *, now: datetime) -> datetime:
+    # A broker may hold a delayed message for a limited time only: Redis delivers it again after the
+    # visibility timeout. So a sweep in the far future is requested by the sweeps before it.
     return min(max(at, now), now + timedelta(seconds=conf.poll_max_interval))
 
 

@@ -14,7 +14,8 @@ from creatify_textgen import clock, control, lifecycle
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit
 from creatify_textgen.dispatch.balance import pause_if_low
-from creatify_textgen.dispatch.sending import Send, fail_send, is_out_of_time, prepare_send
+from creatify_textgen.dispatch.sending import Send, prepare_send
+from creatify_textgen.dispatch.unaccepted import fail_send, is_out_of_time
 from creatify_textgen.exceptions import RemoteUnavailableError
 from creatify_textgen.models import Generation
 from creatify_textgen.states import Cause, Mode
@@ -49,6 +50,7 @@ def begin_send(generation: Generation) -> Send | None:
         lifecycle.mark_named(generation, now=now)
         return None
     if generation.mode == Mode.STREAM:
+        # Only a pump sends a stream. It is due here because none began it while its readers waited.
         call_off_stream(generation.pk, now=now)
         return None
     is_held = circuit.may_be_held(generation)
@@ -60,6 +62,7 @@ def begin_send(generation: Generation) -> Send | None:
         until = min(again, pause.until or again)
         _wait_unsent(generation, until=until, code=pause.code, reason=PAUSED, now=now)
         return None
+    # After the pause: a paused account must not use up the one test that an open circuit allows.
     if is_held and circuit.calls_allowed(generation.account, now=now) == 0:
         until = circuit.try_again_at(circuit.open_until(generation.account), now=now)
         _wait_unsent(generation, until=until, code=AWAY_CODE, reason=AWAY, now=now)
@@ -80,5 +83,7 @@ def _wait_unsent(
     """Leave a queued row for later, or fail it if it has waited for `EXPIRE_AFTER`."""
     if not is_out_of_time(generation, now=now):
         lifecycle.make_due(generation.pk, at=until)
+    # By way of `submitting`, because a queued row can only be sent or cancelled. The lease has no
+    # length, and nothing is sent.
     elif lifecycle.mark_submitting(generation, now=now, lease_seconds=0):
         fail_send(generation, code=code, reason=reason, now=now)

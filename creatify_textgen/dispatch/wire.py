@@ -53,17 +53,20 @@ def wire_request(
 
     Raises: RequestError `media_missing` if a medium's row or file is gone.
     """
+    # Before the lease is taken, so that a send does not fail halfway through its body.
     media = media_of(content)
     _refuse_missing(content.messages, media)
     if generation.calls_as_text:
         messages = as_text(content.messages)
     else:
+        # The day decides which model answers: retired names lead to others (contract, section 9).
         today = clock.known_now().date()
         messages = completed(content.messages, model_name=generation.model_name, today=today)
     return GenerationRequest(
         model_name=generation.model_name,
         messages=[_with_sources(message, media) for message in messages],
         system_instruction=content.system_instruction,
+        # None is left out of the body: the remote may refuse an empty object.
         config=content.config or None,
         tools=content.tools or None,
         tool_config=content.tool_config or None,

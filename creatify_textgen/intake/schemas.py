@@ -1,4 +1,4 @@
-"""What an answer must be, made into a schema that Gemini reads (CONTRACT 3.2).
+"""What an answer must be, made into a schema that Gemini reads (contract, section 3.2).
 
 Invariant: the schema accepts what was asked for. What has an equal is rewritten, what checks
 nothing is left out, and everything else is refused by name.
@@ -38,6 +38,7 @@ LISTED = frozenset({"anyOf", "oneOf", "prefixItems"})
 SINGLE = frozenset({"items", "additionalProperties"})
 
 _IN_WORDS = "say it in description, and have the type check it in parsed()."
+# What a host can write instead of a keyword that Gemini does not read.
 _INSTEAD = {
     "allOf": "put all properties into one object.",
     "definitions": "call it $defs.",
@@ -62,6 +63,7 @@ def read_schema(value: Any, *, config: dict[str, Any], reader: Reader) -> dict[s
         reader.refuse("schema", "Must not stand beside config.response_json_schema.")
     if config.get("response_mime_type", JSON_MIME_TYPE) != JSON_MIME_TYPE:
         reader.refuse("config.response_mime_type", f"Must be {JSON_MIME_TYPE} beside schema.")
+    # A type without a schema is one of the wrong fields, so the others are named beside it.
     try:
         source = reader.object_tree(json_schema(value), path="schema")
     except RequestError as error:
@@ -84,6 +86,9 @@ def _read(value: Any, *, path: str, reader: Reader) -> Any:
         elif key not in CHECKS_NOTHING:
             reader.refuse(f"{path}.{key}", f"Gemini does not read it: {_instead(key)}")
     if "$ref" in schema and any(not key.startswith("$") for key in schema):
+        if "anyOf" in schema:
+            rule = "Gemini reads no anyOf beside it: write its properties into each choice."
+            reader.refuse(f"{path}.$ref", rule)
         # Gemini takes nothing beside a $ref but what begins with $.
         return {"anyOf": [{"$ref": schema.pop("$ref")}], **schema}
     return schema
@@ -108,9 +113,12 @@ def _rewritten(source: Mapping[str, Any]) -> dict[str, Any]:
     schema = dict(source)
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
+    # For numbers with a fraction there is no next one, so `exclusiveMinimum` stays and is refused.
     if schema.get("type") == "integer":
         for key, (equal, step) in _NEXT_INTEGER.items():
-            if isinstance(schema.get(key), int) and equal not in schema:
+            # Not True, which the fourth draft of JSON Schema has there, and which Python counts as
+            # 1.
+            if type(schema.get(key)) is int and equal not in schema:
                 schema[equal] = schema.pop(key) + step
     return schema
 

@@ -38,20 +38,22 @@ from creatify_textgen.lifecycle.holds import drop_holds
 from creatify_textgen.lifecycle.imports import import_generation
 from creatify_textgen.lifecycle.marks import (
     Arrival,
-    mark_absent,
     mark_arrived,
     mark_cancelled,
     mark_done,
     mark_failed,
+    mark_running,
+    mark_unconfirmed,
+)
+from creatify_textgen.lifecycle.outcome import NOTHING_NEW, Outcome
+from creatify_textgen.lifecycle.queue_marks import (
+    mark_absent,
     mark_named,
     mark_queued,
     mark_queued_as_text,
-    mark_running,
     mark_submitting,
-    mark_unconfirmed,
     mark_unnamed,
 )
-from creatify_textgen.lifecycle.outcome import NOTHING_NEW, Outcome
 from creatify_textgen.lifecycle.transactions import REFUSALS, is_refusal
 
 __all__ = [

@@ -27,6 +27,7 @@ DUE_ROWS_PER_FINAL = 4
 
 def has_listeners() -> bool:
     """Whether the host listens to every move, so that rows which are not final are needed, too."""
+    # By sender: a receiver that is connected for another one receives nothing from here.
     return bool(generation_status_changed.has_listeners(Generation))
 
 
@@ -38,6 +39,7 @@ def needs_announcement() -> bool:
 def announce(generations: Sequence[Generation]) -> None:
     """Send `generation_status_changed` for these, and `generation_finished` for final ones."""
     if has_listeners():
+        # Robust, so that a receiver that raises takes the signal from no other row or receiver.
         for generation in generations:
             generation_status_changed.send_robust(sender=Generation, generation=generation)
     for generation in generations:
@@ -57,6 +59,8 @@ def announce_overdue(*, now: datetime, limit: int) -> int:
     Reads the rows that are due longest, and no more of them than `limit` allows. The rows before
     a final one are processed by the same sweep, so the next sweep reads further.
     """
+    # The status is compared here. In the query, it would make the database read all due rows, which
+    # may be a long queue, to find that none of them is final.
     due = Generation.objects.due(now).values_list("pk", "status")[: limit * DUE_ROWS_PER_FINAL]
     final = [pk for pk, status in due if status in TERMINAL][:limit]
     if not final:
@@ -81,6 +85,7 @@ def _announce_finished(generations: Iterable[Generation]) -> int:
 
 
 def _claim_announcement(ids: Sequence[uuid.UUID]) -> int:
+    # Of two processes that find a row at once, the UPDATE of one changes it. That one announces it.
     waiting = Generation.objects.filter(pk__in=ids, status__in=TERMINAL, due_at__isnull=False)
     return waiting.update(due_at=None)
 

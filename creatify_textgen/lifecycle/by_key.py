@@ -35,6 +35,7 @@ class ByKey(Expression):
         placeholder = self._cast(connection)
         params: list[Any] = []
         for key, value in self.values.items():
+            # As `save` prepares them: Django converts no parameter of SQL that is written here.
             params.append(self.key.get_db_prep_value(key, connection))
             params.append(self.target.get_db_prep_save(value, connection))
         branches = f" WHEN %s THEN {placeholder}" * len(self.values)

@@ -1,7 +1,8 @@
 """Who processes which row, and when: claims of the sweep, deliveries, checkpoints. No status.
 
-Invariant: two sweeps never hold the same row, and nothing here makes a row wait longer than a
-webhook or an operator asked for.
+A process claims a row by writing a new UUID into `claim`. If another needs the row sooner, it
+clears the claim, and the first one cannot reschedule the row. Invariant: two sweeps never hold the
+same row, and nothing here makes a row wait longer than a webhook or an operator asked for.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ def claim_due(
 def _claim_in_transaction(
     due: QuerySet[Generation], *, now: datetime, hold_until: datetime, limit: int
 ) -> list[Generation]:
+    # Without SKIP LOCKED, the second of two sweeps would wait for the rows of the first. SQLite has
+    # none and needs none, because it has one writer at a time.
     if databases.connection().features.has_select_for_update_skip_locked:
         due = due.select_for_update(skip_locked=True)
     ids = list(due.values_list("pk", flat=True)[:limit])
@@ -84,6 +87,7 @@ def _claim(
     claim = uuid.uuid4()
     rows = Generation.objects.filter(pk__in=ids).exclude(status__in=TERMINAL)
     if only_due:
+        # Again in the UPDATE: where rows are not locked, another sweep may have claimed them.
         rows = rows.filter(due_at__lte=now)
     rows.update(claim=claim, polled_at=now, due_at=hold_until, polls=increased(Generation, "polls"))
     return list(Generation.objects.filter(pk__in=ids, claim=claim))
@@ -101,8 +105,9 @@ def reschedule(generations: Mapping[Generation, datetime]) -> None:
 
 
 def make_due(generation_id: uuid.UUID, *, at: datetime) -> bool:
-    """Have the next sweep process this row; False if it is final."""
+    """Have a sweep process this row at this time; False if it is final."""
     rows = Generation.objects.filter(pk=generation_id).exclude(status__in=TERMINAL)
+    # A poll that is under way would otherwise reschedule the row when it ends.
     return bool(rows.update(due_at=at, claim=None))
 
 
@@ -114,6 +119,7 @@ def hold_queued(generation_id: uuid.UUID, *, until: datetime) -> None:
 
 def drop_unverified_id(generation: Generation, *, due_at: datetime) -> None:
     """Remove the remote id that a delivery named, because the remote does not know it."""
+    # Only the id that was asked for: a delivery may have named another meanwhile.
     Generation.objects.filter(
         pk=generation.pk, unverified_remote_id=generation.unverified_remote_id
     ).exclude(status__in=TERMINAL).update(unverified_remote_id="", due_at=due_at)
@@ -164,7 +170,8 @@ def note_absence(
 ) -> None:
     """Save when a list first proved a claimed row absent; None if a list has a possible match.
 
-    `at` is our time and `served_at` the remote's, so that no jump of one clock makes a proof.
+    `at` is our time and `served_at` the remote's. The second list must be later by both clocks, so
+    a jump of one of them is no proof.
     """
     held = Generation.objects.filter(pk=generation.pk, claim=generation.claim)
     held.exclude(status__in=TERMINAL).update(absent_since=at, absent_served_at=served_at)
@@ -179,6 +186,7 @@ def note_stop(generation_id: uuid.UUID, *, now: datetime) -> bool:
 
 
 def _note_stop(generation_id: uuid.UUID, *, now: datetime) -> bool:
+    # `stopped_at` in the condition: of two who stop it, one writes the entry in the timeline.
     read = Generation.objects.filter(pk=generation_id, mode=Mode.STREAM, stopped_at=None)
     streamed = read.filter(status__in=(Status.SUBMITTING, Status.RUNNING))
     if not streamed.update(stopped_at=now, updated_at=now):
@@ -192,6 +200,7 @@ def _note_stop(generation_id: uuid.UUID, *, now: datetime) -> bool:
 
 def delete_final(generation_ids: Collection[uuid.UUID]) -> int:
     """Delete the final ones of these rows, with content and timeline; return how many."""
+    # Django reads the rows before it deletes them by key. Meanwhile a final row cannot change.
     rows = Generation.objects.filter(pk__in=generation_ids, status__in=TERMINAL)
     _total, by_model = in_short_transaction(rows.delete)
     return by_model.get(Generation._meta.label, 0)
@@ -200,7 +209,8 @@ def delete_final(generation_ids: Collection[uuid.UUID]) -> int:
 def note_acceptance(generation_id: uuid.UUID, remote_id: str, *, now: datetime) -> bool:
     """Keep the remote id of an answer that came after its row had moved on.
 
-    The row is then neither sent nor cancelled until the remote was asked about that id.
+    The row is then neither sent nor cancelled until the remote was asked about that id. Returns
+    False if the row is final, or names a remote id already.
     """
     waiting = Generation.objects.filter(
         pk=generation_id, remote_id=None, unverified_remote_id=""
@@ -221,10 +231,13 @@ def note_delivery(
     A row that was polled less than a second ago is due a second from now, so a flood of
     deliveries costs at most one GET a second. A row that is due before that stays so.
     """
+    # Not over a confirmed id: a delivery is not trusted.
     named = [When(remote_id=None, then=Value(remote_id))] if remote_id else []
     rows = Generation.objects.filter(pk=generation_id).exclude(status__in=TERMINAL)
     changed = rows.update(
         deliveries=increased(Generation, "deliveries"),
+        # A poll that began before the delivery may not have seen the result, so it must not
+        # reschedule the row.
         claim=None,
         polls=0,
         unverified_remote_id=Case(*named, default=F("unverified_remote_id")),
@@ -264,6 +277,7 @@ def _save_in_transaction(
         due_at=due_at,
         **columns(Generation, rows),
     )
+    # The claim names the rows of this UPDATE. The text of a row that keeps none stays in memory.
     held = Generation.objects.filter(pk__in=checkpoints, claim=claim, keeps_content=True)
     contents = {
         pk: fields

@@ -32,7 +32,8 @@ __all__ = [
 ]
 
 ENDED = (*TERMINAL, Status.EXPIRED)
-"""An expired row can still be finished, by its remote id or its fingerprint alone."""
+"""The statuses in which a row needs its content no more. An expired row can still be finished, by
+its remote id or its fingerprint alone."""
 NOT_STORED = "content not stored"
 WIPED: Mapping[str, Any] = {"excerpt": "", "metadata": {}, "idempotency_hash": ""}
 """Columns of the row about its content. The idempotency key stays, so that a repeated request is
@@ -69,6 +70,7 @@ def stop_keeping(ids: Collection[uuid.UUID], *, now: datetime, detail: str) -> i
 
 def _stop_keeping(ids: Collection[uuid.UUID], *, now: datetime, detail: str) -> int:
     rows = Generation.objects.filter(pk__in=ids, content_removed_at=None).exclude(status__in=ENDED)
+    # Locks the rows, so that none of them ends before it is marked.
     rows.update(keeps_content=False)
     statuses = dict(rows.values_list("pk", "status"))
     Generation.objects.filter(pk__in=statuses).update(
@@ -84,6 +86,7 @@ def awaiting(generation_id: uuid.UUID) -> Iterator[Callable[[], GenerationConten
 
     Yields a function that returns the content, or None. One caller can wait for a row.
     """
+    # If another process finishes the row, it drops the content, and this caller asks the remote.
     _awaited()[generation_id] = None
     try:
         yield partial(_awaited().get, generation_id)

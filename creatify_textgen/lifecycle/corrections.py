@@ -56,6 +56,7 @@ def complete_failed(
 def _complete(
     generation_id: uuid.UUID, learnt: Outcome, *, cause: Cause, now: datetime, detail: str
 ) -> bool:
+    # Locked: the rollup is corrected by the difference from the cost that is read here.
     given_up = Generation.objects.filter(pk=generation_id, status=Status.FAILED, remote_id=None)
     generation = given_up.select_for_update().first()
     if generation is None:
@@ -64,6 +65,7 @@ def _complete(
         given_up.update(updated_at=now, **learnt.row_fields())
     content = learnt.content_fields()
     if content:
+        # An UPDATE and never an INSERT, so content that was removed stays removed.
         GenerationContent.objects.filter(pk=generation_id).update(**content)
     if learnt.credits_used is not None:
         before, generation.credits_used = generation.credits_used, learnt.credits_used
@@ -81,6 +83,7 @@ def complete_found(
 
     Its text and cost stay. Returns False if the row is not done, or has another remote id.
     """
+    # An empty value of the stream does not replace what the list had.
     known = {name: getattr(outcome, name) or None for name in _SAID_BY_STREAMS}
     return in_short_transaction(
         partial(
@@ -104,6 +107,7 @@ def _add(
     now: datetime,
     detail: str,
 ) -> bool:
+    # With the remote id: the list may have given the row a generation of an equal request.
     found = Generation.objects.filter(pk=generation_id, status=Status.DONE, remote_id=remote_id)
     if remote_id is None or not found.update(updated_at=now, **known.row_fields()):
         return False
@@ -159,9 +163,8 @@ def correct_credits(generation: Generation, credits_used: Decimal) -> bool:
 
 def _correct(generation: Generation, credits_used: Decimal) -> bool:
     before = generation.credits_used
+    # With the old value: of two processes that correct a row, one changes the sums.
     rows = Generation.objects.filter(pk=generation.pk, credits_used=before)
-    if before is None:
-        rows = Generation.objects.filter(pk=generation.pk, credits_used__isnull=True)
     if not rows.update(credits_used=credits_used):
         return False
     generation.credits_used = credits_used

@@ -25,6 +25,8 @@ Sum = BudgetHold.Sum
 def settle_holds(generations: Iterable[Generation]) -> None:
     """Count final generations with what they cost as far as it is known. May be called again."""
     finished = {generation.pk: generation for generation in generations}
+    # Not locked: the UPDATE that finished or corrected a generation has locked its row, and only
+    # the process that did so settles its holds.
     holds = BudgetHold.objects.filter(generation__in=finished).select_related("period__budget")
     changes: defaultdict[int, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     changed = []
@@ -58,6 +60,7 @@ def hold_imported(generation: Generation, *, day: date) -> None:
             for one in budgets.order_by("pk")
             if one.pk in known
         ),
+        # Another process may make the same period at once; then the one that exists is used.
         ignore_conflicts=True,
     )
     BudgetHold.objects.bulk_create(
@@ -94,6 +97,7 @@ def _budgets_of(generation: Generation) -> QuerySet[Budget]:
     of_group = Q(group=None)
     # A host's own user model may know no groups.
     if generation.owner_id is not None and hasattr(get_user_model(), "groups"):
+        # By the base manager, which also finds users that the host's own manager hides.
         owners = get_user_model()._base_manager.filter(pk=generation.owner_id)
         of_group |= Q(group__in=owners.values("groups"))
     return Budget.objects.filter(
@@ -127,6 +131,7 @@ def drop_holds(generation: Generation) -> None:
     reserved = BudgetHold.objects.filter(generation=generation, counts_as=Sum.RESERVED)
     holds = reserved.select_related("generation").order_by("period_id")
     for hold in holds:
+        # The DELETE decides who gives the amount back, so it is given back once.
         if not BudgetHold.objects.filter(pk=hold.pk, counts_as=Sum.RESERVED).delete()[0]:
             continue  # Another process has settled or dropped it.
         change = {"reserved": F("reserved") - hold.amount}

@@ -35,6 +35,8 @@ def import_generation(
     try:
         in_short_transaction(partial(_save, generation, content))
     except IntegrityError:
+        # Two reconciliations at once, or a row that has just got this id. All that was saved here
+        # is rolled back, so the cost is counted once.
         if Generation.objects.filter(remote_id=generation.remote_id).exists():
             return False
         raise
@@ -59,6 +61,7 @@ def _save(generation: Generation, content: GenerationContent) -> None:
         cause=Cause.RECONCILE,
         detail="imported from the list",
     )
+    # By the day of its creation, as its sums; before the rollup, which settles what it holds.
     hold_imported(generation, day=clock.utc_day(generation.created_at))
     if generation.finished_at is not None:
         add_to_rollup([generation], status=status, now=generation.finished_at)

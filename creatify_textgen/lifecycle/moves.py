@@ -31,7 +31,7 @@ __all__ = ["Move", "make_moves"]
 
 
 ENDS = TERMINAL | {Status.EXPIRED}
-"""What the log reports, and so needs the whole row."""
+"""The log reports these statuses with facts of the row, so the whole row is read for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def make_moves(
 ) -> set[uuid.UUID]:
     """Change the rows that allow it, and return the ids of the changed rows.
 
-    The statements are constant in number, whatever the batch. `only` narrows the condition of
-    the UPDATE (the number of a send, for one). May be called twice: the second time moves
+    The number of statements does not depend on the size of the batch. `only` adds to the condition
+    of the UPDATE, for example the number of a send. May be called twice: the second call changes
     nothing.
 
     Raises: TransitionError with code `remote_id_taken` if another row has the remote id.
@@ -76,6 +76,8 @@ def _move_in_transaction(
     now: datetime,
     only: Mapping[str, Any],
 ) -> set[uuid.UUID]:
+    # `update()` returns no keys, so the new claim marks the rows that this UPDATE changed.
+    # It also ends the claims of other processes, whose `reschedule` then leaves these rows alone.
     claim = uuid.uuid4()
     ids = [move.generation_id for move in moves]
     values = columns(Generation, {move.generation_id: move.row for move in moves})
@@ -98,9 +100,11 @@ def _move_in_transaction(
     _write_contents([move for move in made if move.generation_id not in unkept])
     if is_end:
         drop_unkept(won, {move.generation_id: move.content for move in made}, now=now)
+        # Last, because many processes write these rows: the commit that unlocks them is next.
         add_to_rollup(won, status=to, now=now)
     if won:
-        # Django logs the name of a callback that fails, and a partial has none.
+        # Robust, because the row is committed: an error of a signal must not look like a failed
+        # move. Django logs the name of a callback that fails, and a partial has none.
         transaction.on_commit(lambda: announce(won), using=databases.alias(), robust=True)
     return won_ids
 

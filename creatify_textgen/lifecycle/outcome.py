@@ -21,6 +21,7 @@ _ROW = (
     "last_frame",
     "partial",
 )
+# Calls, counts and citations are JSON of the model, which may have values that no database takes.
 _JSON = ("response_function_calls", "usage", "citations")
 _CONTENT = (
     "response_text",
@@ -34,6 +35,7 @@ _CONTENT = (
 LONGEST_REASON = 10_000
 """Characters kept of a `failed_reason`. A remote may send a whole page, and a row must not fail to
 be written because of it."""
+# English, because it is stored, and a row is read in any language.
 _CUT = " [cut]"
 
 
@@ -63,6 +65,7 @@ class Outcome:
 
     def content_fields(self) -> dict[str, Any]:
         known = self._known(_CONTENT)
+        # The reason of a failure may be cut. An answer never is: it was paid for.
         if len(known.get("failed_reason", "")) > LONGEST_REASON:
             known["failed_reason"] = known["failed_reason"][: LONGEST_REASON - len(_CUT)] + _CUT
         return known
@@ -72,6 +75,7 @@ class Outcome:
 
         Saved if a database refuses the whole result: databases refuse some values in JSON.
         """
+        # A call that is missing makes the answer incomplete. Missing counts do not.
         partial = True if self.response_function_calls else self.partial
         return replace(self, **dict.fromkeys(_JSON), partial=partial)
 

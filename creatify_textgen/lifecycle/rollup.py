@@ -72,6 +72,7 @@ def correct_rollup(generation: Generation, *, before: Decimal | None) -> None:
 
 def _find(row: UsageDay) -> UsageDay | None:
     """Return the row as it is saved. Its key has the owner of that time, even if deleted since."""
+    # If the owner was deleted since, `SET_NULL` has emptied both rows, and their keys differ.
     alike = UsageDay.objects.select_for_update().filter(
         day=row.day,
         account=row.account,
@@ -90,6 +91,7 @@ def _usage_row(generation: Generation, *, status: Status, day: date) -> UsageDay
 
 def _total_row(generation: Generation, *, status: Status, day: date) -> UsageTotal:
     values = _values(generation, status=status, day=day)
+    # The last four bits of a UUID version 7 are random (RFC 9562, 5.7), so the shards fill evenly.
     shard = generation.pk.int % SHARDS
     named = (day, generation.account, generation.model_name, status, shard)
     return UsageTotal(key=_key(named), **values)

@@ -22,6 +22,7 @@ REFUSALS = (DatabaseError, ArithmeticError, ValueError)
 """The errors for a value that cannot be saved. Django's fields and the drivers raise some of them
 before the database is asked. See `is_refusal`."""
 TRIES = 6
+"""Runs of one transaction. The pauses between them add up to 150 ms at most."""
 _SQLSTATES = {"40001", "40P01", "55P03"}
 """PostgreSQL: serialization failure, deadlock, lock not available."""
 _MARIADB_ERRORS = {1020, 1205, 1213}
@@ -42,6 +43,7 @@ def in_short_transaction(work: Callable[[], Result]) -> Result:
         except OperationalError as error:
             if not repeatable or attempt == TRIES or not _is_passing(error):
                 raise
+            # A random pause: two processes that wait equally long would meet again.
             time.sleep(secrets.randbelow(10 * attempt) / 1000)
     raise AssertionError("unreachable")
 

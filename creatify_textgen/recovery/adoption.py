@@ -18,7 +18,6 @@ from functools import partial
 
 from creatify_textgen import clock, lifecycle
 from creatify_textgen.conf import conf
-from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
 from creatify_textgen.dispatch.snapshots import (
     ANSWER_LOST,
     FOUND_LATE,
@@ -28,6 +27,7 @@ from creatify_textgen.dispatch.snapshots import (
     next_poll_at,
     reschedule,
 )
+from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED
 from creatify_textgen.exceptions import StreamError, TransitionError
 from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.models import Generation

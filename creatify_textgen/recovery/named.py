@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from creatify_textgen import lifecycle
-from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
 from creatify_textgen.dispatch.snapshots import Snapshot, apply_snapshot, next_poll_at
+from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED
 from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.evidence import APART

@@ -19,7 +19,6 @@ from django.db.models import prefetch_related_objects
 from creatify_textgen import gateway, lifecycle
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit
-from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
 from creatify_textgen.dispatch.snapshots import (
     Snapshot,
     apply_snapshot,
@@ -27,6 +26,7 @@ from creatify_textgen.dispatch.snapshots import (
     next_poll_at,
     reschedule,
 )
+from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED
 from creatify_textgen.exceptions import RemoteError
 from creatify_textgen.logs import SENDING, STREAMS, warn_of
 from creatify_textgen.models import Generation

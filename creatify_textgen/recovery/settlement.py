@@ -16,7 +16,6 @@ from django.utils.translation import override
 
 from creatify_textgen import clock, databases, gateway, lifecycle
 from creatify_textgen.dispatch import sweep_schedule
-from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
 from creatify_textgen.dispatch.snapshots import (
     ANSWER_LOST,
     NEVER_ACCEPTED,
@@ -24,6 +23,7 @@ from creatify_textgen.dispatch.snapshots import (
     apply_snapshot,
     next_poll_at,
 )
+from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED
 from creatify_textgen.exceptions import RemoteRejectedError, RequestError, TransitionError
 from creatify_textgen.intake import expect_generation
 from creatify_textgen.intake.text import kind_of

@@ -12,7 +12,8 @@ from functools import partial
 from creatify_textgen import clock, lifecycle
 from creatify_textgen.dispatch import circuit
 from creatify_textgen.dispatch.function_calls import is_call_refusal
-from creatify_textgen.dispatch.sending import Send, ask_as_text, prepare_send
+from creatify_textgen.dispatch.sending import Send, prepare_send
+from creatify_textgen.dispatch.unaccepted import ask_as_text
 from creatify_textgen.models import Generation
 from creatify_textgen.states import Cause, Mode, Status
 from creatify_textgen.streams import database

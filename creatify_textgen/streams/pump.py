@@ -33,13 +33,8 @@ from django.db import Error as DatabaseFault
 
 from creatify_textgen import clock, databases, lifecycle
 from creatify_textgen.dispatch import circuit, sweep_schedule
-from creatify_textgen.dispatch.sending import (
-    MAY_BE_CHARGED,
-    LeaseLostError,
-    Send,
-    fail_send,
-    settle_refusal,
-)
+from creatify_textgen.dispatch.sending import LeaseLostError, Send
+from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED, fail_send, settle_refusal
 from creatify_textgen.exceptions import RemoteError, StreamError, TextgenError, TransitionError
 from creatify_textgen.lifecycle import Arrival
 from creatify_textgen.logs import STREAMS, warn_of

@@ -16,7 +16,7 @@ from django.core.files.storage import default_storage
 from django.db import DataError, Error, InterfaceError, OperationalError
 
 from creatify_textgen import clock, gateway, lifecycle
-from creatify_textgen.dispatch import sending
+from creatify_textgen.dispatch import sending, unaccepted
 from creatify_textgen.dispatch.callbacks import webhook_url
 from creatify_textgen.dispatch.sending import LeaseLostError, Send, prepare_send, settle_send
 from creatify_textgen.dispatch.turns import with_obstacles
@@ -436,7 +436,7 @@ class TestRefusal:
         error: RemoteError,
         detail: str,
     ) -> None:
-        monkeypatch.setattr(sending.random, "random", lambda: 0.0)
+        monkeypatch.setattr(unaccepted.random, "random", lambda: 0.0)
         send = prepared(double)
         settle_send(send, error)
         status, at, event = reported(send.generation)

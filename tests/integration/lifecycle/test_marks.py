@@ -137,22 +137,6 @@ class TestResult:
         assert generation.status == Status.SUBMITTING
 
 
-class TestNumberOfTheSend:
-    def test_a_late_refusal_cannot_undo_a_later_send(self) -> None:
-        generation = make_generation(status=Status.SUBMITTING, attempts=2)
-        won = lifecycle.mark_queued(
-            generation.pk, cause=Cause.SUBMIT, now=NOW, retry_at=SOON, detail="", attempt=1
-        )
-        assert not won
-
-    def test_only_one_of_two_takes_the_lease(self) -> None:
-        first = make_generation()
-        second = Generation.objects.get(pk=first.pk)
-        assert lifecycle.mark_submitting(first, now=NOW, lease_seconds=50)
-        assert not lifecycle.mark_submitting(second, now=NOW, lease_seconds=50)
-        assert (first.attempts, second.attempts) == (1, 0)
-
-
 class TestBatch:
     def test_costs_as_few_statements_for_500_rows_as_for_2(
         self, django_assert_max_num_queries: Any

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from creatify_textgen import lifecycle
-from creatify_textgen.dispatch.sending import MAY_BE_CHARGED
+from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED
 from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.intake import fingerprint
 from creatify_textgen.lifecycle import Outcome

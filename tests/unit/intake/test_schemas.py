@@ -119,8 +119,10 @@ class TestKeywords:
             ({"pattern": "^a"}, "description"),
             ({"allOf": [{}]}, "one object"),
             ({"exclusiveMinimum": 0.5}, "minimum"),
+            ({"exclusiveMinimum": True, "type": "integer"}, "minimum"),
             ({"not": {}}, "enum"),
             ({"uniqueItems": True}, "list"),
+            ({"$ref": "#/$defs/d", "anyOf": [{"type": "object"}]}, "each choice"),
         ],
         ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
     )
