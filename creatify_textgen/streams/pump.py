@@ -109,7 +109,7 @@ class _Pump:
             return
         error: Exception | None = None
         watching = checkpoint_writer().watching(
-            self._generation.pk, self._transcript, stream=stream, stop=self._outlet.stop
+            self._generation.pk, self._transcript, stop=self._outlet.stop
         )
         try:
             with stream, watching:
