@@ -108,7 +108,7 @@ class Reading:
                 yield from self._end(ready)
                 return
             if ready:
-                yield self._told(ready)
+                yield self._handed_out(ready)
             if has_gap and self._row is not None:
                 yield Pause(self._until(self._read_last_at + self._gap_seconds))
             if self._may_poll(frames, has_gap=has_gap):
@@ -116,7 +116,7 @@ class Reading:
                 if has_ended:
                     return
             if self._clock() >= self._beat_at:
-                yield self._told([])
+                yield self._handed_out([])
 
     def _read_row(self, frames: Batch, *, has_gap: bool) -> Generator[Step | Batch, Any, bool]:
         """Read the row and hand out what it has; return whether that was the end."""
@@ -138,7 +138,7 @@ class Reading:
         found = bridge(row, self.position)
         if found:
             self.position = found[-1].end
-            yield self._told(found)
+            yield self._handed_out(found)
         elif self._is_given_up(frames):
             yield broken_off(row, self.position)
             return True
@@ -153,7 +153,7 @@ class Reading:
                 yield from self._end(ready)
                 return True
             if ready:
-                yield self._told(ready)
+                yield self._handed_out(ready)
                 return False
         yield rest(row, self.position)
         return True
@@ -171,11 +171,13 @@ class Reading:
         chunks = [frame for frame in frames if frame.event == CHUNK]
         yield [*chunks, *rest(row, self.position)]
 
-    def _told(self, batch: Batch) -> Batch:
+    def _handed_out(self, batch: Batch) -> Batch:
+        """Return the batch, and count the waits from it."""
         now = self._clock()
         self._beat_at = now + self._heartbeat_seconds
         if batch:
             self._gap_seconds = FIRST_GAP_SECONDS
+            # A stream whose frames arrive is not read from the row, except once at the beginning.
             if self._row is not None:
                 self._read_at = now + self._read_every
         return batch
