@@ -31,7 +31,8 @@ from creatify_textgen.services.asynchronous import closing_connections
 from creatify_textgen.services.blocking import generate_intake
 from creatify_textgen.services.submission import submit_intake
 from creatify_textgen.streams import database
-from creatify_textgen.streams.sessions import begin_accepted, follow_begun
+from creatify_textgen.streams.begin import begin_accepted
+from creatify_textgen.streams.sessions import follow_begun
 from creatify_textgen.types import Content, TurnOptions
 
 __all__ = ["Conversation"]

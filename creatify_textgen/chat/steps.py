@@ -18,9 +18,9 @@ from creatify_textgen.models import Generation
 from creatify_textgen.services import pump_stream
 from creatify_textgen.services.blocking import begin_blocking, finish_blocking
 from creatify_textgen.states import Mode, Status
+from creatify_textgen.streams.begin import save_stream
 from creatify_textgen.streams.own_frames import PICKUP_LIMIT
 from creatify_textgen.streams.pickup import hold_stream
-from creatify_textgen.streams.sessions import save_stream
 
 __all__ = [
     "GRACE_SECONDS",

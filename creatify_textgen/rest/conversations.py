@@ -5,7 +5,6 @@ Invariant: a conversation is seen by its owner alone; everybody else gets 404.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -24,9 +23,8 @@ from creatify_textgen.chat import Conversation, Run, Turn
 from creatify_textgen.chat.runs import OPEN
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint, KindOfCall
-from creatify_textgen.intake.reading import Reader
-from creatify_textgen.intake.text import kind_of
 from creatify_textgen.models import Generation
+from creatify_textgen.rest.bodies import read_fields, read_sync
 from creatify_textgen.rest.moments import to_text
 from creatify_textgen.rest.pagination import ConversationPages, TurnPages
 from creatify_textgen.rest.serializers import WordField, decimal_text, represent_message
@@ -44,6 +42,7 @@ __all__ = [
     "TurnSerializer",
 ]
 
+# Without `account`: conversations of this API are in the default workspace.
 SETTINGS = (
     "title",
     "system_instruction",
@@ -107,6 +106,7 @@ class TurnSerializer(serializers.Serializer[Turn]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
     def to_representation(self, instance: Turn) -> dict[str, Any]:
+        # `run_id` is not a column: `with_run` adds it to the query.
         row, run = instance.generation, getattr(instance, "run_id", None)
         return {
             "number": instance.number,
@@ -132,6 +132,7 @@ class ConversationViewSet(Endpoint, GenericViewSet[Conversation]):
     http_method_names = [*Endpoint.http_method_names, "patch", "delete"]
     queryset = Conversation.objects.none()
     serializer_class = ConversationSerializer
+    # Filters that the host has set by default are made for its own views.
     filter_backends = ()
     lookup_url_kwarg = "conversation_id"
 
@@ -187,7 +188,8 @@ class ConversationViewSet(Endpoint, GenericViewSet[Conversation]):
         fields = read_fields(
             request.data, known=["content", "sync", *TURN_OPTIONS], required="content"
         )
-        say = conversation.ask if _read_sync(fields) else conversation.say
+        waits = read_sync(fields)
+        say = conversation.ask if waits else conversation.say
         generation = say(
             fields.pop("content"),
             idempotency_key=request.headers.get("Idempotency-Key"),
@@ -195,9 +197,10 @@ class ConversationViewSet(Endpoint, GenericViewSet[Conversation]):
         )
         turn = _turn_of(generation, conversation=conversation)
         headers = {"Location": self.path_to("generation-detail", generation.pk)}
-        has_waited = say == conversation.ask and turn.generation.is_final
+        # If the time ran out, the generation continues, and the client reads it later.
+        is_answered = waits and turn.generation.is_final
         shown = TurnSerializer(turn).data
-        return Response(shown, status=201 if has_waited else 202, headers=headers)
+        return Response(shown, status=201 if is_answered else 202, headers=headers)
 
     def _show(self, conversation: Conversation, *, status: int = status.HTTP_200_OK) -> Response:
         headers = {}
@@ -222,6 +225,7 @@ class ConversationStreamView(StreamView):
         run = Run.objects.filter(steps__generation=turn.generation, state__in=OPEN).first()
         if run is None:
             return self._resume(request, turn)
+        # A run that waits for a person has nothing to add to its message, so the response is 204.
         if wants_ui_messages(request) and run.state == Run.State.RUNNING:
             return stream_run(request, run.pk, slot=reader_slots.take(request.user.pk))
         response = self._resume(request, turn)
@@ -240,9 +244,11 @@ class ConversationStreamView(StreamView):
         conversation = self._find_conversation(request)
         if chat:
             refuse_answered(chat, conversation)
+        # The SDK sends the whole chat, but the conversation has the past already.
         body = {**chat.options, "content": chat.new} if chat else request.data
         fields = read_fields(body, known=["content", "sync", *TURN_OPTIONS], required="content")
-        _read_sync(fields)
+        # Accepted without effect, so that both paths of messages take the same body.
+        read_sync(fields)
         return partial(
             conversation.begin_stream, fields.pop("content"), idempotency_key=key, **fields
         )
@@ -260,27 +266,6 @@ def refuse_answered(chat: ChatRequest, conversation: Conversation) -> None:
             _("A conversation keeps its answers: fork it before this message, and send it there."),
             code="already_answered",
         )
-
-
-def read_fields(body: Any, *, known: Collection[str], required: str = "") -> dict[str, Any]:
-    """Return the fields of a body. Raises: RequestError for an unknown or a missing one."""
-    reader = Reader()
-    fields = reader.mapping({} if body is None else body, path="")
-    if fields is not None:
-        reader.known_keys(fields, frozenset(known), path="")
-        if required and required not in fields:
-            reader.refuse(required, "Is required.")
-    reader.raise_if_refused()
-    return dict(fields or {})
-
-
-def _read_sync(fields: dict[str, Any]) -> bool:
-    reader = Reader()
-    waits = fields.pop("sync", False)
-    if not isinstance(waits, bool):
-        reader.refuse("sync", f"Must be true or false, not {kind_of(waits)}.")
-    reader.raise_if_refused()
-    return bool(waits)
 
 
 def _turn_of(generation: Generation, *, conversation: Conversation) -> Turn:

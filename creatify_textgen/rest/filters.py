@@ -46,6 +46,8 @@ MOST_KEYS = 5
 LONGEST_WORD = 200
 _UNFIT = re.compile(r"""^-?\d+$|["'\\]""")
 """Keys of metadata that some databases cannot find: they read a number as a place in a list."""
+TEMPLATES = "django_filters"
+DEFAULT_ACCOUNT = "default"
 
 
 def _sees_all(user: Any) -> bool:
@@ -72,6 +74,7 @@ class OwnerField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
+        # A text that is no key of the model raises ValidationError, so the response is 400.
         return get_user_model()._meta.pk.to_python(text) if text else None
 
 
@@ -88,6 +91,7 @@ class OwnerFilter(django_filters.Filter):
 class GenerationFilters(django_filters.FilterSet):
     """Filters of the history. All are optional."""
 
+    # Without DISTINCT: no table is joined, so no row is found twice, and sorting all rows is slow.
     status = django_filters.MultipleChoiceFilter(choices=Status.choices, distinct=False)
     mode = django_filters.MultipleChoiceFilter(choices=Mode.choices, distinct=False)
     model_name = django_filters.CharFilter(max_length=255)
@@ -130,6 +134,7 @@ class GenerationFilters(django_filters.FilterSet):
 
     def _ids(self, text: str) -> list[UUID]:
         """Return the keys of the generations with this id, or with exactly this remote id."""
+        # Kept, because two filters ask: the search and the one of its time.
         if self._found is None:
             by_remote_id = self.queryset.with_remote_id(text).values_list("pk", flat=True)
             own_id = read_uuid(text)
@@ -156,10 +161,6 @@ class HistoryFilter(DjangoFilterBackend):
         return super().to_html(request, queryset, view) if apps.is_installed(TEMPLATES) else None
 
 
-TEMPLATES = "django_filters"
-DEFAULT_ACCOUNT = "default"
-
-
 class ModelForm(forms.Form):
     model_name = forms.CharField(required=False, max_length=255)
 
@@ -176,9 +177,11 @@ def read_metadata(query: Mapping[str, str]) -> dict[str, str]:
     """
     named = ((name.removeprefix(METADATA), name) for name in query if name.startswith(METADATA))
     wanted = {key: query[name] for key, name in named}
+    # Each key is one more comparison in every row, which no index helps.
     if len(wanted) > MOST_KEYS:
         raise ValidationError({METADATA: [f"At most {MOST_KEYS} keys."]})
     for key, value in wanted.items():
+        # Printable excludes NUL, which PostgreSQL refuses with an error.
         if not 0 < len(key) <= LONGEST_WORD or _UNFIT.search(key) or not key.isprintable():
             rule = "Must end with a key of metadata that is not a number and has no quotes."
         elif len(value) > LONGEST_WORD or not value.isprintable():
@@ -199,6 +202,7 @@ def check_account(account: Any) -> None:
 class CreditsForm(forms.Form):
     all = forms.BooleanField(required=False)
     owner = OwnerField(required=False)
+    # A function, because settings are read at each request.
     account = forms.ChoiceField(required=False, choices=lambda: [(n, n) for n in conf.accounts])
     all_accounts = forms.BooleanField(required=False)
     by_owner = forms.BooleanField(required=False)

@@ -16,6 +16,8 @@ def to_stored(moment: datetime) -> datetime:
     time out of the calendar (before year 1 or after year 9999).
     """
     try:
+        # In the hour that is repeated in autumn, the earlier of two moments: a filter
+        # `created_after` then leaves out no row.
         return clock.to_stored(clock.as_utc_range(moment)[0])
     except OverflowError as error:
         raise ValueError("The time is outside the calendar.") from error

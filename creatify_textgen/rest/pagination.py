@@ -17,7 +17,9 @@ from creatify_textgen.rest.moments import to_stored
 __all__ = ["ConversationPages", "GenerationPages", "TurnPages"]
 
 LARGEST_NUMBER = 2**31 - 1
+"""Of Django's `PositiveIntegerField`."""
 
+# Rows may have the same time. The id decides between them, so that no page repeats or omits one.
 ORDERINGS = {
     name: (name, "-id" if name.startswith("-") else "id")
     for name in ("-created_at", "created_at", "-updated_at", "updated_at")

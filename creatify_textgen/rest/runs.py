@@ -24,7 +24,8 @@ from creatify_textgen.chat import Conversation, Run, ToolCall
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.http.policy import Endpoint, KindOfCall
 from creatify_textgen.privacy import discreet
-from creatify_textgen.rest.conversations import TURN_OPTIONS, read_fields, refuse_answered
+from creatify_textgen.rest.bodies import read_fields
+from creatify_textgen.rest.conversations import TURN_OPTIONS, refuse_answered
 from creatify_textgen.rest.moments import to_text
 from creatify_textgen.rest.pagination import GenerationPages
 from creatify_textgen.rest.serializers import decimal_text
@@ -98,7 +99,7 @@ class RunSerializer(serializers.Serializer[Run]):
 
 
 class RunPages(GenerationPages):
-    # Each run takes four queries.
+    # Each run takes four queries, so pages are shorter than those of generations.
     page_size = 20
     max_page_size = 50
     orderings = {
@@ -137,6 +138,7 @@ class RunViewSet(Endpoint, GenericViewSet[Run]):
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, run_id: UUID, call_id: UUID) -> Response:
         chat.approve(self._find_call(call_id), by=request.user)
+        # Read again, because the decision may have let the run go on.
         return self._show(self.get_object())
 
     @action(detail=True, methods=["post"])
@@ -150,6 +152,7 @@ class RunViewSet(Endpoint, GenericViewSet[Run]):
         return self._show(self.get_object())
 
     def _find_call(self, call_id: UUID) -> ToolCall:
+        # Among the calls of the user's own run, so those of others answer 404.
         return get_object_or_404(self.get_object().calls, pk=call_id)
 
     def _show(self, run: Run) -> Response:
@@ -172,6 +175,7 @@ class ConversationRunView(Endpoint):
 
     @classmethod
     def as_view(cls, **attributes: Any) -> Any:
+        # Our other views are wrapped in `rest/urls`. The path of this one is in the host's code.
         return databases.outside_transactions(discreet(super().as_view(**attributes)))
 
     def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
@@ -186,10 +190,11 @@ class ConversationRunView(Endpoint):
             asked = read_chat(body)
             refuse_answered(asked, conversation)
             body = {**asked.options, "content": asked.new}
+        # Before the run is saved: who gets no place to read must not pay for an answer.
         slot = reader_slots.take(request.user.pk)
         try:
             return stream_run(request, self._submit(request, conversation, body).pk, slot=slot)
-        except BaseException:
+        except BaseException:  # Also if the server cancels the request.
             slot.release()
             raise
 
@@ -201,6 +206,7 @@ class ConversationRunView(Endpoint):
             tools=self.tools,
             limit=self.limit,
             conversation=conversation,
+            # Also for a client that reads JSON: it attaches to the stream of each step.
             stream=True,
             idempotency_key=request.headers.get("Idempotency-Key"),
             **fields,

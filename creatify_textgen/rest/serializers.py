@@ -70,7 +70,8 @@ class GenerationSerializer(serializers.Serializer[Generation]):
     content_removed_at = serializers.DateTimeField(allow_null=True)
 
     def to_representation(self, instance: Generation) -> dict[str, Any]:
-        # What was erased is shown no more, though its end may still need it.
+        # An erased generation that has not ended keeps its content, which its end needs. The
+        # content is not shown.
         is_erased = instance.content_removed_at is not None and not instance.is_final
         content = NOTHING if is_erased else instance.content
         shown = _content(content) if self._may_read(instance) else HIDDEN
@@ -94,6 +95,7 @@ class GenerationSerializer(serializers.Serializer[Generation]):
             "tool_config": shown["tool_config"],
             "error_code": instance.error_code,
             "finish_reason": instance.finish_reason,
+            # Counts of tokens say nothing of the content, so all who see the row see them.
             "usage": content.usage,
             "partial": instance.partial,
             "metadata": instance.metadata if shown is not HIDDEN else None,
@@ -109,6 +111,7 @@ class GenerationSerializer(serializers.Serializer[Generation]):
     def _reader(self) -> Any:
         return self.context["request"].user
 
+    # Once for a page, and not for each of its rows.
     @cached_property
     def _reads_others(self) -> bool:
         return is_staff_with(self._reader, "view_content")
@@ -136,6 +139,7 @@ class MediaSerializer(serializers.Serializer[Media]):
 
 
 NOTHING = GenerationContent()
+"""Empty, as a content that was removed."""
 HIDDEN: dict[str, None] = dict.fromkeys(
     (
         "messages",
@@ -159,6 +163,7 @@ def _content(content: GenerationContent) -> dict[str, Any]:
 def represent_message(message: dict[str, Any]) -> dict[str, Any]:
     """Return a stored message in the remote's shape."""
     parts = message.get("content")
+    # A text, or nothing beside a function call or its response (contract, 3.1).
     if not isinstance(parts, list):
         return message
     # A stored part also contains the hash of its file, which is internal.
@@ -168,6 +173,7 @@ def represent_message(message: dict[str, Any]) -> dict[str, Any]:
 
 def decimal_text(number: Decimal | None) -> str | None:
     """Return `0.0005` instead of `5E-4` or `0.0005000000`, and None if it is unknown."""
+    # A text, because most clients read a number of JSON as a binary fraction.
     return None if number is None else credits_text(number)
 
 
@@ -183,6 +189,7 @@ def represent_credits(
         "lasts_days": report.lasts_days,
         "used": decimal_text(report.used),
         "unknown": report.unknown,
+        # A mean has up to 28 digits; a cost has ten places.
         "used_a_day": decimal_text(round(forecast.daily, 10)),
         "used_this_month": decimal_text(forecast.month_used),
         "projected_this_month": decimal_text(round(forecast.month_projected, 10)),

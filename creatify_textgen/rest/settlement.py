@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from creatify_textgen.intake.reading import Reader
-from creatify_textgen.rest.conversations import read_fields
+from creatify_textgen.rest.bodies import read_fields
 
 __all__ = ["read_settlement"]
 
@@ -27,5 +27,5 @@ def read_settlement(body: Any) -> dict[str, Any]:
     if isinstance(cost, bool) or not isinstance(cost, int | float | str | None):
         reader.refuse("credits_used", _("Must be a number of credits, such as 0.0005."))
     reader.raise_if_refused()
-    # As it was written: the binary fraction of 0.1 has 55 digits.
+    # As it was written: the binary fraction of 0.1 has 55 digits as a Decimal.
     return {**fields, "credits_used": str(cost) if isinstance(cost, float) else cost}

@@ -31,6 +31,8 @@ def _view(view: Any) -> Any:
     return databases.outside_transactions(discreet(view))
 
 
+# No router of DRF: paths and names are fixed in the documentation, and a router would add a root
+# page and paths with formats.
 def generations(**actions: Any) -> Any:
     return _view(GenerationViewSet.as_view(actions))
 

@@ -76,6 +76,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
         return visible.defer("content__response_thoughts", "content__citations")
 
     def get_object(self) -> Generation:
+        # Without the filters of the list, which DRF would apply: `?status=done` would answer 404.
         found = get_object_or_404(self.get_queryset(), pk=self.kwargs["generation_id"])
         self.check_object_permissions(self.request, found)
         return found
@@ -90,6 +91,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
             owner=request.user,
             idempotency_key=request.headers.get("Idempotency-Key"),
         )
+        # If the time ran out, the generation continues, and the client reads it later.
         if waits and generation.is_final:
             return self._show(generation, status=status.HTTP_201_CREATED)
         return self._show(generation, status=status.HTTP_202_ACCEPTED)
@@ -103,6 +105,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
         return self._show(self.get_object())
 
     def _record(self, generations: Sequence[Generation]) -> None:
+        # Before the answer is rendered: what cannot be noted is not shown.
         if is_staff_with(self.request.user, "view_content"):
             services.record_reads(generations, by=self.request.user, where="the REST API")
 
@@ -133,6 +136,7 @@ class GenerationViewSet(Endpoint, GenericViewSet[Generation]):
 
     def destroy(self, request: Request, generation_id: UUID) -> Response:
         generation = self.get_object()
+        # `MayOperate` is not enough: staff with that permission may act on rows, not delete them.
         if generation.owner_id != request.user.pk:
             raise PermissionDenied(
                 _("Only its owner can delete a generation here; staff use the admin.")
@@ -182,6 +186,7 @@ class CreditsView(Endpoint):
 
     def get(self, request: Request) -> Response:
         query = read_credits_query(request)
+        # The balance is of the whole workspace: it shows what other users spend.
         may_see_balance = has_permission(request.user, "creatify_textgen.view_credits")
         report = services.credits(**query, with_balance=may_see_balance)
         scope = UsageScope(query["account"], query["owner"], latest_since(query), query["until"])
@@ -200,6 +205,7 @@ class ModelsView(Endpoint):
     """The models that a user may choose, and what is known of each."""
 
     def get(self, request: Request) -> Response:
+        # A day of the vendor's calendar. The database's clock would cost a query and be no better.
         today = datetime.now(tz=UTC).date()
         facts = services.known_models()
         return Response([represent_model(one, today=today) for one in facts])

@@ -5,6 +5,7 @@ from the row if the hub no longer has them. Invariant: a reader that leaves stop
 """
 
 from creatify_textgen.remote import Chunk
+from creatify_textgen.streams.begin import begin_stream, get_or_begin_stream
 from creatify_textgen.streams.checkpoints import stop_here
 from creatify_textgen.streams.hub import try_address
 from creatify_textgen.streams.pump import pump_stream
@@ -14,8 +15,6 @@ from creatify_textgen.streams.sessions import (
     aattach,
     astream,
     attach,
-    begin_stream,
-    get_or_begin_stream,
     stream,
 )
 from creatify_textgen.streams.transcript import chunk_of
@@ -27,9 +26,9 @@ __all__ = [
     "aattach",
     "astream",
     "attach",
-    "get_or_begin_stream",
     "begin_stream",
     "chunk_of",
+    "get_or_begin_stream",
     "pump_stream",
     "stop_here",
     "stream",

@@ -1,8 +1,8 @@
-"""Writes the texts of running streams to their rows once a second, and reads which were stopped.
+"""Writes the texts of running streams to their rows, and stops the streams that somebody stopped.
 
-One thread per process. It also moves `due_at` of each row ahead, which shows that the process of a
-silent stream has not died. Invariant: after `watching` ends, nothing more is written for
-that stream.
+One thread per process does this once a second. It also moves `due_at` of each row ahead, which
+shows that the process of a silent stream has not died. Invariant: after `watching` ends, nothing
+more is written for that stream.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from django.db import DatabaseError
 
@@ -30,34 +29,34 @@ from creatify_textgen.streams.transcript import Transcript
 __all__ = ["CheckpointWriter", "checkpoint_writer", "missed_at", "stop_here"]
 
 INTERVAL_SECONDS = 1.0
+"""The pause between two writes. If frames are lost, a reader takes their text from the row."""
 SIGN_OF_LIFE_SECONDS = 15.0
+"""How often the row of a stream without new text is written."""
 CHARS_A_SECOND = 2**20
 """The whole text is written each time, so a very long text is written less often."""
 CHARS_A_STATEMENT = 2**21
-"""At most 8 MiB, half of what MariaDB takes by default."""
+"""At most 8 MiB in UTF-8, half of what MariaDB takes by default (`max_allowed_packet`)."""
+LEAST_SILENCE_SECONDS = 4 * SIGN_OF_LIFE_SECONDS
+"""Used if the setting `stream_idle` is shorter: one late write is not the end of a pump."""
 GRACE_SECONDS = 15.0
-"""How long a row may go without a sign of life before a sweep regards its pump as dead."""
-LONGEST_STREAM_SECONDS = 3600.0
-"""A remote that sends nothing but keep-alives is given up after this."""
-
-
-class Closable(Protocol):
-    def close(self) -> None: ...
+"""Added to the longer of these two."""
 
 
 @dataclass(slots=True)
 class WatchedStream:
     transcript: Transcript
-    stream: Closable
     stop: Callable[[], None]
-    began_at: float
+    written_at: float
+    """By the monotonic clock: the last time at which a write of its row began."""
     written_number: int = 0
-    written_at: float = field(default=0.0)
+    """The number of the last chunk that this write contained."""
 
 
 class CheckpointWriter:
     def __init__(self) -> None:
         self._streams: dict[uuid.UUID, WatchedStream] = {}
+        # Two locks, because a stream that begins must not wait for a statement of the database.
+        # Who needs both takes `_writing` first.
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._has_streams = threading.Event()
@@ -69,15 +68,13 @@ class CheckpointWriter:
         generation_id: uuid.UUID,
         transcript: Transcript,
         *,
-        stream: Closable,
         stop: Callable[[], None],
     ) -> Iterator[None]:
         """Keep this stream's row up to date until the block is left.
 
         `stop` is called, in another thread, if somebody stops the generation.
         """
-        now = time.monotonic()
-        watched = WatchedStream(transcript, stream, stop, now, written_at=now)
+        watched = WatchedStream(transcript, stop, written_at=time.monotonic())
         with self._lock:
             self._streams[generation_id] = watched
             self._has_streams.set()
@@ -105,10 +102,12 @@ class CheckpointWriter:
         with self._lock:
             watched = self._streams.get(generation_id)
         if watched is not None:
+            # Without the lock: it publishes frames, and no other stream has to wait for that.
             watched.stop()
 
     def stop_asked(self) -> None:
         """Stop the streams for which somebody asked that in any process."""
+        # A stopped stream is read to its end, so it is still watched, but not asked about again.
         with self._lock:
             running = [key for key, each in self._streams.items() if not each.transcript.is_stopped]
         asked = Generation.objects.filter(pk__in=running).exclude(stopped_at=None)
@@ -123,13 +122,13 @@ class CheckpointWriter:
         due = {}
         with self._lock:
             for generation_id, watched in self._streams.items():
-                if elapsed - watched.began_at > LONGEST_STREAM_SECONDS:
-                    watched.stream.close()
                 here, waited = watched.transcript.position, elapsed - watched.written_at
                 is_new = here.number != watched.written_number
                 if waited >= SIGN_OF_LIFE_SECONDS or (
                     is_new and waited >= here.text / CHARS_A_SECOND
                 ):
+                    # Noted before the write. Text that an outage keeps off the row comes with the
+                    # next chunk, the next sign of life or the end.
                     watched.written_number, watched.written_at = here.number, elapsed
                     due[generation_id] = watched
         return due
@@ -144,6 +143,7 @@ class CheckpointWriter:
     def _run(self) -> None:
         while self._has_streams.wait():
             time.sleep(INTERVAL_SECONDS)
+            # `watching` sets the event under the same lock, so no new stream is missed.
             with self._lock:
                 if not self._streams:
                     self._has_streams.clear()
@@ -176,7 +176,8 @@ def stop_here(generation_id: uuid.UUID) -> None:
 
 def missed_at(now: datetime) -> datetime:
     """Return when a pump that gives no sign of life counts as dead."""
-    return clock.after(now, conf.timeouts["stream_idle"] + GRACE_SECONDS)
+    silence = max(conf.timeouts["stream_idle"], LEAST_SILENCE_SECONDS)
+    return clock.after(now, silence + GRACE_SECONDS)
 
 
 def _batches(checkpoints: Mapping[uuid.UUID, Outcome]) -> Iterator[dict[uuid.UUID, Outcome]]:
@@ -199,6 +200,7 @@ def _save(batch: Mapping[uuid.UUID, Outcome], *, now: datetime) -> None:
     try:
         lifecycle.save_checkpoints(batch, now=now, due_at=due_at)
     except DatabaseError:
+        # An outage concerns all of them, so they are not tried one by one.
         connection = databases.connection()
         if connection.connection is None or not connection.is_usable():
             raise
@@ -209,5 +211,6 @@ def _save(batch: Mapping[uuid.UUID, Outcome], *, now: datetime) -> None:
             lifecycle.save_checkpoints({generation_id: saved}, now=now, due_at=due_at)
         except DatabaseError:
             STREAMS.exception("The database refuses the text so far of %s.", generation_id)
+            # Without this, a sweep would regard the pump as dead while the remote still answers.
             sign_of_life = {generation_id: NOTHING_NEW}
             lifecycle.save_checkpoints(sign_of_life, now=now, due_at=due_at)

@@ -28,8 +28,10 @@ __all__ = ["load", "refuse_uncommitted", "run", "run_async", "start"]
 T = TypeVar("T")
 
 THREADS = 8
+"""Each holds at most one connection. A read takes milliseconds, so many readers share them."""
 _here = threading.local()
 
+# Without the request: its messages may be many megabytes, and no reader receives them.
 _READ = (
     "id",
     "mode",
@@ -57,7 +59,7 @@ _READ = (
 
 
 def run(work: Callable[[], T]) -> T:
-    """Return what `work` returns, from a thread that may use the database.
+    """Run `work` in a thread that may use the database, and return what it returns.
 
     Inside a transaction it is this thread, because other threads do not see its rows.
     """
@@ -90,6 +92,8 @@ def load(generation_id: uuid.UUID) -> Generation:
 
 
 def _is_elsewhere() -> bool:
+    # Work in the pool may call `run` again. Waiting for another thread of a full pool would never
+    # end, so it runs in the thread that it is in.
     is_pool = getattr(_here, "is_pool", False)
     return not (is_pool or databases.connection().in_atomic_block)
 
@@ -97,6 +101,8 @@ def _is_elsewhere() -> bool:
 @without_variables
 def _with_connection(work: Callable[[], T]) -> T:
     _here.is_pool = True
+    # Django does this at the beginning and the end of each request, and this thread has none. So
+    # CONN_MAX_AGE and CONN_HEALTH_CHECKS hold here, too.
     close_old_connections()
     try:
         return work()

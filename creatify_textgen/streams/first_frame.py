@@ -30,6 +30,9 @@ def first_frame(generation: Generation, *, seconds: float) -> Frame | None:
 
 
 def _is_mere_error(frame: Frame) -> bool:
+    """Whether this is a chunk that has nothing but an error, which an error frame follows."""
+    # A chunk after which the position has no text, thought or call contained none of them. Parsing
+    # is left to those few that have the word.
     if frame.event != CHUNK or frame.end[1:] != START[1:] or '"error"' not in frame.data:
         return False
     try:

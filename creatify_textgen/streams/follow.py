@@ -38,7 +38,8 @@ T = TypeVar("T")
 
 OUTAGES = (OperationalError, InterfaceError)
 ROW_PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries to read a row. The first try after an error opens a new connection."""
+"""Seconds between tries to read a row. Each opens a new connection, so after a cut the first try
+helps; the sum is what a reader waits during an outage before it gets an error frame."""
 
 
 def follow(
@@ -51,7 +52,7 @@ def follow(
     """Yield the frames behind this position as they come, up to the end frame.
 
     An empty batch is a heartbeat; `row` is as for `Reading`. If the database does not answer, the
-    last batch is an error frame without an end: a reader may reconnect with its last id.
+    last batch is an error frame without an end frame: a reader may reconnect with its last id.
 
     Raises: Generation.DoesNotExist.
     """
@@ -63,6 +64,7 @@ def follow(
             yield step
             answer = None
         elif isinstance(step, Wait):
+            # Asked for each time: after a reload or a fork the old hub receives no more frames.
             answer = get_hub().read(str(generation_id), after=step.after, seconds=step.seconds)
         elif isinstance(step, Pause):
             time.sleep(step.seconds)
@@ -84,6 +86,7 @@ async def follow_async(
     reading = Reading(generation_id, after=after, heartbeat_seconds=heartbeat_seconds)
     steps = reading.steps()
     answer: Any = None
+    # Kept while it has frames: `get_hub` takes a lock, and thousands of readers share one thread.
     stream, hub = str(generation_id), get_hub()
     while (step := next_step(steps, answer)) is not None:
         if isinstance(step, list):
@@ -151,14 +154,16 @@ def _row_work(step: Step, generation_id: uuid.UUID) -> Callable[[], Generation]:
 
 
 def _call_off(generation_id: uuid.UUID) -> Generation:
+    # All readers of the stream come here at the same time. The conditional UPDATE has one winner,
+    # and if a pump was faster there is none: then the row is `submitting`, and reading goes on.
     won = call_off_stream(generation_id, now=clock.now())
     row = database.load(generation_id)
     if won:
         warn_of(
             ("no stream worker", row.account),
             STREAMS,
-            "No worker started the stream of generation %s in time: start one for STREAM_QUEUE, or "
-            "raise its number of threads.",
+            "No worker started the stream of generation %s in time: start a worker for "
+            "STREAM_QUEUE, or raise its number of threads.",
             generation_id,
         )
     return row

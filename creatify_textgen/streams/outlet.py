@@ -1,4 +1,4 @@
-"""From a pump's chunks to frames in the hub, until somebody stops the generation.
+"""Publishes a pump's chunks as frames in the hub, until somebody stops the generation.
 
 The remote cannot stop: the pump then reads on to learn the cost, but nothing more is sent to
 readers or added to the text. Invariant: after the end frame nothing is published, whichever thread
@@ -27,7 +27,7 @@ class Outlet:
         self._frames: list[Frame] = []
         """Read and not published yet."""
         self._is_closed = False
-        # `stop` comes from another thread.
+        # `stop` comes from another thread. Reentrant, because `stop` calls `flush`.
         self._lock = threading.RLock()
 
     def take(self, chunk: Chunk) -> None:
@@ -39,7 +39,10 @@ class Outlet:
                 self._frames.append(self._transcript.add(chunk))
 
     def flush(self) -> None:
-        """Publish what arrived together, together: one by one costs as much as the parsing."""
+        """Publish the frames taken since the last call.
+
+        Those that arrived in one block go together: one by one costs as much as parsing them.
+        """
         with self._lock:
             if self._frames:
                 self._hub.publish(self._key, self._frames)
@@ -50,6 +53,7 @@ class Outlet:
         with self._lock:
             if self._is_closed or self._transcript.is_stopped:
                 return
+            # First, because readers must receive all text that the row will have.
             self.flush()
             self._transcript.is_stopped = True
             self._hub.publish(self._key, stopped(self._generation_id, self._transcript.position))
@@ -61,5 +65,7 @@ class Outlet:
 
     def publish_end(self, frames: list[Frame]) -> None:
         """Publish the last frames, unless the readers already have an end."""
+        # No lock: after `close` no other thread changes `is_stopped`. Before the first chunk, when
+        # a refusal is published, nobody watches the stream, so nobody can stop it here.
         if not self._transcript.is_stopped:
             self._hub.publish(self._key, frames)

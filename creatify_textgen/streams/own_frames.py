@@ -32,7 +32,8 @@ __all__ = [
 ]
 
 PICKUP_LIMIT = timedelta(seconds=15)
-"""How long a stream may wait for a pump before it is cancelled."""
+"""How long a stream may wait for a pump before it is cancelled. Shorter than the time for which the
+view of a new stream waits for its first frame, so that the client receives a 503."""
 BROKEN_OFF = "The stream broke off; this site is asking the remote for its result."
 STOPPED = "stopped"
 """The `error_code` of a stream that somebody stopped before its end."""
@@ -49,10 +50,11 @@ _UNDERSCORE = re.compile(r"_([a-z])")
 def rest(generation: Generation, after: Position) -> list[Frame]:
     """Return the frames that a reader at this position lacks, up to the end frame.
 
-    The generation is final or expired: its row has all that was received.
+    The generation is final or expired: its row has everything that was received.
     """
     code, message = _failure(generation)
     if generation.status == Status.EXPIRED:
+        # No last chunk is made: the generation may still become done, and then has a receipt.
         frames = bridge(generation, after)
         here = frames[-1].end if frames else after
         return [*frames, *ending(generation, here, code=code, message=message)]
@@ -63,7 +65,8 @@ def rest(generation: Generation, after: Position) -> list[Frame]:
             return ending(generation, after, code="content_removed", message=REMOVED)
     frames = []
     if here != after:
-        # A frame from the row has the same number before and after it (`Frame.is_from_row`).
+        # A frame from the row has the same number before and after it (`Frame.is_from_row`): it
+        # stands for all frames that were lost.
         before = after._replace(number=here.number)
         frames.append(chunk_frame(before, here, _last_chunk(generation, after)))
     return [*frames, *ending(generation, here, code=code, message=message)]
@@ -89,6 +92,8 @@ def broken_off(generation: Generation, after: Position) -> list[Frame]:
 
 def stopped(generation_id: uuid.UUID, after: Position) -> list[Frame]:
     """Return the end of a stream that was stopped, while the pump still waits for its cost."""
+    # The frame has the id `end`, although the status is not final: a reader that has it need not
+    # return, because no more text follows. The row has the cost later.
     payload = {
         "id": str(generation_id),
         "status": str(Status.RUNNING),
@@ -141,6 +146,7 @@ def error_frame(
 ) -> Frame:
     failure: dict[str, Any] = {"code": code, "message": message}
     if retry_after is not None:
+        # Whole seconds, as in the header Retry-After (RFC 9110, 10.2.3); never too early.
         failure["retry_after"] = math.ceil(retry_after)
     return word_frame(after, ERROR, failure)
 
@@ -173,6 +179,7 @@ def _last_number(generation: Generation, after: Position) -> int:
 
 def _whole(generation: Generation, after: Position) -> Position:
     content = generation.content
+    # Never back: a row may lag behind the frames by a second, and a removed content is empty.
     return Position(
         after.number,
         max(after.text, len(content.response_text)),
@@ -190,6 +197,7 @@ def _last_chunk(generation: Generation, after: Position) -> str:
         candidate["citationMetadata"] = {"citations": content.citations}
     chunk: dict[str, Any] = {"candidates": [candidate]}
     if content.usage:
+        # The row has snake_case names, and clients of a stream expect Gemini's.
         chunk["usageMetadata"] = _camel_keys(content.usage)
     if generation.model_version:
         chunk["modelVersion"] = generation.model_version

@@ -40,15 +40,18 @@ def claim_stream(generation_id: uuid.UUID) -> Send | None:
     """Return the send of a queued stream, with its lease; None if there is nothing to send."""
     generation = _waiting(generation_id)
     if generation is None:
+        # Another pump has claimed it, or it was cancelled.
         return None
     now = clock.now()
     open_until = getattr(generation, _CIRCUIT)
     if not circuit.may_send(generation.account, open_until=open_until, now=now):
+        # Not left in the queue, as an asynchronous row would be: its readers wait.
         message = "The remote is down, and nothing was sent; try again in a while."
         wait = (circuit.try_again_at(open_until, now=now) - now).total_seconds()
         _call_off(generation, "remote_unavailable", message, retry_after=wait)
         return None
     send = prepare_send(generation)
+    # `prepare_send` takes the lease by a conditional UPDATE, so of two pumps one gets the send.
     if send is None:
         _publish_why_not(generation)
     return send
@@ -62,7 +65,7 @@ def hold_stream(generation_id: uuid.UUID, *, until: datetime) -> None:
 def claim_as_text(generation: Generation, error: Exception) -> Send | None:
     """Return another send of a refused stream, its function calls as text; None if there is none.
 
-    No other process takes it up meanwhile: it is due only once it would have been called off.
+    No sweep claims it meanwhile: it is due only after `PICKUP_LIMIT`.
     """
     if not is_call_refusal(error):
         return None
@@ -83,6 +86,7 @@ def _call_off(
     won = lifecycle.mark_cancelled(
         generation.pk, cause=Cause.STREAM, now=clock.now(), code=code, detail=message
     )
+    # Whoever cancelled it first publishes the reason. Two ends would have the same number.
     if won:
         row = database.load(generation.pk)
         frames = ending(row, START, code=code, message=message, retry_after=retry_after)
@@ -92,6 +96,8 @@ def _call_off(
 def give_up_lease(generation: Generation) -> None:
     """Cancel a stream whose lease ended before the send: its reader waits for no other pump."""
     now = clock.now()
+    # `submitting` may not become `cancelled`, so it is queued first. The row is due at once: if
+    # this process dies between the two, a sweep cancels it.
     won = lifecycle.mark_queued(
         generation.pk,
         cause=Cause.STREAM,
@@ -108,6 +114,7 @@ def give_up_lease(generation: Generation) -> None:
 def _publish_why_not(generation: Generation) -> None:
     """Publish why the stream cannot be sent. Do nothing if another process has claimed the row."""
     row = database.load(generation.pk)
+    # Failed: the request itself was wrong. Queued again: the settings or the storage were.
     if row.status == Status.FAILED:
         get_hub().publish(str(row.pk), rest(row, START))
     elif row.status == Status.QUEUED:

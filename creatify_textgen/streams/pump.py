@@ -1,4 +1,4 @@
-"""The pump: sends a queued stream, reads the remote's answer and hands its frames to the hub.
+"""Sends a queued stream, reads the remote's answer and hands its frames to the hub: the pump.
 
 It runs in a thread or in a worker, and knows no reader. The steps, and why their order is safe:
 
@@ -56,7 +56,7 @@ TRIES = 3
 RETRY_WITHIN_SECONDS = 10.0
 """How long a refused send is tried again. A reader waits, so it is short."""
 HEAD_START_SECONDS = 0.005
-"""How long the row is written after its frame: the hub's thread needs the interpreter first."""
+"""From a frame to the write of its row: the hub's thread needs the interpreter first."""
 END_PAUSES = (0.5, 1, 2, 5, 10, 15)
 """Seconds between tries to write a stream's end. Together they are shorter than the time after
 which a sweep regards the pump as dead."""
@@ -78,12 +78,14 @@ def pump_stream(generation_id: uuid.UUID) -> None:
     send = database.run(partial(claim_stream, generation_id))
     if send is None:
         return
+    # A stream may take minutes, and all statements from here on run in the pool of `database`.
     databases.let_go()
     try:
         _Pump(send).run()
     except Generation.DoesNotExist:
         STREAMS.warning("Generation %s was deleted while it was streamed.", generation_id)
     except Exception as error:
+        # Only the type: a database error may quote the answer.
         STREAMS.error("The pump of generation %s died of %s.", generation_id, type(error).__name__)
         raise
 
@@ -104,7 +106,7 @@ class _Pump:
             return
         error: Exception | None = None
         watching = checkpoint_writer().watching(
-            self._generation.pk, self._transcript, stream=stream, stop=self._outlet.stop
+            self._generation.pk, self._transcript, stop=self._outlet.stop
         )
         try:
             with stream, watching:
@@ -120,6 +122,7 @@ class _Pump:
             try:
                 return self._send.stream()
             except LeaseLostError:
+                # This process was suspended. A sweep may have settled the row meanwhile.
                 database.run(partial(give_up_lease, self._generation))
                 return None
             except TextgenError as error:
@@ -132,11 +135,14 @@ class _Pump:
                     return None
                 time.sleep(wait)
             except Exception:
+                # A bug, or an error of the storage. Part of the request may have left, so the row
+                # becomes `unconfirmed`. Readers receive an end before the error is raised.
                 self._end(StreamError("The send broke off."))
                 raise
-        raise AssertionError("unreachable")
+        raise AssertionError("unreachable")  # The last attempt returns. mypy cannot see that.
 
     def _read(self, stream: ChunkStream) -> None:
+        # Chunks that arrived in one block are one publication, and none waits for the next block.
         stream.before_wait = self._outlet.flush
         try:
             for chunk in stream:
@@ -174,6 +180,8 @@ class _Pump:
         """Write the end on the row, then publish it to the readers."""
         broken = error if isinstance(error, StreamError) or error is None else StreamError("broken")
         if self._marking is not None:
+            # Else the first write could follow the last one, and move `due_at` of a row that is
+            # left to the sweep. An error of the first write is not raised by `wait`.
             wait([self._marking])
         time.sleep(HEAD_START_SECONDS)
         self._outlet.close()
@@ -187,13 +195,17 @@ class _Pump:
             raise error
 
     def _write_end_patiently(self, verdict: Verdict) -> Generation:
-        """Write the end, again while the database is unreachable: only the pump has the receipt."""
+        """Write the end. Only the pump has the receipt, so an outage of the database is waited for.
+
+        If the database refuses a value, as much as it takes is written.
+        """
         write = partial(self._write_end, verdict)
         try:
             return self._write_patiently(write)
         except _REFUSED:
             # If it is still unreachable, this raises: the row stays open, and a sweep finds it.
             database.run(partial(database.load, self._generation.pk))
+        # Once more the whole: the outage may have ended just now.
         for less in (verdict.outcome, verdict.outcome.without_json()):
             try:
                 return database.run(partial(self._write_end, verdict._replace(outcome=less)))
@@ -231,6 +243,7 @@ class _Pump:
     def _mark_final(self, verdict: Verdict) -> None:
         mark = lifecycle.mark_done if verdict.status == Status.DONE else lifecycle.mark_failed
         now, key, known = clock.now(), self._generation.pk, verdict.outcome
+        # Without `attempt`: a sweep never sends a stream again, so no other send can be meant.
         if mark(key, cause=Cause.STREAM, now=now, outcome=known):
             return
         # A sweep regarded this pump as dead: it failed the row, or found it in the remote's list.
@@ -243,6 +256,7 @@ class _Pump:
 
     def _leave_to_the_sweep(self, verdict: Verdict) -> None:
         now = clock.now()
+        # Without a chunk nothing shows that the remote accepted the request.
         if self._transcript.is_empty:
             lifecycle.mark_unconfirmed(
                 self._generation.pk,
@@ -269,6 +283,7 @@ def _write_refusal(
     generation: Generation, error: TextgenError, *, is_uncharged: bool
 ) -> Generation:
     now = clock.now()
+    # Not queued again, as `settle_refusal` would do: its readers receive the end now.
     if is_uncharged or not isinstance(error, RemoteError):
         circuit.report(generation.account, [error], now=now)
         fail_send(generation, code=error.code, reason=error.explanation, now=now)

@@ -34,14 +34,13 @@ __all__ = ["HEARTBEAT_SECONDS", "Batch", "CallOff", "ReadRow", "Pause", "Reading
 HEARTBEAT_SECONDS = 15.0
 """A reader receives a frame or a heartbeat at least this often."""
 WAIT_FOR_ROW_SECONDS = 2.0
-"""Between two reads of a row without a pump: no frame announces a change."""
+"""Between two reads of a row without a pump, because no frame announces a change."""
 UNPUMPED_SECONDS = 60.0
-"""How long a reader waits for the sweep to settle a stream that nobody pumps any more."""
-FIRST_GAP_SECONDS = 0.5
+"""How long a reader waits for the sweep to settle a stream whose pump is gone."""
 LAST_FRAMES_SECONDS = 0.5
 """How long a reader waits for the last frames of a generation whose text is not stored."""
-LONGEST_GAP_SECONDS = 5.0
-"""Between two reads of the row if frames are missing: doubled from the first to the longest. The
+FIRST_GAP_SECONDS, LONGEST_GAP_SECONDS = 0.5, 5.0
+"""Between two reads of the row if frames are missing: the first is doubled up to the longest. The
 first is also the shortest wait for a row."""
 
 Batch = list[Frame]
@@ -109,7 +108,7 @@ class Reading:
                 yield from self._end(ready)
                 return
             if ready:
-                yield self._told(ready)
+                yield self._handed_out(ready)
             if has_gap and self._row is not None:
                 yield Pause(self._until(self._read_last_at + self._gap_seconds))
             if self._may_poll(frames, has_gap=has_gap):
@@ -117,7 +116,7 @@ class Reading:
                 if has_ended:
                     return
             if self._clock() >= self._beat_at:
-                yield self._told([])
+                yield self._handed_out([])
 
     def _read_row(self, frames: Batch, *, has_gap: bool) -> Generator[Step | Batch, Any, bool]:
         """Read the row and hand out what it has; return whether that was the end."""
@@ -125,6 +124,7 @@ class Reading:
         row: Generation = yield ReadRow()
         self._note(row)
         if _is_settled(row):
+            # No frame can come any more that this row does not have. The end frame may be lost.
             return (yield from self._finish(row))
         if has_gap:
             if has_waited:
@@ -138,7 +138,7 @@ class Reading:
         found = bridge(row, self.position)
         if found:
             self.position = found[-1].end
-            yield self._told(found)
+            yield self._handed_out(found)
         elif self._is_given_up(frames):
             yield broken_off(row, self.position)
             return True
@@ -153,7 +153,7 @@ class Reading:
                 yield from self._end(ready)
                 return True
             if ready:
-                yield self._told(ready)
+                yield self._handed_out(ready)
                 return False
         yield rest(row, self.position)
         return True
@@ -167,14 +167,17 @@ class Reading:
         if not _is_settled(row):
             yield frames
             return
+        # The frames' own error and end are left out: the row knows better.
         chunks = [frame for frame in frames if frame.event == CHUNK]
         yield [*chunks, *rest(row, self.position)]
 
-    def _told(self, batch: Batch) -> Batch:
+    def _handed_out(self, batch: Batch) -> Batch:
+        """Return the batch, and count the waits from it."""
         now = self._clock()
         self._beat_at = now + self._heartbeat_seconds
         if batch:
             self._gap_seconds = FIRST_GAP_SECONDS
+            # A stream whose frames arrive is not read from the row, except once at the beginning.
             if self._row is not None:
                 self._read_at = now + self._read_every
         return batch
@@ -186,6 +189,7 @@ class Reading:
             and row.status != Status.QUEUED
             and not row.is_pumped(now=clock.known_now())
         )
+        # The first time counts, until a pump is seen again: the limit is for the whole wait.
         self._unpumped_since = min(self._unpumped_since, now) if is_unpumped else math.inf
         self._row = row
         self._read_last_at = now
@@ -198,6 +202,7 @@ class Reading:
         if row.mode != Mode.STREAM or is_unpumped:
             return WAIT_FOR_ROW_SECONDS
         if row.status == Status.QUEUED and row.due_at is not None:
+            # A queued stream is called off at `due_at`, so it is read again just then.
             left = (row.due_at - clock.known_now()).total_seconds()
             return min(max(left, FIRST_GAP_SECONDS), self._heartbeat_seconds)
         return self._heartbeat_seconds
@@ -231,10 +236,12 @@ class Reading:
                 ready.append(frame)
                 self.position = frame.end
             elif self._has(frame):
+                # Its text came from the row before. Only the number of the frame is new.
                 self.position = self.position._replace(number=frame.number)
             elif self._lacks_before(frame):
                 return ready, True
             else:
+                # Another number, but no text is missing: what was lost were chunks without any.
                 ready.append(frame)
                 self.position = frame.end
         return ready, False

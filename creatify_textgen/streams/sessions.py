@@ -1,4 +1,4 @@
-"""Streams for Python: begin or attach to a stream, iterate its chunks, then read its row.
+"""Streams for Python: begin a stream or attach to one, iterate its chunks, then read its row.
 
 The async functions share everything but `await`. Invariant: closing a session stops no pump.
 """
@@ -8,22 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
-from datetime import timedelta
 from functools import partial
 from typing import Any, Self, TypeVar, Unpack, overload
 
-from creatify_textgen import clock, databases, enqueue
-from creatify_textgen.dispatch.intents import Link, accept_request, save_intent
 from creatify_textgen.exceptions import RequestError
-from creatify_textgen.intake import Intake, expect_generation
+from creatify_textgen.intake import expect_generation
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import Chunk
 from creatify_textgen.schemas import PartialAnswer
-from creatify_textgen.states import Mode
 from creatify_textgen.streams import database
+from creatify_textgen.streams.begin import begin_stream
 from creatify_textgen.streams.follow import follow, follow_async
 from creatify_textgen.streams.hub import CHUNK, ERROR, START, Position
-from creatify_textgen.streams.own_frames import PICKUP_LIMIT
 from creatify_textgen.streams.reader_plan import Batch
 from creatify_textgen.streams.transcript import Transcript, chunk_of, transcripts_here
 from creatify_textgen.types import Messages, RequestOptions
@@ -34,66 +30,17 @@ __all__ = [
     "aattach",
     "astream",
     "attach",
-    "get_or_begin_stream",
-    "begin_stream",
+    "follow_begun",
     "stream",
 ]
-
 
 T = TypeVar("T")
 
 
 class StreamOptions(RequestOptions, total=False):
+    """Options of `stream` and `astream`, for type checkers."""
+
     idempotency_key: str | None
-
-
-def begin_stream(
-    messages: Messages, *, idempotency_key: str | None = None, **options: Unpack[RequestOptions]
-) -> Generation:
-    """Save a generation and start a pump for it; returns at once.
-
-    Raises: RequestError, and then nothing was saved; RuntimeError inside a transaction, because
-    no pump can see the row before the transaction ends.
-    """
-    generation, _ = get_or_begin_stream(messages, idempotency_key=idempotency_key, **options)
-    return generation
-
-
-def get_or_begin_stream(
-    messages: Messages, *, idempotency_key: str | None = None, **options: Unpack[RequestOptions]
-) -> tuple[Generation, bool]:
-    """Do the same as `begin_stream`, and return also whether the generation is new.
-
-    It is not new if the idempotency key was used before.
-    """
-    databases.refuse_transaction("stream")
-    return begin_accepted(accept_request(messages, **options), idempotency_key=idempotency_key)
-
-
-def begin_accepted(
-    intake: Intake, *, idempotency_key: str | None = None, link: Link | None = None
-) -> tuple[Generation, bool]:
-    """The same for a request that was accepted; `link` as for `save_intent`."""
-    generation, is_new = save_stream(intake, idempotency_key=idempotency_key, link=link)
-    if is_new:
-        enqueue.stream(generation.pk)
-    return generation, is_new
-
-
-def save_stream(
-    intake: Intake, *, pickup_limit: timedelta = PICKUP_LIMIT, **options: Any
-) -> tuple[Generation, bool]:
-    """Do the same as `begin_accepted`, for a caller that calls `pump_stream` itself."""
-    now = clock.now()
-    # The transaction must begin with the INSERT. After a read, SQLite would refuse the lock, and
-    # MariaDB would not show a row that another request has just saved with the same key.
-    return save_intent(
-        intake,
-        mode=Mode.STREAM,
-        now=now,
-        due_at=now + pickup_limit,
-        **options,
-    )
 
 
 def stream(messages: Messages, **options: Unpack[StreamOptions]) -> GenerationStream:
@@ -107,6 +54,7 @@ def stream(messages: Messages, **options: Unpack[StreamOptions]) -> GenerationSt
 
 def follow_begun(generation: Generation) -> GenerationStream:
     """Return the chunks of a stream that this thread has just begun; raises as `stream` does."""
+    # Not in `begin_stream`: a TestCase may begin a stream, but a reader would wait in vain.
     database.refuse_uncommitted(generation)
     return GenerationStream(generation)
 
@@ -122,6 +70,7 @@ def attach(generation: Generation, *, after: Position | str | None = None) -> Ge
 
 async def astream(messages: Messages, **options: Unpack[StreamOptions]) -> AsyncGenerationStream:
     """As `stream`, for a coroutine."""
+    # In a thread of the pool, whose connection is in no transaction, so nothing is refused here.
     generation = await database.run_async(partial(begin_stream, messages, **options))
     return AsyncGenerationStream(generation)
 
@@ -139,27 +88,30 @@ class _Session:
 
     def __init__(self, generation: Generation, *, after: Position = START) -> None:
         self.generation = generation
-        """The row as it was at the beginning; after the last chunk it is read again."""
+        """The row as it was at the beginning. After the last chunk it is the row as it is then."""
         self.position = after
         """The place of this session; `attach(generation, after=position)` continues from here."""
         self.error_code = ""
-        """Why the answer is missing or not whole, as in the error frame; else empty."""
+        """Why the answer is missing or incomplete, as in the error frame; otherwise empty."""
         self.error_message = ""
         self._texts: list[str] = []
         self._transcript: Transcript | None = None
 
     @property
     def text(self) -> str:
-        """The answer as far as this session has read it, from its position at the beginning on."""
+        """The answer as far as this session has read it. After `attach`, it begins at `after`."""
         return "".join(self._texts)
 
     def _chunks_of(self, batch: Batch) -> Iterator[Chunk]:
         """Yield the chunks of a batch. A pump in this process has parsed them already."""
         parsed = self._parsed_here()
         for frame in batch:
+            # Before the yield: a caller that leaves the loop may attach again at this position.
             self.position = frame.end
             if frame.event == CHUNK:
+                # A frame from the row has the number of another frame, and its own text.
                 known = None if frame.is_from_row else parsed.get(frame.number)
+                # What cannot be read has no chunk. The position behind it still counts it.
                 if chunk := known or chunk_of(frame):
                     self._texts.append(chunk.text)
                     yield chunk
@@ -169,9 +121,11 @@ class _Session:
 
     def _parsed_here(self) -> Mapping[int, Chunk]:
         if self._transcript is None:
+            # The registry is weak, so this reference keeps the chunks after the pump has ended.
             self._transcript = transcripts_here().get(self.generation.pk)
             if self._transcript is None:
                 return {}
+        # Chunks are kept from here on: a pump without a session in its process keeps none.
         if self._transcript.recent is None:
             self._transcript.recent = {}
         return self._transcript.recent
@@ -182,6 +136,9 @@ class GenerationStream(_Session):
 
     If the generation fails, the iteration ends; see `generation.status` and `error_code`.
     Leaving early, with `close()` or at the end of a `with` block, stops only the reading.
+
+    Iterating raises: Generation.DoesNotExist if the row was deleted; django.db.Error after the last
+    chunk, if the database does not answer then.
     """
 
     def __init__(self, generation: Generation, *, after: Position = START) -> None:
@@ -211,16 +168,17 @@ class GenerationStream(_Session):
     @overload
     def partials(self, shape: Any = ...) -> Iterator[Any]: ...
     def partials(self, shape: Any = Any) -> Iterator[Any]:
-        """Yield the JSON answer as far as it has arrived, whenever that fits this type.
+        """Yield the JSON answer as far as it has arrived, each time that fits this type.
 
-        `shape` is as for `generation.parsed`, which gives the last value. The end of the others may
-        be incomplete: a text is shorter, a list has fewer items.
+        `shape` is as for `generation.parsed`, which returns the last value. The other values may be
+        incomplete at their end: a text is shorter, a list has fewer items.
 
         Raises: AnswerError at the end, as `parsed`; ImproperlyConfigured without pydantic.
         """
         answer = PartialAnswer(shape)
         for _ in self._chunks:
             yield from answer.read(self.text)
+        # The last value is from the row: `parsed` also checks that the answer is whole.
         yield from answer.changed(self.generation.parsed(shape))
 
     def close(self) -> None:
@@ -231,6 +189,7 @@ class GenerationStream(_Session):
         with closing(follow(self.generation.pk, after=self.position)) as batches:
             for batch in batches:
                 yield from self._chunks_of(batch)
+        # A result is written before its end frame is published, so the row has it and its cost.
         self.generation = database.run(self.generation.reloaded)
 
 

@@ -1,6 +1,7 @@
-"""What a pump has received so far, chunk by chunk. Pure: no clock, no rows.
+"""Collects what a pump has received so far, chunk by chunk. Pure: no clock, no rows.
 
-One thread adds. Another may call `spoken()` at any time and gets the state between two chunks.
+Invariant: one thread adds. Another may call `spoken()` at any time and gets the state between two
+chunks, without a lock.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ OWN_FRAMES = 2
 RECENT = 2048
 """Parsed chunks kept for a session in this process, which would parse them again otherwise."""
 RECENT_CHARACTERS = 1024 * 1024
-"""Of their JSON: a hostile remote may send few and large chunks."""
+"""The most characters of JSON in these chunks: a hostile remote may send few and large ones."""
 MOST_CITED_CHARACTERS = 512 * 1024
-"""Of the JSON of chunks with citations. What is cited after them is not kept."""
+"""The most characters of JSON in chunks with citations. Later citations are not kept."""
 
 
 @per_process
 def transcripts_here() -> WeakValueDictionary[uuid.UUID, Transcript]:
     """Return the transcripts of the pumps in this process, by generation."""
+    # Weak, so a transcript goes with its pump and its sessions, however the pump ends.
     return WeakValueDictionary()
 
 
@@ -90,7 +92,7 @@ class Transcript:
             self._recent_characters -= len(oldest.raw)
 
     def drain(self, chunk: Chunk) -> None:
-        """Take from a chunk after the stop what it says of the end and of the cost."""
+        """Take from a chunk after the stop only what it says of the end and the cost."""
         self._take_particulars(chunk, chunk.raw)
 
     def _advance(self, text: int, thoughts: int, calls: int) -> Position:
@@ -102,6 +104,7 @@ class Transcript:
 
     def spoken(self) -> tuple[str, str]:
         """Return the text of the answer so far, and the thoughts apart from it."""
+        # A copy, which the interpreter makes in one step: the pump may append meanwhile.
         pieces = self._spoken[:]
         text = "".join([text for text, _ in pieces])
         thoughts = "".join([thoughts for _, thoughts in pieces])
@@ -148,13 +151,14 @@ class Transcript:
 
     @property
     def _last_frame(self) -> int:
-        """Of a stream without its receipt, the frame that may be made from the row later."""
+        """The number of the last chunk. Without a receipt, that of the frame that may be made from
+        the row later: it follows the error frame and the end frame that readers have by then."""
         here = self.position.number
         is_whole = self.receipt is not None and not self.receipt.is_early
         return here if is_whole else here + OWN_FRAMES + 1
 
     def _take_particulars(self, chunk: Chunk, raw: str) -> None:
-        # Within a text the quote would be escaped.
+        # Within a text the quote would be escaped, so this finds only names.
         if 'TokenCount":' in raw or 'token_count":' in raw:
             self._counting = chunk
         if "itation" in raw and self._cited_characters < MOST_CITED_CHARACTERS:
@@ -166,8 +170,10 @@ class Transcript:
         if "lock" in raw:
             self.block_reason = chunk.block_reason or self.block_reason
             self.message = chunk.block_message or self.message
+        # It is in every chunk and nearly always the same, so it is read only if it has changed.
         if not self._model_version or f'"{self._model_version}"' not in raw:
             self._model_version = chunk.model_version or self._model_version
+        # Also after a receipt: a chunk of the answer that follows it makes it an early one.
         if self.receipt is not None or "creatify" in raw:
             self.receipt = latest_receipt(self.receipt, chunk)
         self.failure = chunk.error or self.failure

@@ -1,4 +1,4 @@
-"""What a stream's end means for its row. Pure; the remote's words are tables here.
+"""Decides what the end of a stream means for its row. Pure; the remote's words are tables here.
 
 Invariant: only a receipt and a clean finish make a generation done, and everything that was
 received is kept.
@@ -6,6 +6,7 @@ received is kept.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from creatify_textgen.exceptions import ContractError, StreamError
@@ -23,6 +24,7 @@ LIMIT = "stream_limit"
 TRUNCATED = "truncated"
 
 # An open set (contract, 6.4): a word that is in none of these tables fails the generation.
+# No word is clean, too: the receipt alone says that the answer is complete.
 _CLEAN = {"", "STOP", "FINISH_REASON_UNSPECIFIED"}
 _BLOCKED = {
     "SAFETY",
@@ -36,6 +38,7 @@ _BLOCKED = {
     "MODEL_ARMOR",
     "JAILBREAK",
 }
+# Words that a caller can act on by its tools or messages; all others become `remote_failed`.
 _OWN_CODES = {
     "MALFORMED_FUNCTION_CALL": "malformed_function_call",
     "MISSING_THOUGHT_SIGNATURE": "missing_thought_signature",
@@ -51,6 +54,7 @@ _ERROR_CODES = {
     "UNAVAILABLE": "remote_unavailable",
     "DEADLINE_EXCEEDED": "remote_unavailable",
 }
+_CREDITS = re.compile(r"\bcredits?\b", re.IGNORECASE)
 
 
 class Verdict(NamedTuple):
@@ -66,6 +70,7 @@ class Verdict(NamedTuple):
 
 def judge(transcript: Transcript, *, error: StreamError | None) -> Verdict:
     """Return the result of a stream that has ended, with this error or without one."""
+    # The order matters: a person's stop, then the remote's own words, then what our side saw.
     if transcript.is_stopped and _is_whole(transcript):
         return Verdict(Status.DONE, transcript.outcome(error_code=STOPPED, partial=True))
     if transcript.failure is not None:
@@ -93,6 +98,7 @@ def _is_whole(transcript: Transcript) -> bool:
 
 def _to_be_polled(transcript: Transcript, code: str, what: str) -> Verdict:
     """Keep what was received, and the receipt. The remote's list may have the whole answer."""
+    # Without an error code: the row is not final, and what is found later decides.
     outcome = transcript.outcome(error_code="", partial=transcript.has_answer)
     return Verdict(None, outcome, code, f"{what}; this site is asking the remote for its result.")
 
@@ -124,6 +130,8 @@ def _failed(transcript: Transcript, code: str, reason: str) -> Verdict:
 
 def _read_failure(failure: ChunkFailure) -> tuple[str, str]:
     reason = failure.message or f"The remote reported {failure.code} inside the stream."
-    if "credit" in failure.message.lower():
+    # Creatify's code for this error is unknown; its FAQ calls it "an insufficient credits error"
+    # (contract, 2.2).
+    if _CREDITS.search(failure.message):
         return "insufficient_credits", reason
     return _ERROR_CODES.get(failure.code.upper(), "remote_failed"), reason

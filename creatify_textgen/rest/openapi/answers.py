@@ -38,6 +38,7 @@ REFUSALS = {
 
 def answers(*refused: int, **shown: Any) -> dict[int, Any]:
     """Return the possible responses: `ok_200=…`, the errors given, and 401, 403, 429, 503."""
+    # Any request may be anonymous, forbidden, one too many, or made while the database is down.
     good = {int(name.removeprefix("ok_")): shape for name, shape in shown.items()}
     bad = {
         status: OpenApiResponse(ERROR, description=REFUSALS[status])

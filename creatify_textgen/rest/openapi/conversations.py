@@ -46,6 +46,7 @@ class ConversationsDocument(OpenApiViewExtension):  # type: ignore[no-untyped-ca
     def view_replacement(self) -> Any:
         one = ConversationSerializer
         turn = TurnSerializer
+        # 404 in lists is for a `cursor` that the API did not give.
         by_number = _ordering(TurnPages.orderings, default="number")
         return documented(
             self.target_class,

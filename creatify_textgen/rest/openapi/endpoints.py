@@ -66,6 +66,7 @@ NO_RANGE = OpenApiResponse(description=REFUSALS[416])
 
 
 def _user_key() -> OpenApiTypes:
+    # The host chooses the user model, and with it the type of keys.
     is_number = isinstance(get_user_model()._meta.pk, IntegerField)
     return OpenApiTypes.INT if is_number else OpenApiTypes.STR
 
@@ -77,6 +78,7 @@ class GenerationsDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call
         one = GenerationSerializer
         return documented(
             self.target_class,
+            # The other filters are read from the filter set by drf-spectacular.
             list=extend_schema(
                 parameters=[ORDERING, *WORDS], responses=answers(400, 404, ok_200=one)
             ),
@@ -98,6 +100,7 @@ class GenerationsDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call
                 request={"application/json": SETTLEMENT},
                 responses=answers(*BODY, *REMOTE, 404, 409, ok_200=one),
             ),
+            # 411 for each method that may have a body, also if it reads none.
             destroy=extend_schema(responses={204: None, **answers(404, 409, 411)}),
         )
 

@@ -61,6 +61,7 @@ class RunsDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
 
 class ConversationRunDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
     target_class: Any = "creatify_textgen.rest.runs.ConversationRunView"
+    # The only view that hosts put into their own URLs, so the only one that they may subclass.
     match_subclasses = True
 
     def view_replacement(self) -> Any:

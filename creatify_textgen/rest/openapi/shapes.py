@@ -33,6 +33,7 @@ Schema = dict[str, Any]
 
 def record(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
     """Return an object that has these members and no others."""
+    # As the API reads it: an unknown field is refused, because it is probably misspelled.
     shape: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**shape, "required": list(required)} if required else shape
 
@@ -65,6 +66,7 @@ MESSAGE = record(
     function_call=record(("name",), name=TEXT, args=ANY_OBJECT, id=TEXT, thought_signature=TEXT),
     function_response=record(("name",), name=TEXT, response=ANY_OBJECT, id=TEXT),
 )
+# The ranges of the guide (contract, 3.2).
 CONFIG = record(
     temperature=number(0, 2),
     max_output_tokens={"type": "integer", "minimum": 1},
@@ -79,6 +81,7 @@ CONFIG = record(
 )
 FUNCTION = record(
     ("name",),
+    # Gemini's rule for names (contract, 3.3).
     name={"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$"},
     description=TEXT,
     parameters=ANY_OBJECT,
@@ -96,6 +99,7 @@ CREATION = record(
     sync={"type": "boolean", "default": False},
     metadata=ANY_OBJECT,
 )
+# The range of the column.
 WINDOW = {"type": "integer", "minimum": 1, "maximum": 2147483647, "nullable": True}
 CONVERSATION = record(
     title={"type": "string", "maxLength": 200},
@@ -138,6 +142,8 @@ ADDITION = record(
 )
 UPLOAD = record(("file",), file={"type": "string", "format": "binary"})
 
+# Printable ASCII. Spaces at the ends would be lost: they are not part of a header's value (RFC
+# 9110, 5.5).
 KEY: Schema = {"type": "string", "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"}
 FRAME = record(
     ("data",),

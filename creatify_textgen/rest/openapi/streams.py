@@ -14,6 +14,7 @@ from creatify_textgen.rest.streaming.formats import UI_MESSAGES
 
 __all__ = ["AttachDocument", "StreamDocument", "TicketDocument", "TicketScheme"]
 
+# OpenAPI 3.0 and 3.1 cannot describe a sequence of events, so the schema is that of one.
 FRAMES = {
     (200, "text/event-stream"): OpenApiResponse(
         FRAME, description="The remote's chunks, then `event: end` with the status."
@@ -71,6 +72,7 @@ class TicketDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
 
 
 class TicketScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    # Beside the schemes of the host, and only at the path that accepts tickets.
     target_class: Any = "creatify_textgen.http.tickets.TicketAuthentication"
     name = "streamTicket"
 

@@ -32,5 +32,6 @@ def refusal(frame: Frame, generation: Generation) -> Response:
     headers = {"X-Generation-Id": str(generation.pk)}
     if wait is not None:
         headers["Retry-After"] = str(wait)
+    # The message may be the remote's, and have half a character, which UTF-8 cannot write.
     body = {"error": failure["message"], "code": code, "id": str(generation.pk)}
     return Response(printable(body), status=status, headers=headers)

@@ -38,13 +38,14 @@ class Frames:
     headers: Mapping[str, str] = MappingProxyType({})
 
     def render(self, batch: list[Frame]) -> bytes:
-        if len(batch) == 1:
+        if len(batch) == 1:  # Nearly always. The bytes of a frame are shared by all its readers.
             return batch[0].wire
         return b"".join([frame.wire for frame in batch])
 
 
 def wants_ui_messages(request: Request) -> bool:
     """Return whether the caller reads the AI SDK's protocol. Raises: RequestError."""
+    # DRF's own `?format=` chooses a renderer, and these responses have none.
     written = request.query_params.get("format", "")
     if written not in ("", UI_MESSAGES):
         rule = f"Must be {UI_MESSAGES}, or absent for Creatify's chunks, not {shown(written)}."

@@ -17,7 +17,9 @@ from rest_framework.exceptions import APIException
 __all__ = ["ReaderSlots", "Slot", "reader_slots"]
 
 MAX_READERS_PER_USER = 20
+"""Many more than the tabs of one person, and far fewer than MAX_READERS."""
 MAX_READERS = 1000
+"""What one process serves under ASGI. Under WSGI its threads are the limit."""
 RETRY_SECONDS = 5
 RESERVED_SECONDS = 30.0
 """How long a slot is held before its first read: longer than a create waits for a first frame."""
@@ -79,6 +81,7 @@ class ReaderSlots:
 
     def start(self, slot: Slot) -> None:
         with self._lock:
+            # A place whose reservation has expired may have been given to another reader.
             if slot in self._until:
                 self._until[slot] = math.inf
 
@@ -94,6 +97,7 @@ class ReaderSlots:
 
     def _drop_unused(self) -> None:
         # If a request is cancelled before its response is built, nothing closes the response.
+        # There are at most MAX_READERS places, so this holds the lock for less than a millisecond.
         now = self._clock()
         for slot in [slot for slot, until in self._until.items() if until < now]:
             self._drop(slot)
@@ -103,6 +107,7 @@ class ReaderSlots:
             return
         self.on_change(len(self._until))
         self._readers[slot.user] -= 1
+        # A Counter keeps zeros, so without this it would grow with each user.
         if self._readers[slot.user] <= 0:
             del self._readers[slot.user]
 

@@ -41,12 +41,14 @@ class SyncReader(_Reader):
     """For WSGI: a thread waits for each frame."""
 
     def __iter__(self) -> Iterator[bytes]:
+        # Not before: nothing may close a response that is never read, but a reservation expires.
         self._slot.start()
         try:
             with closing(follow(self._generation_id, after=self._after)) as batches:
                 for batch in batches:
                     yield self._render(batch) or HEARTBEAT
         except Generation.DoesNotExist:
+            # Deleted while it was read. The status was sent long ago, so the stream just ends.
             return
 
 

@@ -51,7 +51,7 @@ class ReadRun(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Asks for the frames of a step: each batch goes to `render`, up to the end."""
+    """Asks for the frames of a step behind `after`: each batch goes to `render`, up to the end."""
 
     generation_id: uuid.UUID
     after: Position
@@ -89,6 +89,7 @@ class RunReading:
                 error = {"type": "error", "errorText": BROKEN_OFF}
                 yield encode([*self._messages.close(), error], is_end=True)
                 return
+            # First the results: the SDK must have them before the next step begins.
             if results := encode(list(self._results(run))):
                 yield results
                 self._pause = FIRST_PAUSE
@@ -98,6 +99,7 @@ class RunReading:
                 yield from self._wait()
                 yield Watch(last, self._position)
             elif new := [one for one in run.generations if one not in self._shown]:
+                # One at a time, also for a reader that comes late: each is read to its end.
                 yield self._begin_step(new[0])
             elif run.state != Run.State.RUNNING:
                 yield encode(list(self._end(run)), is_end=True)
@@ -107,6 +109,7 @@ class RunReading:
 
     def _wait(self) -> Iterator[RunStep]:
         yield Pause(self._pause)
+        # A function may work for minutes, and proxies close a connection that is silent.
         yield HEARTBEAT
         self._pause = min(1.1 * self._pause, LONGEST_PAUSE)
 
@@ -115,7 +118,7 @@ class RunReading:
         if any(frame.is_last for frame in batch):
             self._has_ended = True
         else:
-            # The stream broke off, and its row is still open.
+            # If there is an end, the stream broke off, and its row is still open.
             batch = [frame for frame in batch if frame.event not in (ERROR, END)]
         for frame in batch:
             self._position = frame.end
@@ -167,6 +170,7 @@ class RunReading:
 
     def _end(self, run: Progress) -> Iterator[Part]:
         """Yield the end of the message; `waiting` names the calls that a person decides about."""
+        # A run that was stopped leaves its calls in their state, and nobody can decide any more.
         waiting = [
             {"id": str(call.id), "toolCallId": self._call_id(call), "name": call.name}
             for call in run.calls
@@ -249,13 +253,14 @@ class AsyncRunReader(_Reader):
                         async for batch in batches:
                             yield self._reading.render(batch) or HEARTBEAT
                 except Generation.DoesNotExist:
-                    pass
+                    pass  # As above.
 
 
 def _read_run(run_id: uuid.UUID, step: ReadRun) -> Progress | None:
     try:
         return read_progress(run_id, calls_of=step.calls_of)
     except Run.DoesNotExist:
+        # Deleted while it was read: as for an outage, the reader receives an error and the end.
         return None
 
 

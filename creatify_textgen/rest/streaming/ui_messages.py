@@ -29,6 +29,7 @@ Part = dict[str, Any]
 
 def encode(parts: list[Part], *, is_end: bool = False) -> bytes:
     """Return the events of these parts, and with `is_end` the last event of the stream."""
+    # In ASCII: a text may have half of a character, which UTF-8 cannot write.
     written = [json.dumps(part, separators=(",", ":")) for part in parts]
     if is_end:
         written.append("[DONE]")
@@ -75,6 +76,7 @@ class UIMessages:
                 yield from self._end(json.loads(frame.data))
             elif chunk := chunk_of(frame):
                 yield from self._parts_of_chunk(chunk)
+        # An error without an end frame: the database does not answer.
         if self._failure:
             yield from self.close()
             yield self._error()
@@ -110,6 +112,7 @@ class UIMessages:
 
     def _call(self, call: Mapping[str, Any]) -> Part:
         self._calls += 1
+        # The SDK needs an id, and many models give none.
         own_id = f"{OWN_CALL}{self._generation_id}-{self._calls}"
         part = {
             "type": "tool-input-available",

@@ -21,6 +21,7 @@ TRANSPORT_FIELDS = ("id", "messages", "trigger", "messageId")
 ROLES = ("user", "assistant", "system")
 ANSWERED = ("output-available", "output-error")
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,(.*)", re.S)
+# Any origin and any prefix: only the id counts, and a medium of another user is refused later.
 _MEDIUM = re.compile(r"/media/([0-9a-f-]{36})/?(?:[?#].*)?$")
 
 Message = dict[str, Any]
@@ -46,6 +47,7 @@ class ChatRequest(NamedTuple):
 def is_chat(body: Any) -> bool:
     """Return whether a body comes from the transport, and not in this API's own shape."""
     messages = body.get("messages") if isinstance(body, Mapping) else None
+    # Messages of the SDK (version 5 and later) have `parts`; those of this API have `content`.
     return isinstance(messages, list) and any(
         isinstance(message, Mapping) and "parts" in message for message in messages
     )
@@ -68,6 +70,7 @@ def read_chat(body: Any) -> ChatRequest:
         reader.refuse("messages", "Must end with what the user says, or with an answered call.")
     reader.raise_if_refused()
     pairs = list(zip(body["messages"], read, strict=True))
+    # What `regenerate()` sends, and `sendMessage()` with the `messageId` of an edited message.
     is_again = body.get("trigger") == "regenerate-message" or body.get("messageId") is not None
     return ChatRequest(
         messages=[one for source, found in pairs if source["role"] != "system" for one in found],
@@ -111,7 +114,7 @@ def _read_part(part: Mapping[str, Any], *, path: str, reader: Reader) -> Message
     if kind == "text":
         return {"type": "text", "text": reader.text(part.get("text"), path=f"{path}.text")}
     if kind != "file":
-        return None
+        return None  # Such as `data-…`, which a page makes for itself.
     mime_type = part.get("mediaType")
     medium = mime_type.partition("/")[0] if isinstance(mime_type, str) else ""
     if medium not in ("image", "video"):
@@ -129,6 +132,8 @@ def _read_part(part: Mapping[str, Any], *, path: str, reader: Reader) -> Message
 
 def _read_answer(parts: list[Any], *, path: str, reader: Reader) -> Iterator[Message]:
     """Yield the messages of an answer: in each step its text, the calls, and their responses."""
+    # Gemini wants the responses of a step after all of its calls (contract, 3.1). Reasoning is left
+    # out, because it is no part of the answer.
     responses: list[Message] = []
     for index, part in enumerate(parts):
         kind = part.get("type")
@@ -160,11 +165,13 @@ def _read_tool(part: Mapping[str, Any]) -> tuple[Message, Message]:
     if part["state"] == "output-error":
         output = {"error": part.get("errorText") or "The function failed."}
     call = {"name": name, "args": part.get("input") or {}}
+    # A response is an object (contract, 3.1); the SDK allows any value.
     response = {
         "name": name,
         "response": output if isinstance(output, dict) else {"result": output},
     }
     identifier = part.get("toolCallId")
+    # The model does not know the ids that this API gave.
     if isinstance(identifier, str) and not identifier.startswith(OWN_CALL):
         call["id"] = response["id"] = identifier
     signature = _at(part, "callProviderMetadata", "google", "thoughtSignature")

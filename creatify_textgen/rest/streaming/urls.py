@@ -19,6 +19,7 @@ def _view(view: Any) -> Any:
 
 ONE = "generations/<uuid:generation_id>/"
 
+# No order to keep: `stream` is not a UUID, so it is never taken for an id.
 urlpatterns = [
     path("generations/stream/", _view(StreamView.as_view()), name="generation-stream"),
     path(f"{ONE}stream/", _view(AttachView.as_view()), name="generation-attach"),

@@ -62,6 +62,7 @@ class Hub(Protocol):
     So a backend must keep the order of frames, and need not keep every frame.
     """
 
+    # `stream` is the id of a generation as text; `after` is the number of a frame, or 0.
     def publish(self, stream: str, frames: Sequence[Frame]) -> None: ...
     def read(self, stream: str, *, after: int, seconds: float) -> list[Frame]: ...
     async def read_async(self, stream: str, *, after: int, seconds: float) -> list[Frame]: ...
@@ -86,6 +87,7 @@ def try_address() -> None:
     get_hub().make_connection()
 
 
+# By address, so that a changed setting gets another hub. The old one stays, for its readers.
 @per_process
 def _hub(url: str) -> Hub:
     scheme = url.partition("://")[0]

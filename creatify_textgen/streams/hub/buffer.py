@@ -19,10 +19,11 @@ __all__ = ["CLOSED_SECONDS", "MAX_BYTES", "MAX_FRAMES", "Buffer"]
 
 MAX_FRAMES = 10_000
 MAX_BYTES = 8 * 1024 * 1024
+"""The most frames, and the most bytes, that are kept of one stream: far more than most answers."""
 READ_AT_ONCE = 256
 """The most frames in one answer, so that a reader far behind receives them in several pieces."""
 DROP_AT_ONCE = 16
-"""A full buffer drops a sixteenth of itself, the oldest frames: one by one would be slow."""
+"""A full buffer drops the oldest sixteenth of its frames: one by one would be slow."""
 CLOSED_SECONDS = 0.5
 """The longest wait in a closed buffer, which receives no more frames."""
 
@@ -36,7 +37,7 @@ class LoopWaiters:
     def __init__(self) -> None:
         self.waiters: dict[asyncio.Future[None], float] = {}
         """The time at which each stops waiting, by the loop's clock."""
-        self.rings_at = math.inf
+        self.fires_at = math.inf
         self.timer: asyncio.TimerHandle | None = None
 
     def empty(self) -> tuple[asyncio.Future[None], ...]:
@@ -59,7 +60,7 @@ class Buffer:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._sleepers = 0
-        self._rooms: dict[asyncio.AbstractEventLoop, LoopWaiters] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, LoopWaiters] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -73,18 +74,22 @@ class Buffer:
                 self._size += len(frame.wire)
             if frames and frames[-1].event == END:
                 self.has_ended = True
+            # Readers who need a dropped frame see a gap in the numbers, and read the row.
             if len(self._frames) > MAX_FRAMES or self._size > MAX_BYTES:
                 self._drop_oldest()
             # Under the lock, so that no reader looks before the append and waits after the wake-up.
-            woken = [(loop, room.empty()) for loop, room in self._rooms.items() if room.waiters]
+            woken = [
+                (loop, waiting.empty()) for loop, waiting in self._loops.items() if waiting.waiters
+            ]
             if self._sleepers:
                 self._changed.notify_all()
+        # Outside the lock: this call writes to a pipe of each loop.
         for loop, waiters in woken:
             try:
                 loop.call_soon_threadsafe(_wake, waiters)
             except RuntimeError:  # The loop has closed, so its readers are gone too.
                 with self._lock:
-                    self._rooms.pop(loop, None)
+                    self._loops.pop(loop, None)
 
     def finish_loading(self) -> None:
         """Take note that all earlier frames are here; readers that waited for these return."""
@@ -114,6 +119,8 @@ class Buffer:
         With `until_loaded` it waits only for frames that were written before this call.
         """
         with self._changed:
+            # A reader that finds the buffer closed still waits a little: one that calls again at
+            # once would otherwise do so without a pause.
             was_closed = self._is_closed
             until = time.monotonic() + (min(seconds, CLOSED_SECONDS) if was_closed else seconds)
             while not (found := self.after(number)):
@@ -141,12 +148,14 @@ class Buffer:
                     or self._is_in_vain(was_closed=was_closed, until_loaded=until_loaded)
                 ):
                     return found
-                room, waiter = self._enter_room(loop, until)
+                waiting, waiter = self._enter(loop, until)
+            # Nothing is missed between the lock and this line: `add` has the waiter already, and a
+            # future that is done is awaited without a pause.
             try:
                 await waiter
             except asyncio.CancelledError:
                 with self._lock:
-                    room.waiters.pop(waiter, None)
+                    waiting.waiters.pop(waiter, None)
                 raise
             if loop.time() >= until:
                 return self.after(number)
@@ -154,41 +163,43 @@ class Buffer:
     def _is_in_vain(self, *, was_closed: bool, until_loaded: bool) -> bool:
         return (self._is_closed and not was_closed) or (until_loaded and self.is_loaded)
 
-    def _enter_room(
+    def _enter(
         self, loop: asyncio.AbstractEventLoop, until: float
     ) -> tuple[LoopWaiters, asyncio.Future[None]]:
-        room = self._rooms.get(loop)
-        if room is None:
-            room = self._rooms[loop] = LoopWaiters()
+        waiting = self._loops.get(loop)
+        if waiting is None:
+            waiting = self._loops[loop] = LoopWaiters()
         waiter: asyncio.Future[None] = loop.create_future()
-        room.waiters[waiter] = until
-        if until < room.rings_at:
-            self._set_timer(loop, room, until)
-        return room, waiter
+        waiting.waiters[waiter] = until
+        if until < waiting.fires_at:
+            self._set_timer(loop, waiting, until)
+        return waiting, waiter
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop, room: LoopWaiters, at: float) -> None:
-        if room.timer is not None:
-            room.timer.cancel()
-        room.rings_at = at
-        room.timer = loop.call_at(at, self._ring, loop, room)
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, waiting: LoopWaiters, at: float) -> None:
+        if waiting.timer is not None:
+            waiting.timer.cancel()
+        waiting.fires_at = at
+        waiting.timer = loop.call_at(at, self._fire, loop, waiting)
 
-    def _ring(self, loop: asyncio.AbstractEventLoop, room: LoopWaiters) -> None:
+    def _fire(self, loop: asyncio.AbstractEventLoop, waiting: LoopWaiters) -> None:
+        # The timer may be older than its waiters, who were woken by frames and wait again: then
+        # nobody is over, and it is set for the first of them.
         now = loop.time()
         with self._lock:
-            over = [waiter for waiter, until in room.waiters.items() if until <= now]
+            over = [waiter for waiter, until in waiting.waiters.items() if until <= now]
             for waiter in over:
-                del room.waiters[waiter]
-            room.rings_at, room.timer = math.inf, None
-            if room.waiters:
-                self._set_timer(loop, room, min(room.waiters.values()))
+                del waiting.waiters[waiter]
+            waiting.fires_at, waiting.timer = math.inf, None
+            if waiting.waiters:
+                self._set_timer(loop, waiting, min(waiting.waiters.values()))
         _wake(over)
 
     def _drop_oldest(self) -> None:
         frames, size = self._frames, self._size
         kept = min(len(frames), MAX_FRAMES - MAX_FRAMES // DROP_AT_ONCE)
-        room = MAX_BYTES - MAX_BYTES // DROP_AT_ONCE
+        size_kept = MAX_BYTES - MAX_BYTES // DROP_AT_ONCE
         first, last = 0, len(frames) - 1
-        while first < last and (first < len(frames) - kept or size > room):
+        while first < last and (first < len(frames) - kept or size > size_kept):
             size -= len(frames[first].wire)
             first += 1
         self._frames, self._size = frames[first:], size

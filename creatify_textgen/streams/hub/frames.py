@@ -19,6 +19,8 @@ END = "end"
 COME_AGAIN_MS = 15_000
 """How long an EventSource waits before it reconnects to a stream that ended without a result."""
 
+# A stranger may write a position, in `Last-Event-ID`. So its digits are limited, and `\d` matches
+# only 0 to 9.
 _ID = re.compile(r"(\d{1,9})-(\d{1,12})(?:-(\d{1,12})-(\d{1,9}))?", re.ASCII)
 
 
@@ -42,7 +44,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, written: str) -> Position:
-        """Return the position that `str` wrote.
+        """Return the position that `str()` wrote, such as `17-1042`.
 
         Raises: ValueError for anything else.
         """

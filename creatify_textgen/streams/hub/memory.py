@@ -22,7 +22,7 @@ KEEP_ENDED_SECONDS = 120.0
 KEEP_EMPTY_SECONDS = 60.0
 """How long a stream without any frame is kept after its last read: longer than a reader waits."""
 FORGET_EVERY_SECONDS = 1.0
-"""How often all streams are looked through, however many are added."""
+"""The least time between two searches for old streams, however many are added."""
 MAX_ENDED = 1000
 """The most ended streams that are kept; the oldest is forgotten first."""
 
@@ -71,6 +71,8 @@ class MemoryHub:
         if seconds <= 0 and stream not in self._buffers:
             return None
         buffer = self._buffer(stream)
+        # Each read postpones the end of an empty buffer: the pump's first frames must go to the one
+        # in which readers wait.
         if buffer.is_empty:
             buffer.written_at = self._clock()
         return buffer
@@ -93,6 +95,7 @@ class MemoryHub:
         if now < self._forgot_at + FORGET_EVERY_SECONDS:
             return
         self._forgot_at = now
+        # A dict keeps the order in which streams began, so the first ones are the oldest.
         ended = [stream for stream, buffer in self._buffers.items() if buffer.has_ended]
         old = [
             stream

@@ -59,6 +59,7 @@ class Mirror:
         self._thread.start()
 
     def read(self, stream: str, *, after: int, seconds: float) -> list[Frame]:
+        """Return what `RedisHub.read` returns."""
         until = time.monotonic() + seconds
         buffer = self._watch(stream).buffer
         if not buffer.is_loaded:
@@ -72,6 +73,7 @@ class Mirror:
         return buffer.wait(after, seconds=seconds)
 
     async def read_async(self, stream: str, *, after: int, seconds: float) -> list[Frame]:
+        """Return what `read` returns, without blocking the event loop."""
         until = time.monotonic() + seconds
         buffer = self._watch(stream).buffer
         if not buffer.is_loaded:
@@ -158,6 +160,7 @@ class Mirror:
             if watch is None:
                 self._control_id = entries[-1][0]
                 continue
+            # Before the entries are parsed: one that cannot be parsed must not come back for ever.
             watch.last_id = entries[-1][0]
             watch.buffer.add([_frame(fields) for _, fields in entries])
             if len(entries) >= ENTRIES_AT_ONCE and not watch.buffer.has_ended:

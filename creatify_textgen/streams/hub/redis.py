@@ -21,6 +21,7 @@ from creatify_textgen.streams.hub.writer import StreamWriter
 __all__ = ["RedisHub"]
 
 MODE_SECONDS = 5.0
+"""How long a check may wait for Redis."""
 
 OPTIONS: dict[str, Any] = {
     "protocol": 2,
@@ -71,7 +72,7 @@ class RedisHub:
         return str(facts.get("redis_mode", "standalone"))
 
     def make_connection(self) -> None:
-        """Make a connection that is not opened: only then redis-py looks at each option.
+        """Make a connection without opening it. Only then redis-py checks each option.
 
         Raises: ValueError, TypeError or redis.RedisError for a wrong one.
         """
@@ -80,6 +81,7 @@ class RedisHub:
 
     def close(self) -> None:
         """Stop the threads, after they have tried once to write the queued frames."""
+        # The mirror first: it ends its blocking read by an entry that the writer adds.
         if self._mirror is not None:
             self._mirror.close()
         if self._writer is not None:
@@ -92,9 +94,11 @@ class RedisHub:
             return self._writer
 
     def _start_mirror(self) -> Mirror:
+        # Before the lock, which cannot be taken twice.
         writer = self._writer or self._start_writer()
         with self._starting:
             if self._mirror is None:
+                # Longer than Redis holds a read: a stream without frames is not an outage.
                 client = self._client(timeout=2 * BLOCK_SECONDS)
                 self._mirror = Mirror(client, signal=writer.signal)
             return self._mirror

@@ -14,8 +14,8 @@ MAX_LENGTH = 10_000
 MAX_BYTES = 16 * 1024 * 1024
 """The most frames, and the most bytes, that Redis keeps of one stream."""
 STEP_BYTES = MAX_BYTES // 64
-"""The oldest frames are dropped in steps of this size, so only steps are remembered here and not
-the size of each frame."""
+"""The oldest frames are dropped in steps of this size, so that only the steps are remembered, and
+not the size of each frame."""
 KEEP_SECONDS = 3600
 """How long Redis keeps a stream without an end after its last frame."""
 RENEW_SECONDS = 10.0
@@ -61,6 +61,7 @@ class StreamTrim:
             self._bytes = behind = before + size
             if not steps or behind - steps[-1][1] > STEP_BYTES:
                 steps.append((number, before))
+            # The last step stays: a frame that is larger than the limit is kept alone.
             while behind - steps[0][1] > MAX_BYTES and len(steps) > 1:
                 steps.popleft()
                 self._oldest = steps[0][0]
@@ -88,5 +89,6 @@ class StreamTrim:
 
     def lose(self, number: int) -> None:
         """Take note that the frames up to this one were sent, but no answer arrived."""
+        # The time to live may be among what was lost, so it is set again.
         self.forget()
         self.unanswered = number

@@ -15,7 +15,7 @@ from creatify_textgen import services
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import parse_chunk
-from creatify_textgen.streams import hub, own_frames, sessions
+from creatify_textgen.streams import begin, hub
 from creatify_textgen.streams.follow import follow
 from tests.faults.crowd import all_at_once
 from tests.faults.kills.journeys import PROMPT, past_due
@@ -107,8 +107,7 @@ class TestFrames:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Redis is both broker and hub, and is down: the reader gets an error, nothing was sent."""
-        for module in (sessions, own_frames):
-            monkeypatch.setattr(module, "PICKUP_LIMIT", timedelta(seconds=0.5))
+        monkeypatch.setattr(begin, "PICKUP_LIMIT", timedelta(seconds=0.5))
         own_redis.stop()
         with services.stream(PROMPT) as session:
             assert list(session) == []

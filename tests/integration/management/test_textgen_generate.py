@@ -20,7 +20,7 @@ from creatify_textgen.management.commands import textgen_generate
 from creatify_textgen.management.commands.textgen_generate import Command
 from creatify_textgen.models import Generation
 from creatify_textgen.states import Mode, Status
-from creatify_textgen.streams import GenerationStream, sessions
+from creatify_textgen.streams import GenerationStream, begin
 from tests.architecture.source import ROOT
 from tests.faults.processes import wait_until
 
@@ -192,7 +192,7 @@ class TestStream:
         def interrupt(self: GenerationStream) -> Any:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(sessions.enqueue, "stream", lambda generation_id: None)
+        monkeypatch.setattr(begin.enqueue, "stream", lambda generation_id: None)
         monkeypatch.setattr(GenerationStream, "__iter__", interrupt)
         outcome = generate("Hello", "--stream")
         generation = Generation.objects.get()
@@ -230,7 +230,7 @@ class TestAttach:
         def interrupt(self: GenerationStream) -> Any:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(sessions.enqueue, "stream", lambda generation_id: None)
+        monkeypatch.setattr(begin.enqueue, "stream", lambda generation_id: None)
         generation = services.begin_stream("Hello")
         monkeypatch.setattr(GenerationStream, "__iter__", interrupt)
         outcome = generate("--attach", str(generation.pk))

@@ -23,14 +23,7 @@ from tests.factories import NOW, make_generation
 
 pytestmark = pytest.mark.django_db
 
-
-class Closing:
-    """A remote's stream that can be closed."""
-
-    is_closed = False
-
-    def close(self) -> None:
-        self.is_closed = True
+BEGAN = 1000.0
 
 
 class Pumps:
@@ -39,26 +32,21 @@ class Pumps:
     def __init__(self) -> None:
         self.writer = CheckpointWriter()
         self.until = ExitStack()
-        self.stream = Closing()
 
     def begin(self) -> tuple[Generation, Transcript]:
         row, transcript = make_generation(status=Status.RUNNING), Transcript()
-        watching = self.writer.watching(row.pk, transcript, stream=self.stream, stop=list)
+        watching = self.writer.watching(row.pk, transcript, stop=list)
         self.until.enter_context(watching)
         return row, transcript
 
     def write(self, elapsed: float) -> None:
-        self.writer.write(now=NOW + timedelta(seconds=elapsed), elapsed=self.began + elapsed)
-
-    @property
-    def began(self) -> float:
-        return min(pump.began_at for pump in self.writer._streams.values())
+        self.writer.write(now=NOW + timedelta(seconds=elapsed), elapsed=BEGAN + elapsed)
 
 
 @pytest.fixture
 def pumps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pumps]:
     monkeypatch.setattr(CheckpointWriter, "_start", lambda writer: None)
-    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: BEGAN)
     pumps = Pumps()
     with pumps.until:
         yield pumps
@@ -114,6 +102,18 @@ def test_are_a_sign_of_life_where_nothing_was(pumps: Pumps, saved: list[set[UUID
     assert not row.partial
 
 
+def test_are_a_sign_of_life_for_long_enough_if_the_remote_may_not_be_silent(
+    pumps: Pumps, settings: Any
+) -> None:
+    """The next sign comes after 15 seconds, whatever `stream_idle` is."""
+    settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "TIMEOUTS": {"stream_idle": 1}}
+    row, _ = pumps.begin()
+    pumps.write(15)
+    row.refresh_from_db()
+    assert row.due_at is not None
+    assert row.due_at - row.updated_at > timedelta(seconds=4 * 15)
+
+
 def test_of_a_long_text_are_written_more_rarely(
     pumps: Pumps, saved: list[set[UUID]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,15 +157,7 @@ def test_that_are_refused_hold_up_no_others(pumps: Pumps) -> None:
 def test_of_what_has_ended_are_not_written(pumps: Pumps, saved: list[set[UUID]]) -> None:
     row, transcript = make_generation(status=Status.RUNNING), Transcript()
     pumps.begin()
-    with pumps.writer.watching(row.pk, transcript, stream=pumps.stream, stop=list):
+    with pumps.writer.watching(row.pk, transcript, stop=list):
         say(transcript, "so far")
     pumps.write(1)
     assert saved == []
-
-
-def test_close_a_stream_that_never_ends(pumps: Pumps) -> None:
-    pumps.begin()
-    pumps.write(3600)
-    assert not pumps.stream.is_closed
-    pumps.write(3601)
-    assert pumps.stream.is_closed

@@ -136,5 +136,5 @@ class TestLeaving:
 def _waiting(generation: Generation) -> int:
     """Return how many coroutines wait for frames of this stream."""
     hub: Any = get_hub()
-    rooms = hub._buffer(str(generation.pk))._rooms
-    return sum(len(room.waiters) for room in rooms.values())
+    loops = hub._buffer(str(generation.pk))._loops
+    return sum(len(waiting.waiters) for waiting in loops.values())

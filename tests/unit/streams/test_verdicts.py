@@ -121,6 +121,7 @@ class TestJudge:
             ({"status": "RESOURCE_EXHAUSTED", "message": "quota"}, "rate_limited"),
             ({"status": "INTERNAL"}, "remote_failed"),
             ("You have no credits left", "insufficient_credits"),
+            ("An accredited source is missing", "remote_failed"),
             ("Oops", "remote_failed"),
         ],
     )

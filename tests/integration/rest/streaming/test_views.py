@@ -22,7 +22,7 @@ from creatify_textgen.models import Generation, GenerationContent
 from creatify_textgen.remote import Chunk
 from creatify_textgen.rest.streaming import limits, views
 from creatify_textgen.states import Mode, Status
-from creatify_textgen.streams import own_frames, sessions
+from creatify_textgen.streams import begin
 from creatify_textgen.streams.hub import ERROR, START, get_hub, word_frame
 from creatify_textgen.streams.transcript import Transcript
 from tests.factories import make_generation
@@ -357,15 +357,14 @@ class TestWithoutWorker:
         self, api: APIClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(enqueue, "stream", lambda generation_id: None)
-        for module in (sessions, own_frames):
-            monkeypatch.setattr(module, "PICKUP_LIMIT", timedelta(seconds=0.2))
+        monkeypatch.setattr(begin, "PICKUP_LIMIT", timedelta(seconds=0.2))
         response = api.post(STREAM, BODY, format="json")
         assert (response.status_code, response.json()["code"]) == (503, "not_taken_up")
         assert response["Retry-After"] == "5"
         assert Generation.objects.get().status == Status.CANCELLED
 
     def test_waits_for_that_long(self) -> None:
-        assert sessions.PICKUP_LIMIT.total_seconds() < views.FIRST_FRAME_SECONDS
+        assert begin.PICKUP_LIMIT.total_seconds() < views.FIRST_FRAME_SECONDS
 
 
 class TestTicket:

@@ -108,7 +108,7 @@ class TestBuffer:
                 await reader
 
         asyncio.run(leave())
-        assert [room.waiters for room in held._rooms.values()] == [{}]
+        assert [waiting.waiters for waiting in held._loops.values()] == [{}]
 
     def test_ends_each_wait_at_its_own_time(self) -> None:
         held = Buffer()
@@ -151,7 +151,7 @@ class TestBuffer:
         loop.run_until_complete(leave())
         loop.close()
         held.add(frames(1, 1))
-        assert held._rooms == {}
+        assert held._loops == {}
         for task in waiting:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
 
