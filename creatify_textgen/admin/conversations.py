@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
@@ -37,6 +38,21 @@ CONTENT = {"title_text", "system_text", "tools_text", "metadata_text"}
 account, owner = (foreign(Conversation, name) for name in ("account", "owner"))
 
 
+class ConversationList(ChangeList):
+    """The list, with the number of turns of each conversation of the page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        # Not by an annotation of the list: the database would group all turns of the site before
+        # it takes one page, and would do so again to count the rows.
+        turns = Turn.objects.filter(conversation__in=rows).order_by().values("conversation")
+        totals = dict(turns.annotate(total=Count("pk")).values_list("conversation", "total"))
+        for row in rows:
+            row.turns_total = totals.get(row.pk, 0)
+        self.result_list: Any = rows
+
+
 class ConversationAdmin(ReadOnlyAdmin):
     list_display = ("updated", owner, "model_text", "turn_count", "title_text")
     list_filter = (OwnerFilter,)
@@ -63,9 +79,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     )
     readonly_fields: ClassVar[Any] = fields
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
-        rows: QuerySet[Conversation] = super().get_queryset(request)
-        return rows.annotate(turns_total=Count("turns"))
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ConversationList
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [name for name in self.list_display if _may_see(name, request)]

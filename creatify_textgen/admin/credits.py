@@ -76,12 +76,11 @@ class CreditsForm(forms.Form):
         input_formats=["%Y-%m-%d"],
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, given: dict[str, str], *, accounts: Sequence[str]) -> None:
+        super().__init__(given)
         account: Any = self.fields["account"]
-        names = _known_accounts()
-        every = [(ALL_ACCOUNTS, _("All accounts"))] if len(names) > 1 else []
-        account.choices = [*every, *named(names)]
+        every = [(ALL_ACCOUNTS, _("All accounts"))] if len(accounts) > 1 else []
+        account.choices = [*every, *named(accounts)]
 
     def days(self, *, today: date) -> tuple[date | None, date]:
         """Return the first day, or None for all time, and the last."""
@@ -143,22 +142,23 @@ def credits_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
 
 
 def _known_accounts() -> list[str]:
-    """Return the accounts of the settings, then those that have sums and are there no more."""
+    """Return the accounts of the settings, then those that were removed and have sums."""
     accounts = list(conf.accounts)
     removed = UsageTotal.objects.exclude(account__in=accounts).order_by("account")
-    return [*accounts, *removed.values_list("account", flat=True).distinct()]
+    # A site whose settings have no account is warned by the check W018, and still has the page.
+    return [*accounts, *removed.values_list("account", flat=True).distinct()] or ["default"]
 
 
 def _bound_form(request: HttpRequest) -> CreditsForm:
-    accounts = list(conf.accounts)
-    defaults = {"account": next(iter(accounts), "default"), "period": DEFAULT_PERIOD}
+    accounts = _known_accounts()
+    defaults = {"account": accounts[0], "period": DEFAULT_PERIOD}
     names = (*defaults, "since", "until")
     given = {name: request.GET.get(name) or defaults.get(name, "") for name in names}
-    form = CreditsForm(given)
+    form = CreditsForm(given, accounts=accounts)
     if form.is_valid():
         return form
     # A link to an account that was removed since still shows a page.
-    form = CreditsForm(defaults)
+    form = CreditsForm(defaults, accounts=accounts)
     form.is_valid()
     return form
 

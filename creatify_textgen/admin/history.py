@@ -272,11 +272,6 @@ class GenerationAdmin(PersonsMixin, PlaygroundMixin, ReadOnlyAdmin):
         own = [self.own_path(route, view, name) for route, (view, name) in pages.items()]
         return [*own, *super().get_urls()]
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, extra_context)
-
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:

@@ -36,6 +36,7 @@ from creatify_textgen.admin.rendering import (
 from creatify_textgen.exceptions import RequestError, TextgenError
 from creatify_textgen.http.files import answer_file
 from creatify_textgen.models import Generation, Media, read_uuid
+from creatify_textgen.privacy import discreet
 
 __all__ = ["MediaAdmin"]
 
@@ -92,7 +93,8 @@ class MediaAdmin(ReadOnlyAdmin):
         return render_name(media.mime_type)
 
     def get_urls(self) -> list[Any]:
-        file_view = self.admin_site.admin_view(self.file_view, cacheable=True)
+        # Not by `own_path`, whose pages a browser never keeps: a file does not change.
+        file_view = discreet(self.admin_site.admin_view(self.file_view, cacheable=True))
         file_path = path("<uuid:media_id>/file/", file_view, name="creatify_textgen_media_file")
         return [file_path, *super().get_urls()]
 

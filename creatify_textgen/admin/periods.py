@@ -31,7 +31,7 @@ MOST_FOUND = 1000
 
 
 class PeriodFilter(admin.ListFilter):
-    """By day of creation, in the site's time zone: a period, or any two days.
+    """By day of creation, in Django's current time zone: a period, or any two days.
 
     Without a choice it is everything, or the last 30 days if no index serves the other filters.
     """

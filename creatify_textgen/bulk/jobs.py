@@ -23,6 +23,7 @@ TIME_LIMIT_SECONDS = 20.0
 """After this time a job goes to the end of the queue, so that workers do other work, too."""
 TAKEN_WITHIN = timedelta(seconds=60)
 """After this time, the next sweep publishes a job again that no worker has taken."""
+# What is left is still due at the next sweep.
 JOBS_PER_SWEEP = 100
 
 
@@ -47,6 +48,7 @@ def start(
         with databases.short_transaction():
             return _save(rows, job_id, verb=verb, by=by, until=until, query=query)
     except IntegrityError:
+        # The primary key makes it one job: of two requests with one id, the second finds the first.
         return BulkJob.objects.get(pk=job_id)
 
 
@@ -76,6 +78,8 @@ def resume(job: BulkJob, *, by: Any) -> BulkJob:
 
     From now on it needs the permissions of `by`. Raises: TransitionError if all is done.
     """
+    # A running job, too: its worker may be lost. If it is not, it has lost its claim, and its next
+    # write fails, so that two never work on one place.
     states = [BulkJob.State.STOPPED, BulkJob.State.FAILED, BulkJob.State.RUNNING]
     values = {"state": BulkJob.State.RUNNING, "finished_at": None, "error_code": ""}
     due_at = clock.now() + TAKEN_WITHIN
@@ -90,6 +94,8 @@ def sweep_jobs(*, here: bool = False) -> int:
     due = BulkJob.objects.filter(state=BulkJob.State.RUNNING, due_at__lte=now).order_by("due_at")
     ids = list(due.values_list("pk", flat=True)[:JOBS_PER_SWEEP])
     for job_id in ids:
+        # `go_on` claims by itself. For a worker the row is changed first: of several sweeps one
+        # publishes the message, and the next sweep publishes it again if it is lost.
         if here:
             go_on(job_id)
         elif due.filter(pk=job_id).update(claim=None, error_code="", due_at=now + TAKEN_WITHIN):
@@ -113,6 +119,8 @@ def _save(
     until: datetime,
     query: str,
 ) -> BulkJob:
+    # First the job, whose key ends the second of two requests before any id is read. `due_at` is
+    # now, so that the sweep takes a job whose process dies before `go_on`.
     now = clock.now()
     job = BulkJob(pk=job_id, verb=BulkJob.Verb(verb), requested_by=by, query=query, until=until)
     job.created_at = job.due_at = now

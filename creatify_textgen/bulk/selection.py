@@ -30,6 +30,8 @@ __all__ = [
 SLICE = 1000
 KEY_BYTES = 16
 ENDED = sorted(TERMINAL)
+# RETRY: an expired row may have been charged, and a person decides to ask again. DELETE: it is not
+# deleted, because its result may still arrive.
 ELIGIBLE = {
     BulkJob.Verb.RETRY: Q(status__in=[*ENDED, Status.EXPIRED], content_removed_at=None),
     BulkJob.Verb.CANCEL: Q(status=Status.QUEUED),
@@ -49,6 +51,7 @@ def eligible(
     found = rows.filter(ELIGIBLE[BulkJob.Verb(verb)])
     if until is None:
         return found
+    # Without this, "failed today" would include what failed after the person saw the number.
     had_ended = Q(finished_at=None) | Q(finished_at__lte=until)
     return found.filter(had_ended, created_at__lte=until)
 
@@ -76,6 +79,7 @@ def _read(rows: QuerySet[Generation]) -> Iterator[list[uuid.UUID]]:
 
     A query may find less than a slice and the next one more, because rows change meanwhile.
     """
+    # By time and key: many rows of one `submit_many` have the same time.
     ordered = rows.select_related(None).order_by("created_at", "pk").values_list("created_at", "pk")
     found = list(ordered[:SLICE])
     while found:
@@ -94,6 +98,7 @@ def read_keys(job: BulkJob, *, limit: int) -> list[uuid.UUID]:
     """Return the next ids of a job, at most so many; none at its end."""
     number, place = divmod(job.handled, SLICE)
     kept = BulkSlice.objects.filter(job=job, number=number).values_list("keys", flat=True).first()
+    # No slice: another process has finished the job. Some drivers return a memoryview.
     packed = bytes(kept or b"")[place * KEY_BYTES : (place + limit) * KEY_BYTES]
     return [uuid.UUID(bytes=packed[at : at + KEY_BYTES]) for at in range(0, len(packed), KEY_BYTES)]
 

@@ -35,6 +35,7 @@ job_ended = Signal()
 """A job is done, has failed or was stopped. Sent after it is saved, with `job=`; again if it was
 resumed meanwhile."""
 
+# Longer than any step between two writes: STEP deletions, or one generation with a slow rule.
 LEASE_SECONDS = 120.0
 RETRIES_AT_ONCE = 20
 """Generations whose content is loaded together; each may have megabytes."""
@@ -62,6 +63,8 @@ def claim_job(job_id: uuid.UUID) -> Work | None:
     """
     now, claim = clock.now(), uuid.uuid4()
     running = BulkJob.objects.filter(pk=job_id, state=BulkJob.State.RUNNING)
+    # A job that waits has no claim, but an error code, and a job whose process died still has its
+    # claim. Only time makes these two free.
     free = running.filter(claim=None, error_code="") | running.filter(due_at__lte=now)
     values = {"claim": claim, "due_at": clock.after(now, LEASE_SECONDS), "error_code": ""}
     if not free.update(**values):
@@ -95,6 +98,8 @@ class Work:
         steps = {"retry": self._retry, "cancel": self._cancel, "delete": self._delete}
         step: Callable[[list[uuid.UUID], TimeLimit], None] = steps[self.job.verb]
         while keys := self._next_keys():
+            # After a refusal the next one is probably refused as well: wait, as if all were tried,
+            # instead of giving the job to a worker that would begin at once.
             if limit.is_over and self._in_a_row:
                 break
             if limit.is_over:
@@ -112,6 +117,7 @@ class Work:
         return None
 
     def _next_keys(self) -> list[uuid.UUID]:
+        # Those that were put off are at the end of the ids.
         untried = self.job.total - self.job.handled - self._put_off
         if untried <= 0 or self._in_a_row >= MOST_REFUSALS:
             return []
@@ -134,6 +140,8 @@ class Work:
                 return
 
     def _retry_one(self, row: Generation) -> None:
+        # Counted in the transaction that saves the new row: a process that dies after it has
+        # counted, and one that dies before has neither, so nothing is paid for twice.
         counted = self._counted(done=1)
         retry_linked(row, link=lambda _: self._write(**counted))
         self._note(counted)
@@ -145,6 +153,8 @@ class Work:
                 return
 
     def _cancel_one(self, row: Generation) -> None:
+        # Two transactions are enough here. If the process dies between them, the next one finds a
+        # cancelled row, and `cancel` returns it as it is.
         services.cancel(row)
         self._count(done=1)
 
@@ -165,6 +175,8 @@ class Work:
     def _delete_all(self, keys: list[uuid.UUID]) -> None:
         with databases.short_transaction():
             services.delete_many(keys)
+            # Only a generation that has ended is deleted. What a person has deleted meanwhile
+            # counts as done.
             kept = list(Generation.objects.filter(pk__in=keys).values_list("pk", flat=True))
             failures = {"not_finished": kept} if kept else {}
             counted = self._counted(done=len(keys) - len(kept), failures=failures)
@@ -184,6 +196,7 @@ class Work:
         try:
             act(row)
         except (_LostClaimError, DatabaseFault):
+            # Nothing can be counted now. The claim ends, and the sweep gives the job to another.
             raise
         except PolicyRefusal as refusal:
             if refusal.status in WAITABLE and self._may_wait():
@@ -210,6 +223,8 @@ class Work:
             self._write()
             swap_keys(self.job, self.job.handled, self.job.total - self._put_off)
         self._in_a_row += 1
+        # Bounds for what a rule of the site may say: 0 would be a loop without a pause, and a long
+        # time may be longer than the reason lasts.
         seconds = max(1.0, min(refusal.retry_after or WAIT_SECONDS, 10 * WAIT_SECONDS))
         self._wait_seconds = min(self._wait_seconds, seconds)
         self._wait_code = refusal.code
@@ -221,6 +236,7 @@ class Work:
 
     def _counted(self, *, done: int = 0, failures: Failures | None = None) -> dict[str, Any]:
         """Return the job's counts after this; `failures` names the generations by error code."""
+        # A copy, because the transaction that saves it may still fail.
         noted: dict[str, Any] = deepcopy(self.job.failures)
         for code, keys in (failures or {}).items():
             found = noted.setdefault(code, {"count": 0, "examples": []})
@@ -240,13 +256,17 @@ class Work:
         ended: dict[str, Any] = {"state": state, "finished_at": now, "claim": None, "due_at": None}
         with databases.short_transaction():
             self._write(**ended, error_code=error_code)
+            # A job that failed or was stopped needs them if somebody resumes it.
             if state == BulkJob.State.DONE:
                 BulkSlice.objects.filter(job=self.job).delete()
+        self._note({**ended, "error_code": error_code})
         job_ended.send_robust(sender=BulkJob, job=self.job)
 
     def _write(self, *, due_in: float = LEASE_SECONDS, **values: Any) -> None:
         """Save this and renew the claim. Raises: _LostClaimError, and nothing is saved."""
         values.setdefault("due_at", clock.after(clock.now(), due_in))
+        # The counts are part of the condition: after an error that followed the commit of a count,
+        # this object's are old, and the next process goes on from those that were saved.
         mine = BulkJob.objects.filter(
             pk=self.job.pk,
             state=BulkJob.State.RUNNING,

@@ -39,6 +39,7 @@ MODEL_NOTICE = timedelta(days=60)
 """How long before a model ends the check begins to warn."""
 DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 """What Django allows with DEBUG and an empty ALLOWED_HOSTS."""
+# Transports of kombu that lead to no other machine.
 LOCAL_BROKERS = ("memory", "filesystem")
 
 
@@ -48,7 +49,7 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
     if not isinstance(configured, dict) or not all(
         RULES[key].holds(configured[key]) for key in RULES if key in configured
     ):
-        return []  # the checks of values report these
+        return []  # `check_values` reports them, and the checks below would raise.
     return [
         *_app_messages(),
         *_model_messages(),
@@ -63,6 +64,7 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
 
 
 def _app_messages() -> Iterator[CheckMessage]:
+    # Without our URLs a site needs no REST framework: the admin, the commands and `services` work.
     if _webhook_path() is not None and not apps.is_installed("rest_framework"):
         yield Error(
             "creatify_textgen.urls are included, but 'rest_framework' is not installed.",
@@ -72,6 +74,8 @@ def _app_messages() -> Iterator[CheckMessage]:
 
 
 def _model_messages() -> Iterator[CheckMessage]:
+    # The first of them is the default model. UTC, because no zone is known for the vendor's dates,
+    # and a day does not matter in a notice of two months.
     facts = services.known_models()[0]
     today = datetime.now(tz=UTC).date()
     if facts.ends_on is None or facts.ends_on > today + MODEL_NOTICE:
@@ -89,6 +93,7 @@ def _permission_messages() -> Iterator[CheckMessage]:
     wanted = conf.create_permission
     if wanted is None or _have_own_rules():
         return
+    # Not from the database, which may not exist yet: the names that `migrate` creates.
     label, _, codename = wanted.partition(".")
     known = {
         name
@@ -117,11 +122,11 @@ def _have_own_rules() -> bool:
     try:
         return any(getattr(type(one), "has_perm", usual) is not usual for one in get_backends())
     except (ImportError, ImproperlyConfigured):
-        return True  # Nobody can sign in, which Django says.
+        return True  # Nobody can sign in, which Django reports.
 
 
 def _tenant_messages() -> Iterator[CheckMessage]:
-    """Look at the settings of django-tenants: workers and pumps know no tenant."""
+    """Check the settings of django-tenants: workers and pumps know no tenant."""
     shared, tenant = (
         getattr(settings, f"{kind}_APPS", None) or () for kind in ("SHARED", "TENANT")
     )
@@ -152,7 +157,7 @@ def _webhook_messages() -> Iterator[CheckMessage]:
             hint="Include creatify_textgen.urls under a shorter path, or use a shorter host name.",
             id="creatify_textgen.E012",
         )
-    # Nothing for a name that Django takes for none, such as one with an underscore.
+    # Empty for a name that Django does not accept as a host, such as one with an underscore.
     host = split_domain_port(urlsplit(base_url).netloc)[0]
     allowed = settings.ALLOWED_HOSTS or (DEBUG_HOSTS if settings.DEBUG else [])
     if not (host and validate_host(host, allowed)):
@@ -172,6 +177,7 @@ def _webhook_messages() -> Iterator[CheckMessage]:
 
 
 def _celery_messages() -> Iterator[CheckMessage]:
+    # The name of the app that Celery makes if the project has none (`celery._state`).
     if current_app.main == "default":
         yield Caution(
             "No Celery app of this project is loaded: tasks would go to Celery's default broker.",
@@ -192,6 +198,7 @@ def _celery_messages() -> Iterator[CheckMessage]:
 def _process_messages() -> Iterator[CheckMessage]:
     if not conf.stream_backend.startswith("memory://"):
         return
+    # gunicorn and uvicorn read WEB_CONCURRENCY. A number in a file of gunicorn is not known here.
     web_processes = os.environ.get("WEB_CONCURRENCY", "").strip()
     hint = 'Set STREAM_BACKEND to a Redis, such as "redis://127.0.0.1:6379/1".'
     if web_processes.isdecimal() and int(web_processes) > 1:

@@ -16,6 +16,7 @@ from django.core.checks import Error
 from django.utils.module_loading import import_string
 
 from creatify_textgen.checks.addresses import is_optional_origin, is_stream_backend
+from creatify_textgen.conf import MOST_DAYS
 
 __all__ = [
     "LIMIT",
@@ -39,7 +40,10 @@ LONGEST_TIMEOUT = 86_400
 """A day. The operating system counts milliseconds and would take a longer one for a short one."""
 MOST = 10**12
 """More than any site has; a database's numbers end somewhere above."""
-MOST_DAYS = 36_500
+MOST_THREADS = 512
+TOKEN_LENGTH = 20
+# ASCII without spaces and without the comma, which separates the names in `--queues` of a worker.
+# AMQP 0-9-1 has one byte for the length of a name.
 QUEUE_NAME = re.compile(r"[!-+\--~]{1,255}")
 
 
@@ -83,12 +87,14 @@ def found_at(value: Any) -> Any:
 
 def is_left_to_runtime(value: Any) -> bool:
     """Whether a value is a callable, or may be a dotted path to one. Checks call neither."""
+    # "example.keys.api_key" is a path, "https://example.com" is not: each part is an identifier.
     return callable(value) or (
         isinstance(value, str) and "." in value and value.replace(".", "_").isidentifier()
     )
 
 
 def _is_seconds(value: Any, *, most: float = MOST_SECONDS) -> bool:
+    # True is an int in Python, and NaN is not above 0.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and 0 < value <= most
 
@@ -107,13 +113,13 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_queue(value: Any) -> bool:
-    # The option --queues of a worker separates names by commas; AMQP has 255 bytes for a name.
     return value is None or (isinstance(value, str) and bool(QUEUE_NAME.fullmatch(value)))
 
 
 def _is_policy(value: Any) -> bool:
     """Whether this is None, or can be called as `ask_policy` does; or the dotted path of that."""
     if isinstance(value, str):
+        # If it cannot be imported, this is an error: unlike a key, it can be nothing but a path.
         try:
             value = import_string(value)
         except Exception:  # noqa: BLE001  a module may raise anything while it is imported
@@ -122,6 +128,8 @@ def _is_policy(value: Any) -> bool:
 
 
 def _takes_a_request(rule: Callable[..., Any]) -> bool:
+    # `ask_policy` would refuse each request. For an object whose class has `async def __call__`,
+    # `iscoroutinefunction` is False, so the method is examined, too.
     if iscoroutinefunction(rule) or iscoroutinefunction(getattr(rule, "__call__", None)):  # noqa: B004
         return False
     try:
@@ -129,7 +137,7 @@ def _takes_a_request(rule: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     except ValueError:
-        return True  # written in C, and silent about its arguments
+        return True  # Python does not know the arguments of some functions that are written in C.
     return True
 
 
@@ -151,11 +159,17 @@ def _is_limit(value: Any) -> bool:
 
 def _is_amount(value: Any) -> bool:
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    # Before the comparison, because a Decimal that is NaN raises there.
     return value is None or (is_number and Decimal(value).is_finite() and 0 <= value <= MOST)
 
 
 def _is_days(value: Any) -> bool:
     return value is None or (_is_limit(value) and 1 <= value <= MOST_DAYS)
+
+
+def _is_thread_count(value: Any) -> bool:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return is_whole and 1 <= value <= MOST_THREADS
 
 
 SECONDS = Rule(_is_seconds, f"a number of seconds above 0, at most {MOST_SECONDS}")
@@ -168,15 +182,6 @@ LIMIT = Rule(_is_limit, f"a whole number from 0 to {MOST}, or None for no limit"
 MODELS_ALLOWED = Rule(
     lambda value: value is None or _are_names(value), "a list of model names, or None"
 )
-TOKEN_LENGTH = 20
-MOST_THREADS = 512
-
-
-def _is_thread_count(value: Any) -> bool:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return is_whole and 1 <= value <= MOST_THREADS
-
-
 QUEUE = Rule(_is_queue, "the name of a queue in ASCII, without spaces and commas, or None")
 RULES: dict[str, Rule] = {
     "DEFAULT_MODEL": Rule(
@@ -227,11 +232,12 @@ def unknown_keys(given: Mapping[Any, Any], known: Iterable[str], *, where: str) 
     for key in given:
         if key in by_upper_case.values():
             continue
+        # In capital letters on both sides, because for difflib "models" and "MODELS" share nothing.
         close = get_close_matches(str(key).upper(), by_upper_case, n=1)
         names = ", ".join(by_upper_case.values())
         hint = f"Did you mean {by_upper_case[close[0]]!r}?" if close else f"Known keys: {names}."
         yield Error(f"{where} has an unknown key {key!r}.", hint=hint, id="creatify_textgen.E002")
 
 
-def must_be(what: str, rule: Rule) -> Error:
-    return Error(f"{what} must be {rule.words}.", id="creatify_textgen.E003")
+def must_be(what: str, words: str) -> Error:
+    return Error(f"{what} must be {words}.", id="creatify_textgen.E003")

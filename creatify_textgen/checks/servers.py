@@ -40,6 +40,7 @@ def server_messages() -> Iterator[CheckMessage]:
     yield from _storage_messages()
     yield from _cache_messages()
     yield from _stream_messages()
+    # Without a Celery app of the project, `_celery_messages` reports that alone.
     if current_app.main != "default":
         yield from _broker_messages()
 
@@ -50,12 +51,14 @@ def broker_scheme() -> str:
 
 
 def _broker_url() -> str:
+    # A list is for failover, and Celery begins with its first. "amqp://" is Celery's default.
     broker: Any = current_app.conf.broker_write_url or current_app.conf.broker_url or "amqp://"
     first = broker[0] if isinstance(broker, list | tuple) else broker
     return str(first)
 
 
 def _database_messages() -> Iterator[CheckMessage]:
+    # With the tables of many-to-many fields, for which a router may decide by name.
     models = list(apps.get_app_config(APP).get_models(include_auto_created=True))
     written = sorted({router.db_for_write(model) for model in models})
     if len(written) > 1:
@@ -106,6 +109,7 @@ def _storage_messages() -> Iterator[CheckMessage]:
     try:
         storage = storages[alias]
     except MISTAKES as error:
+        # The text of InvalidStorageError names a path. Any other may quote a secret of OPTIONS.
         is_path = isinstance(error, InvalidStorageError)
         yield Error(
             f"STORAGES[{alias!r}] cannot be used ({type(error).__name__}): images and videos could "
@@ -123,7 +127,7 @@ def _storage_messages() -> Iterator[CheckMessage]:
             id="creatify_textgen.W025",
         )
         return
-    # A storage of another kind has another place.
+    # Only a storage of files has a folder.
     if not isinstance(storage, FileSystemStorage):
         return
     if not Path(str(storage.base_location or "")).is_absolute():
@@ -147,6 +151,7 @@ def _cache_messages() -> Iterator[CheckMessage]:
 
 
 def _stream_messages() -> Iterator[CheckMessage]:
+    # Makes the connection's object, in which redis-py reads the options, and does not connect.
     try:
         try_address()
     except Exception as error:  # noqa: BLE001  the driver has several
@@ -182,7 +187,7 @@ def _try_broker_url() -> None:
     with current_app.connection_for_write(url) as connection:
         is_redis = connection.transport.driver_type == "redis"
         number = str(connection.virtual_host or "").strip("/")
-        # kombu reads it only when it connects.
+        # kombu converts it only when it connects, and raises then.
         if is_redis and broker_scheme() != "sentinel" and "socket" not in url.partition("://")[0]:
             int(number or 0)
 
@@ -191,6 +196,8 @@ def _visibility_messages() -> Iterator[CheckMessage]:
     default = VISIBILITY_SECONDS.get(broker_scheme())
     if default is None:
         return
+    # AMQP delivers a message again if the connection of its worker ends. These brokers do it after
+    # a time, also while a worker still waits for the countdown of the message.
     options = current_app.conf.broker_transport_options or {}
     if not isinstance(options, Mapping):
         yield Error("broker_transport_options must be a dict.", id="creatify_textgen.E003")
@@ -217,6 +224,7 @@ def _longest_unacknowledged() -> float:
 
     That is the longest countdown, or the longest send if tasks are acknowledged late.
     """
+    # A worker receives a task with a countdown at once, and acknowledges it when it begins it.
     if not current_app.conf.task_acks_late:
         return conf.poll_max_interval
     send = conf.timeouts["connect"] + conf.timeouts["sync"] + conf.submit_lease

@@ -19,7 +19,6 @@ from creatify_textgen.checks.rules import (
     MODELS_ALLOWED,
     RULES,
     TIMEOUT,
-    Rule,
     found_at,
     is_header_value,
     is_left_to_runtime,
@@ -55,7 +54,7 @@ def check_values(**_: Any) -> list[CheckMessage]:
 def _wrong_values(configured: Mapping[str, Any]) -> Iterator[Error]:
     for key, rule in RULES.items():
         if key in configured and not rule.holds(configured[key]):
-            yield must_be(f"CREATIFY_TEXTGEN['{key}']", rule)
+            yield must_be(f"CREATIFY_TEXTGEN['{key}']", rule.words)
 
 
 def _timeout_messages(timeouts: Any) -> Iterator[Error]:
@@ -65,7 +64,7 @@ def _timeout_messages(timeouts: Any) -> Iterator[Error]:
     yield from unknown_keys(timeouts, DEFAULTS["TIMEOUTS"], where=where)
     for key in DEFAULTS["TIMEOUTS"]:
         if key in timeouts and not TIMEOUT.holds(timeouts[key]):
-            yield must_be(f"{where}['{key}']", TIMEOUT)
+            yield must_be(f"{where}['{key}']", TIMEOUT.words)
 
 
 def _limit_messages(limits: Any) -> Iterator[Error]:
@@ -76,12 +75,14 @@ def _limit_messages(limits: Any) -> Iterator[Error]:
     for key in DEFAULTS["LIMITS"]:
         rule = MODELS_ALLOWED if key == "models" else LIMIT
         if key in limits and not rule.holds(limits[key]):
-            yield must_be(f"{where}['{key}']", rule)
+            yield must_be(f"{where}['{key}']", rule.words)
 
 
 def _order_messages(configured: Mapping[str, Any]) -> Iterator[Error]:
     """Report values that are valid alone but contradict each other."""
+    # Also compared with defaults, because one of the two is often not set.
     merged = {**DEFAULTS, **configured}
+    # `_wrong_values` reports those, and a comparison of a text with a number would raise.
     if not all(RULES[key].holds(merged[key]) for key in RULES):
         return
     if merged["POLL_MAX_INTERVAL"] < merged["POLL_INTERVAL"]:
@@ -98,10 +99,11 @@ def _order_messages(configured: Mapping[str, Any]) -> Iterator[Error]:
 
 def _account_messages(accounts: Any) -> Iterator[CheckMessage]:
     accounts = found_at(accounts)
+    # A callable may ask a vault for its accounts, so nothing is known of them here.
     if callable(accounts) or _is_unknown(accounts):
         return
     if accounts is not None and not isinstance(accounts, Mapping):
-        yield must_be("CREATIFY_TEXTGEN['ACCOUNTS']", Rule(bool, "a dict of accounts"))
+        yield must_be("CREATIFY_TEXTGEN['ACCOUNTS']", "a dict of accounts")
         return
     yield from _name_messages(conf.accounts)
     yield from _rest_messages(conf.accounts)
@@ -115,7 +117,7 @@ def _name_messages(accounts: Mapping[Any, Any]) -> Iterator[CheckMessage]:
     for name in wrong:
         words = f"named by 1 to {LONGEST_ACCOUNT_NAME} characters, without control characters and "
         where = f"CREATIFY_TEXTGEN['ACCOUNTS'][{name!r}]"
-        yield must_be(where, Rule(bool, f"{words}without spaces at its ends"))
+        yield must_be(where, f"{words}without spaces at its ends")
     if wrong:
         return
     if DEFAULT_ACCOUNT not in accounts:
@@ -125,6 +127,7 @@ def _name_messages(accounts: Mapping[Any, Any]) -> Iterator[CheckMessage]:
             hint=f"Name one of the accounts {DEFAULT_ACCOUNT!r}.",
             id="creatify_textgen.W018",
         )
+    # The account is part of unique constraints, and the default collation of MariaDB ignores case.
     if len({name.casefold() for name in accounts}) < len(accounts):
         yield Error(
             "CREATIFY_TEXTGEN['ACCOUNTS'] has names that differ only in capital letters: MariaDB "
@@ -152,7 +155,7 @@ def _entry_messages(name: str, entry: Any) -> Iterator[CheckMessage]:
     if callable(entry) or _is_unknown(entry):
         return
     if not isinstance(entry, Mapping):
-        yield must_be(where, Rule(bool, "a dict with API_ID and API_KEY"))
+        yield must_be(where, "a dict with API_ID and API_KEY")
     else:
         yield from unknown_keys(entry, ACCOUNT_KEYS, where=where)
         yield from _credential_messages(entry, where=where)
@@ -178,6 +181,7 @@ def _credential_messages(entry: Mapping[str, Any], *, where: str) -> Iterator[Ch
             id="creatify_textgen.W001",
         )
     for key in ACCOUNT_KEYS:
+        # A warning, because a key may be any text: one of the form `name.name` is possible.
         if leads_nowhere(entry.get(key)):
             yield Caution(
                 f"{where}['{key}'] looks like a dotted path, but cannot be imported: it is used as "
@@ -188,16 +192,17 @@ def _credential_messages(entry: Mapping[str, Any], *, where: str) -> Iterator[Ch
     for key in ("API_ID", "API_KEY"):
         if entry.get(key) and not is_header_value(found_at(entry[key])):
             words = "printable ASCII text without spaces at its ends"
-            yield must_be(f"{where}['{key}']", Rule(bool, words))
+            yield must_be(f"{where}['{key}']", words)
     yield from _base_url_messages(found_at(entry.get("BASE_URL")), where=where)
 
 
 def _base_url_messages(base_url: Any, *, where: str) -> Iterator[CheckMessage]:
     where = f"{where}['BASE_URL']"
+    # Empty: the default applies.
     if not base_url or is_left_to_runtime(base_url):
         return
     if not is_origin(base_url):
-        yield must_be(where, Rule(bool, "https://host in ASCII, without query or user"))
+        yield must_be(where, "https://host in ASCII, without query or user")
     elif urlsplit(base_url).scheme != "https" and not is_loopback(base_url):
         yield Caution(
             f"{where} is not https: the keys of the account are sent without encryption.",

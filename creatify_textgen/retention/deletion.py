@@ -29,9 +29,12 @@ MEDIA = "_textgen_media"
 
 
 def connect_deletions() -> None:
-    """Listen to deletions. For users of a site only: a listener for all models slows them down."""
+    """Connect the receivers of Django's deletion signals; `AppConfig.ready` calls this once."""
+    # Each model of users by itself. With a receiver for all models, Django would load each
+    # row of the site before it deletes it (`Collector.can_fast_delete`).
     user_class = get_user_model()._meta.concrete_model or get_user_model()
     for model in apps.get_models():
+        # Proxies and subclasses, too: the sender of a signal is the class of the deleted object.
         if issubclass(model, user_class):
             pre_delete.connect(_erase_owner, sender=model)
     pre_delete.connect(_prepare_deletion, sender=Generation)
@@ -41,19 +44,21 @@ def connect_deletions() -> None:
 
 
 def _erase_owner(instance: Any, **_: Any) -> None:
+    # Before the deletion: it sets `owner` to NULL, and then nobody could say whose these rows were.
     erase_owner(instance.pk, detail="content erased: its owner was deleted")
 
 
 def _prepare_deletion(instance: Generation, **_: Any) -> None:
     if not instance.is_final:  # A final one has nothing reserved, and there may be many of them.
         lifecycle.drop_holds(instance)
-    # Once the row is deleted, its links are, too.
+    # For `_give_up`, which runs when the links to the media are deleted, too.
     setattr(instance, MEDIA, list(instance.media.values_list("pk", flat=True)))
 
 
 def _give_up(instance: Generation, **_: Any) -> None:
     now = clock.now()
     if instance.remote_id:
+        # The remote's list still has it. `reconcile` would take it for a charge without a row.
         DeletedGeneration.objects.get_or_create(
             account=instance.account, remote_id=instance.remote_id, defaults={"deleted_at": now}
         )
@@ -64,6 +69,7 @@ def _give_up(instance: Generation, **_: Any) -> None:
 
 def _delete_file(instance: Media, **_: Any) -> None:
     others = Media.objects.filter(sha256=instance.sha256, path=instance.path)
+    # `delete_discarded` deletes the file before the row, whose deletion arrives here, too.
     if instance.discarded_at is None and not others.exists():
         # A row without an owner keeps the file's name until the file is gone.
         Media.objects.create(
@@ -83,9 +89,10 @@ def _delete_periods(instance: Budget, **_: Any) -> None:
     A request that has reserved adds its hold before it commits. Django deletes the holds first and
     then waits for such a request, whose hold would then refer to a deleted period.
     """
+    # Evaluated for its lock alone.
     list(Budget.objects.select_for_update().filter(pk=instance.pk))
     periods = BudgetPeriod.objects.filter(budget=instance)
-    # In the order in which requests lock them.
+    # In the order in which requests lock them, so that neither waits for the other.
     list(periods.select_for_update().order_by("pk").values_list("pk"))
     BudgetHold.objects.filter(period__budget=instance).delete()
     periods.delete()

@@ -36,7 +36,7 @@ class EraseReport:
     cancelled: int = 0
     """Queued generations. They cost nothing."""
     generations: int = 0
-    """Generations whose content was removed, the cancelled ones included."""
+    """Generations whose content or metadata was removed, the cancelled ones included."""
     still_open: int = 0
     """Generations that were sent and have not ended. Their content goes when they end."""
     open_ids: list[uuid.UUID] = field(default_factory=list)
@@ -73,12 +73,16 @@ def erase_owner(owner_id: Any, *, detail: str, dry_run: bool = False) -> EraseRe
     rows = Generation.objects.filter(owner_id=owner_id)
     report = EraseReport()
     if not dry_run:
-        # An error of a receiver is raised, because copies of the content would stay.
+        # An error of a receiver is raised, because copies of the content would stay. It comes
+        # first: if it raises, nothing of the person was changed, and the call can be repeated.
         owner_erased.send(sender=Generation, owner_id=owner_id, generation=None)
         report.cancelled = _cancel(rows, now=now)
+        # Open rows before ended ones: a row that ends in between is marked, and drops its content
+        # itself, or is found as ended by the next query.
         _each_slice(_open(rows), lifecycle.stop_keeping, now=now, detail=detail)
         removed = _each_slice(_ended(rows), lifecycle.remove_contents, now=now, detail=detail)
         report.generations = removed
+        # Uploads that no request has used. The media of requests went with their contents.
         _each_slice(_unused_media(owner_id), lifecycle.discard_media, now=now)
     _count(rows, owner_id, report, dry_run=dry_run)
     if not dry_run:
@@ -89,17 +93,21 @@ def erase_owner(owner_id: Any, *, detail: str, dry_run: bool = False) -> EraseRe
 def _cancel(rows: QuerySet[Generation], *, now: datetime) -> int:
     queued = rows.filter(status=Status.QUEUED).values_list("pk", flat=True)
     cancel = partial(lifecycle.mark_cancelled, cause=Cause.RETENTION, now=now)
+    # False for a row that a worker has begun to send meanwhile: it is open, and treated as such.
     return sum(cancel(pk, detail="its owner was erased") for pk in list(queued))
 
 
 def _each_slice(rows: QuerySet[Any], change: Callable[..., int], **options: Any) -> int:
-    """Change these rows in slices, each of which takes them out of the query; return how many."""
+    """Change these rows in slices, and return their number. Each row is read once."""
     total = 0
-    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:SLICE]):
-        count = change(ids, **options)
-        total += count
-        if not count:
-            break  # Another process is at it.
+    keys = rows.order_by("pk").values_list("pk", flat=True)
+    ids = list(keys[:SLICE])
+    while ids:
+        change(ids, **options)
+        total += len(ids)
+        # Not "until none is found": a row that another process has changed or that stays as it is
+        # would be found forever.
+        ids = list(keys.filter(pk__gt=ids[-1])[:SLICE])
     return total
 
 
@@ -108,7 +116,7 @@ def _open(rows: QuerySet[Generation]) -> QuerySet[Generation]:
 
 
 def _ended(rows: QuerySet[Generation]) -> QuerySet[Generation]:
-    # What was not stored, or was removed for its age, may still have its metadata.
+    # Content that was not stored leaves the metadata of its row (docs/how-to/privacy.md).
     left = Q(content_removed_at=None) | ~Q(metadata={})
     return rows.filter(left, status__in=lifecycle.ENDED)
 
@@ -122,6 +130,7 @@ def _count(
     rows: QuerySet[Generation], owner_id: Any, report: EraseReport, *, dry_run: bool
 ) -> None:
     media = Media.objects.filter(owner_id=owner_id)
+    # Counted afterwards, not added up from the steps: a row may have ended meanwhile.
     waiting = rows.exclude(status__in=lifecycle.ENDED)
     if dry_run:
         report.cancelled = waiting.filter(status=Status.QUEUED).count()

@@ -1,6 +1,7 @@
-"""Hands out everything that the app knows of one person: a ZIP with `data.json` and the media.
+"""Exports everything that the app knows of one person: a ZIP with `data.json` and the media.
 
-Written piece by piece, so that memory stays bounded however much a person has.
+Written piece by piece: memory holds the primary keys of one table and one slice of its rows,
+however much a person has.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def export(owner: Any, file: IO[bytes], *, by: Any = None) -> ExportReport:
     reader.raise_if_refused()
     report = ExportReport()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        # ZIP64, because the size is not known before, and an entry of 2 GiB needs it.
         with archive.open("data.json", "w", force_zip64=True) as data:
             for piece in _pieces(owner, owner_id, report, by=by):
                 data.write(piece.encode())
@@ -73,12 +75,14 @@ def export(owner: Any, file: IO[bytes], *, by: Any = None) -> ExportReport:
 
 def _pieces(owner: Any, owner_id: Any, report: ExportReport, *, by: Any) -> Iterator[str]:
     head = {"username": owner.get_username(), "exported_at": clock.now()}
+    # JSON is written by hand around the rows: `json.dumps` needs the whole document in memory.
     yield _json(head)[:-1]
     rows = Generation.objects.filter(owner_id=owner_id).select_related("content")
     generations = map(partial(_generation, report=report, by=by), _batches(rows))
     yield from _list("generations", generations)
     media = Media.objects.filter(owner_id=owner_id)
     yield from _list("media", ({**_row(one), "file": _name(one)} for one in _batches(media)))
+    # By the column, not by a list of models: a new table of a person cannot be forgotten.
     for model in apps.get_app_config("creatify_textgen").get_models():
         names = {field.name for field in model._meta.concrete_fields}
         if "owner" in names and model not in (Generation, Media):
@@ -105,6 +109,7 @@ def _generation(row: Generation, *, report: ExportReport, by: Any) -> dict[str, 
     report.generations += 1
     if by is not None:
         record_reads([row], by=by, where="an export")
+    # A row that was erased and has not ended still needs its content, but no reader has it.
     is_erased = row.content_removed_at is not None and not row.is_final
     content = GenerationContent() if is_erased else row.content
     events = row.events.values("at", "status", "cause", "detail")
@@ -114,6 +119,7 @@ def _generation(row: Generation, *, report: ExportReport, by: Any) -> dict[str, 
 
 def _row(row: Any) -> dict[str, Any]:
     left_out = LEFT_OUT.get(type(row), {"owner"})
+    # `serializable_value` gives the key of a foreign key, and loads no related row.
     names = [field.name for field in row._meta.concrete_fields if field.name not in left_out]
     return {name: row.serializable_value(name) for name in names}
 
@@ -124,6 +130,7 @@ def _add_file(archive: zipfile.ZipFile, media: Media, report: ExportReport) -> N
             _copy(archive, _name(media), stored)
         report.media += 1
     except (TextgenError, OSError):
+        # The person receives the rest. The file of a discarded medium may be gone, too.
         report.missing_media.append(str(media.pk))
 
 

@@ -1,4 +1,8 @@
-"""Removes content that is older than the site keeps it, in slices."""
+"""Removes content that is older than the site keeps it.
+
+Works in slices, each a short transaction of `lifecycle`. So it may be killed after any of them, and
+no lock is held for long.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,9 @@ from creatify_textgen.states import TERMINAL, Status
 __all__ = ["SLICE", "PruneReport", "delete_all_discarded", "prune"]
 
 SLICE = 500
+FILES_AT_ONCE = 50
+"""Files that are deleted before the time limit is read again: a storage in a network may need a
+tenth of a second for each."""
 
 
 @dataclass(slots=True)
@@ -43,10 +50,10 @@ def prune(
 ) -> PruneReport:
     """Remove prompts, results, metadata and unused media that are older than so many days.
 
-    So are the filters of bulk jobs that ended before. Rows, costs and timelines stay. Without
-    `older_than_days` the setting `CONTENT_RETENTION_DAYS` holds. An expired generation counts from
-    its creation. Works in slices: it may be stopped and called again at any time, and several times
-    at once. `time_limit` is in seconds.
+    The filters of bulk jobs that ended before are removed, too. Rows, costs and timelines stay.
+    Without `older_than_days`, the setting `CONTENT_RETENTION_DAYS` holds. An expired generation
+    counts from its creation. May be stopped and called again at any time, and several times at
+    once. `time_limit` is in seconds.
 
     Raises: RequestError if neither names the days.
     """
@@ -65,14 +72,19 @@ def prune(
             report.is_complete = False
             return report
     while unused := list(_unused(before).values_list("pk", flat=True)[:SLICE]):
+        # None: another process gives up the same ones, or requests use them again.
         if not lifecycle.discard_media(unused, now=now):
             break
+        if limit and limit.is_over:
+            report.is_complete = False
+            return report
     report.media, report.media_bytes, report.is_complete = delete_all_discarded(limit)
     return report
 
 
 def _read_days(value: Any) -> int:
     days = conf.content_retention_days if value is None else value
+    # True is an int in Python, and would be one day.
     if isinstance(days, int) and not isinstance(days, bool) and 1 <= days <= MOST_DAYS:
         return days
     rule = f"Must be a number of days from 1 to {MOST_DAYS}, or CONTENT_RETENTION_DAYS be set."
@@ -82,9 +94,10 @@ def _read_days(value: Any) -> int:
 def delete_all_discarded(limit: TimeLimit | None = None) -> tuple[int, int, bool]:
     """Delete media that were given up. Return how many, their bytes, and whether all are gone."""
     media = media_bytes = 0
-    # One round per slice: a file that cannot be deleted now is left for another time.
-    for _ in range(Media.objects.exclude(discarded_at=None).count() // SLICE + 1):
-        count, size = delete_discarded(limit=SLICE)
+    # A counted number of rounds: a file that cannot be deleted now goes behind the others and
+    # would be tried forever.
+    for _ in range(Media.objects.exclude(discarded_at=None).count() // FILES_AT_ONCE + 1):
+        count, size = delete_discarded(limit=FILES_AT_ONCE)
         media, media_bytes = media + count, media_bytes + size
         if limit and limit.is_over:
             break
@@ -92,6 +105,8 @@ def delete_all_discarded(limit: TimeLimit | None = None) -> tuple[int, int, bool
 
 
 def _old(before: datetime) -> QuerySet[Generation]:
+    # An expired row has no `finished_at`. For the others, `created_at` excludes nothing, because
+    # nothing ends before it is created; but it has the index in whose order slices are read.
     ended = Q(status__in=TERMINAL, finished_at__lt=before) | Q(status=Status.EXPIRED)
     return Generation.objects.filter(ended, created_at__lt=before, content__isnull=False)
 
@@ -101,7 +116,9 @@ def _slices(before: datetime) -> Iterator[list[uuid.UUID]]:
     rows = _old(before)
     while found := list(rows.order_by("created_at").values_list("pk", "created_at")[:SLICE]):
         yield [pk for pk, _ in found]
-        # What was removed is not found again, so the rest begins here.
+        # Rows before this place have no content left, and their number grows with the site: a
+        # search from the beginning would pass all of them in each slice. `gte`, because several
+        # rows may have the same time.
         rows = _old(before).filter(created_at__gte=found[-1][1])
 
 
@@ -112,6 +129,7 @@ def _unused(before: datetime) -> QuerySet[Media]:
 
 
 def _count(before: datetime) -> PruneReport:
+    # A medium goes only if each generation that uses it does.
     kept = Generation.media.through.objects.exclude(generation__in=_old(before).values("pk"))
     media = Media.objects.filter(created_at__lt=before).exclude(pk__in=kept.values("media_id"))
     return PruneReport(

@@ -20,5 +20,6 @@ def record_reads(generations: Iterable[Generation], *, by: Any, where: str) -> N
     """
     if not conf.record_reads:
         return
+    # A row without an owner was asked by the site itself, so every reader is another person.
     others = [row for row in generations if row.owner_id is None or row.owner_id != by.pk]
     lifecycle.note_reads(others, now=clock.now(), detail=f"read by user {by.pk} in {where}")

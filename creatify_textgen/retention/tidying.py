@@ -1,6 +1,7 @@
-"""The work of retention in a sweep, from time to time.
+"""The work of retention in a sweep, every `EVERY`.
 
-Invariant: one process does it at a time, and never for longer than `TIME_LIMIT_SECONDS`.
+Invariant: one process does it at a time, and stops at the first slice that ends after
+`TIME_LIMIT_SECONDS`: the sweep has paid results to fetch.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def tidy_if_due(*, now: datetime) -> None:
         return
     last.at = elapsed
     days = conf.content_retention_days
+    # Before the claim, because most sites have nothing to do, and a read is cheaper than a write.
     if days is None and not Media.objects.exclude(discarded_at=None).exists():
         return
     if not _claim(now):
@@ -50,9 +52,13 @@ def tidy_if_due(*, now: datetime) -> None:
         report = prune(time_limit=TIME_LIMIT_SECONDS)
         is_complete = report.is_complete
     if not is_complete:
+        # The next try continues. Only our own claim is given back: if this process was suspended
+        # for longer than `EVERY`, another one has claimed since.
         SweepSchedule.objects.filter(tidied_at=now).update(tidied_at=None)
 
 
 def _claim(now: datetime) -> bool:
+    # A conditional UPDATE: of two processes that find it due at once, one changes the row. The
+    # claim ends by itself if its process is killed.
     due = SweepSchedule.objects.filter(Q(tidied_at=None) | Q(tidied_at__lt=now - EVERY))
     return bool(due.update(tidied_at=now))

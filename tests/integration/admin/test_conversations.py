@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from creatify_textgen.chat import Conversation
 from creatify_textgen.testing import Stub
@@ -65,6 +67,19 @@ class TestPages:
         response = staff_with("view_conversation").get(LIST + query)
         found = str(conversation.pk) in response.content.decode()
         assert response.status_code in (302, 400) or not found
+
+    def test_count_turns_without_reading_those_of_other_pages(
+        self, conversation: Conversation, staff_with: Callable[..., Client]
+    ) -> None:
+        Conversation.start(title="Silent")
+        client = staff_with("view_conversation")
+        with CaptureQueriesContext(connection) as queries:
+            response = client.get(LIST)
+        rows = response.context["cl"].result_list
+        assert {row.title: row.turns_total for row in rows} == {"A title": 1, "Silent": 0}
+        statements = [one["sql"] for one in queries if "creatify_textgen_turn" in one["sql"]]
+        assert len(statements) == 1
+        assert "JOIN" not in statements[0]
 
     def test_find_a_conversation_by_its_id(
         self, conversation: Conversation, staff_with: Callable[..., Client]

@@ -49,6 +49,14 @@ class TestCreditsPage:
         assert (str(this_month.pk) in lines, str(before.pk) in lines) == (True, False)
         assert not staff_with("view_generation").get(CREDITS).context["export_url"]
 
+    def test_is_shown_if_the_settings_have_no_account(
+        self, operator: Client, settings: Any
+    ) -> None:
+        settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "ACCOUNTS": {}}
+        assert operator.get(CREDITS).status_code == 200
+        use(account="removed", credits_used=Decimal(2))
+        assert operator.get(CREDITS).context["used"] == "2"
+
     def test_shows_what_an_account_cost_that_is_no_longer_in_the_settings(
         self, operator: Client
     ) -> None:

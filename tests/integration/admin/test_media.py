@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -36,6 +37,20 @@ class TestFile:
     def test_that_is_gone_is_404(self, operator: Client, pixel: Media) -> None:
         default_storage.delete(pixel.path)
         assert operator.get(f"{MEDIA}{pixel.pk}/file/").status_code == 404
+
+    def test_is_not_in_a_report_of_an_error(
+        self, operator: Client, pixel: Media, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: Media) -> None:
+            written = "tpmorp"[::-1]
+            raise RuntimeError(len(written))
+
+        settings.DEBUG = True
+        monkeypatch.setattr(services, "open_media", fail)
+        operator.raise_request_exception = False
+        response = operator.get(f"{MEDIA}{pixel.pk}/file/")
+        assert response.status_code == 500
+        assert "prompt" not in response.text.partition("Request information")[0]
 
     def test_is_only_read(self, operator: Client, pixel: Media) -> None:
         assert operator.post(f"{MEDIA}{pixel.pk}/file/").status_code == 405

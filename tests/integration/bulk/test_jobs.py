@@ -408,6 +408,20 @@ class TestGoOn:
         assert work_on(bulk.resume(job, by=staff)).done == 3
         assert Generation.objects.filter(retry_of__isnull=False).count() == 3
 
+    def test_is_reported_as_it_was_saved(self, staff: User) -> None:
+        ended: list[tuple[str, Any, Any, Any]] = []
+
+        def note(job: BulkJob, **_: Any) -> None:
+            ended.append((job.state, job.finished_at, job.claim, job.due_at))
+
+        make_failed()
+        bulk.job_ended.connect(note)
+        try:
+            job = work_on(start(staff))
+        finally:
+            bulk.job_ended.disconnect(note)
+        assert ended == [("done", job.finished_at, None, None)]
+
     def test_cannot_be_stopped_at_its_end(self, staff: User) -> None:
         make_failed()
         job = work_on(start(staff))

@@ -19,6 +19,7 @@ from creatify_textgen.lifecycle import Outcome
 from creatify_textgen.models import DeletedGeneration, Generation, Media, UsageDay
 from creatify_textgen.recovery import reconciliation
 from creatify_textgen.remote import RemoteGeneration
+from creatify_textgen.retention import erasure
 from creatify_textgen.signals import generation_finished, owner_erased
 from creatify_textgen.states import Cause, Status
 from tests.factories import HELLO, NOW
@@ -137,6 +138,16 @@ class TestErase:
         row = make(ada, content_removed_at=NOW, keeps_content=False)
         services.erase(ada)
         assert not has_content(row)
+
+    def test_takes_the_metadata_of_any_number_whose_content_was_not_stored(
+        self, make: Make, ada: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(erasure, "SLICE", 2)
+        rows = [make(ada, content_removed_at=NOW, keeps_content=False) for _ in range(5)]
+        would = services.erase(ada, dry_run=True)
+        report = services.erase(ada)
+        assert (would.generations, report.generations) == (5, 5)
+        assert not any(map(has_content, rows))
 
     def test_keeps_idempotency_keys_so_that_nothing_is_paid_again(
         self, double: RemoteDouble, ada: User

@@ -156,6 +156,16 @@ class TestMedia:
         store(days=29)
         assert prune().media == 0
 
+    def test_that_are_many_are_given_up_in_several_runs(
+        self, store: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pruning, "SLICE", 1)
+        for number in range(2):
+            store(number=number, days=31)
+        assert not prune(time_limit=0).is_complete
+        assert Media.objects.exclude(discarded_at=None).count() == 1
+        assert prune().media == 2
+
     def test_share_a_file_until_the_last_row_is_gone(self, store: Any, ada: Any, ben: Any) -> None:
         store(ada, days=40)
         store(ben, days=1)
