@@ -31,6 +31,7 @@ class CreatifyTextgenConfig(AppConfig):
         from creatify_textgen import checks, retention, tasks  # noqa: F401, PLC0415
         from creatify_textgen.chat.erasure import connect_erasure  # noqa: PLC0415
 
+        # Django's own log of requests writes paths, and the path of a delivery has its token.
         hide_tokens()
         retention.connect_deletions()
         connect_erasure()

@@ -15,8 +15,8 @@ TextgenError
 │   └── PolicyRefusal
 └── AnswerError
 
-Tasks, the REST API and a row's `error_code` read `code` and `retryable`, never the message.
-Messages carry no key, no token and no content.
+Tasks, the REST API and a row's `error_code` use `code` and `retryable`, never the message.
+A message contains no key, no token and no content.
 """
 
 from __future__ import annotations
@@ -83,8 +83,10 @@ class RemoteError(TextgenError):
         """First 500 characters of the answer, keys redacted."""
         self.reason = reason
         """What the remote says is wrong, in its own words, keys redacted; may quote the request."""
+        # True if nobody knows: to send again what may have been accepted would pay twice.
         self.request_sent = request_sent
         """False only if the request certainly never left this machine, so nothing was charged."""
+        # Bounded by the caller: a remote that asks for a year must not stop an account.
         self.retry_after = retry_after
         """The seconds that the remote asks us to wait, or None."""
         self.accepted_as = accepted_as
@@ -105,6 +107,8 @@ class RemoteUnavailableError(RemoteError):
 
 class RateLimitedError(RemoteError):
     """429: the remote refused because this workspace sends too much. Nothing was charged."""
+
+    # Creatify documents no 429 and no limit (contract.md, section 8); Google's API has both.
 
     code = "rate_limited"
     retryable = True
@@ -139,6 +143,8 @@ class StreamError(TextgenError):
 class WebhookError(TextgenError):
     """A delivery that is not from the remote, or that is malformed."""
 
+    # Every fault of a delivery is one of these. Another exception would let a stranger cause a 500.
+
     code = "webhook_rejected"
 
 
@@ -169,10 +175,12 @@ class RequestError(TextgenError):
         code: str | None = None,
     ) -> None:
         super().__init__(message, code=code)
+        # Never empty: doors render this alone, and would refuse without a reason.
         self.errors: dict[str, list[str]] = {
             field: list(texts) for field, texts in (errors or {"": [message]}).items()
         }
 
+    # Not a class method: `PolicyRefusal` takes no errors of fields.
     @staticmethod
     def about(path: str, rule: str) -> RequestError:
         """Return the error for one field, such as `about("limit", "Must be a number.")`."""
@@ -197,6 +205,7 @@ class PolicyRefusal(RequestError):  # noqa: N818  hosts raise it: the name is fi
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, code=code)
+        # A host writes this number. With 200, its refusal would look like a success over HTTP.
         if not 400 <= status <= 599:
             raise ValueError(f"A refusal has a status from 400 to 599, not {status}.")
         self.status = status
@@ -222,6 +231,7 @@ class AnswerError(TextgenError):
         code: str | None = None,
     ) -> None:
         super().__init__(message, code=code)
+        # Not in the message, because logs and error reports show messages.
         self.text = text
         """The whole answer, for a caller who may read it."""
         self.errors: dict[str, list[str]] = {

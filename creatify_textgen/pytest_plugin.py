@@ -20,5 +20,6 @@ __all__ = ["creatify_stub"]
 @pytest.fixture
 def creatify_stub() -> Iterator[Stub]:
     """Answer every request in this process, without a socket, a thread or a worker."""
+    # Not an import at the top: pytest loads plugins before pytest-django configures the settings.
     with import_module("creatify_textgen.testing").Stub() as stub:
         yield stub

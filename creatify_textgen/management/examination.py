@@ -31,8 +31,9 @@ APP = "creatify_textgen"
 SECONDS = 3
 """How long a worker may take to answer."""
 WEBHOOK_SECONDS = 10.0
+"""How long an answer of this site's own receiver may take, through the proxies before it."""
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Without the named file, requests connects to nobody."""
+"""If the file that one of these names is missing, no connection to Creatify succeeds."""
 SUBMIT = "creatify_textgen.submit"
 HINTS = {
     "database": "Is the database of DATABASES running, and may this process connect to it?",
@@ -42,9 +43,9 @@ HINTS = {
     "broker": "Is the broker running, and is its address right (CELERY_BROKER_URL)?",
     "workers": "Workers are asked through the broker: does it answer?",
 }
-"""What to do about an examination that failed with an error of a driver."""
+"""What to do if an examination fails with an error of a driver."""
 NEEDS = {"workers": "broker", "sweep": "database", "queue": "database", "models": "database"}
-"""What an examination uses that another one has examined before."""
+"""An examination, and the earlier one that examines what it uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def examine(name: str, examination: Callable[[], Findings]) -> list[Finding]:
     """Run one examination. An exception becomes a finding."""
     findings: list[Finding] = []
     try:
+        # `extend` keeps the findings before an exception.
         findings.extend(examination())
     except Exception as error:  # noqa: BLE001  # the others must still run
         findings.append(Finding(name, "failed", _message_of(error), HINTS.get(name, "")))
@@ -82,6 +84,7 @@ def check_settings() -> Findings:
 
 def check_accounts() -> Findings:
     for name in conf.accounts:
+        # Caught here and not in `examine`: the accounts after one that fails are asked, too.
         try:
             balance = health.ask_balance(name)
         except (ImproperlyConfigured, ValueError, TextgenError) as error:
@@ -93,6 +96,7 @@ def check_accounts() -> Findings:
 
 def check_database() -> Findings:
     executor = MigrationExecutor(databases.connection())
+    # The leaves of this app alone: the plan adds what they depend on in other apps.
     leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] == APP]
     missing = [migration.name for migration, _ in executor.migration_plan(leaves)]
     if missing:
@@ -127,6 +131,7 @@ def check_broker() -> Findings:
 
 
 def check_workers() -> Findings:
+    # Nobody knows how many workers exist, so this waits for the whole time.
     queues = current_app.control.inspect(timeout=SECONDS).active_queues() or {}
     if not queues:
         message = "No worker answered."
@@ -135,10 +140,12 @@ def check_workers() -> Findings:
     yield Finding("workers", "ok", f"{len(queues)} answered.")
     served = {queue["name"] for rows in queues.values() for queue in rows}
     yield from _queue_findings(served)
+    # The limit ends the wait as soon as all of them have answered.
     known = current_app.control.inspect(list(queues), timeout=SECONDS, limit=len(queues))
     rows = (known.registered() or {}).values()
     # Celery may add a task's settings in brackets after its name.
     registered = {task.partition(" ")[0] for tasks in rows for task in tasks}
+    # No answer proves nothing: a worker may have ended after the first question.
     if registered and SUBMIT not in registered:
         message = "No worker has loaded the tasks of this app."
         yield Finding("workers", "failed", message, "Call app.autodiscover_tasks().")
@@ -156,11 +163,14 @@ def check_webhook() -> Findings:
         hint = "Include creatify_textgen.urls in ROOT_URLCONF."
         yield Finding("webhook", "failed", "No URL leads to the receiver.", hint)
         return
+    # Two requests: another site may well answer 400, or 404, but hardly each to the right one.
     yield _webhook_finding(_post(right), _post(wrong))
 
 
 def check_sweep() -> Findings:
     now = clock.now()
+    # The rows are asked, not the time of the last sweep: a sweep that runs but does not reach its
+    # rows is no better than none.
     late = health.oldest_overdue(now=now)
     if late is None or late.due_at is None:
         yield Finding("sweep", "ok", "Nothing is overdue.")
@@ -216,6 +226,7 @@ EXAMINATIONS: dict[str, Callable[[], Findings]] = {
 def _queue_findings(served: set[str]) -> Findings:
     default = current_app.conf.task_default_queue
     wanted = {conf.celery_queue or default}
+    # With memory:// the pump is a thread of the web process, and no worker reads streams.
     if not conf.stream_backend.startswith("memory://"):
         wanted.add(conf.stream_queue or default)
     for queue in sorted(wanted - served):
@@ -236,6 +247,8 @@ def _webhook_finding(right: int | str, wrong: int | str) -> Finding:
 
 
 class _NoRedirects(HTTPRedirectHandler):
+    # Whether Creatify follows a redirect is unknown, so one counts as a failure. If no new request
+    # is returned, urllib raises HTTPError with the status of the redirect.
     def redirect_request(self, *args: object, **kwargs: object) -> None:
         return None
 
@@ -259,6 +272,7 @@ def _post(url: str) -> int | str:
 def _hint_of(error: Exception) -> str:
     if getattr(error, "code", "") == "authentication":
         return "Creatify does not accept these keys."
+    # Before the hint at the network: a missing bundle is reported as an unreachable remote, too.
     for name in BUNDLES:
         path = os.environ.get(name, "")
         if path and not Path(path).exists():
@@ -269,7 +283,7 @@ def _hint_of(error: Exception) -> str:
 
 
 def _message_of(error: Exception) -> str:
-    """Return the text of our errors. Those of drivers may quote an address with a password."""
+    """Return the text of our errors. A driver's may quote an address with a password."""
     if isinstance(error, TextgenError | ImproperlyConfigured):
         return str(error)
     return f"It failed with {type(error).__name__}."

@@ -26,6 +26,8 @@ class Interrupts:
         return self
 
     def __exit__(self, *error: object) -> None:
+        # `signal.signal` returns None for a handler that Python did not install, and
+        # cannot restore that one.
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 
@@ -36,6 +38,7 @@ class Interrupts:
         try:
             yield
         finally:
+            # First: a Ctrl-C between this line and the question raises by itself.
             self._is_held = False
         if self._was_pressed:
             raise KeyboardInterrupt

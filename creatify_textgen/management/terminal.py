@@ -1,8 +1,8 @@
 """Commands whose output cannot control a terminal, whatever a model or the remote wrote.
 
-What the person at the terminal can mend is one line, without a traceback. Invariant: no control
-character but tab and line feed reaches stdout or stderr, redirected or not: what a file keeps may
-be shown later.
+An error that the person at the terminal can mend is one line, without a traceback. Invariant: no
+control character but tab and line feed reaches stdout or stderr. This holds for redirected output
+too, because a terminal may show the file later.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ from django.db import InterfaceError, OperationalError, ProgrammingError
 
 __all__ = ["PlainCommand", "days", "plain"]
 
+# Shells report 128 and the number of the signal: 2 is SIGINT, 13 is SIGPIPE.
 INTERRUPTED = 130
 PIPE_CLOSED = 141
-"""What shells report for a command that the closed pipe ended, as after `| head -1`."""
+"""What shells report for a command that a closed pipe ended, as in `… | head -1`."""
+# A hundred years. A million days ago is before the year 1, which `datetime` cannot hold.
 MOST_DAYS = 36500
 
+# A carriage return is among them: the text after it would overwrite the line. So are U+0080 to
+# U+009F: some terminals read U+009B alone as the beginning of an escape sequence (ECMA-48, C1).
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -41,7 +45,7 @@ def days(text: str) -> int:
 
 
 class PlainOutput(OutputWrapper):
-    """Replaces control characters, then applies the style, which may have some."""
+    """Replaces control characters, then applies the style, which consists of some."""
 
     def write(  # type: ignore[override]  # as its base class in Django
         self,
@@ -55,6 +59,8 @@ class PlainOutput(OutputWrapper):
 class PlainCommand(BaseCommand):
     """The commands of this app. A style is passed to `write`, not put into the text."""
 
+    # Properties, because Django assigns the streams twice: when the command is made, and in
+    # `execute` if `call_command` was given others.
     @property
     def stdout(self) -> OutputWrapper:
         return self._stdout
@@ -77,35 +83,40 @@ class PlainCommand(BaseCommand):
             try:
                 super().run_from_argv(argv)
             finally:
+                # A short output stays in the buffer. Python would write it at exit, and report a
+                # closed pipe with lines that no code can prevent.
                 sys.stdout.flush()
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            # Otherwise Python would report the rest of the output, which it cannot write at exit.
+            # The recipe of Python's documentation (`signal`, "Note on SIGPIPE"): Python flushes
+            # stdout again when it exits, and would report the same error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(PIPE_CLOSED)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command. Raises: CommandError also for settings and a database that fail."""
+        """Run the command. Raises: CommandError, for wrong settings and a failing database too."""
         try:
             return super().execute(*args, **options)
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
         except (InterfaceError, OperationalError, ProgrammingError) as error:
-            # Its text may have the password of the database.
+            # The text of a driver may contain the password of the database.
             text = "Is it running, and was manage.py migrate called? --traceback shows more."
             raise CommandError(f"The database failed ({type(error).__name__}). {text}") from error
 
     def create_parser(self, *args: Any, **options: Any) -> CommandParser:
         """Return a parser whose messages quote no control character of the command line."""
         parser = super().create_parser(*args, **options)
+        # argparse writes to sys.stderr itself, not to the command's stderr.
         refuse = parser.error
         setattr(parser, "error", lambda message: refuse(plain(message)))  # noqa: B010
         return parser
 
 
 def _plain_output(out: OutputWrapper) -> PlainOutput:
-    # Not around it, because then it would end each piece with a line feed.
+    # It wraps the stream inside Django's wrapper. If it wrapped that wrapper, the inner one would
+    # add a line feed to each piece, whatever `ending` is.
     wrapped = PlainOutput(getattr(out, "_out"))  # noqa: B009
     wrapped.style_func = out.style_func
     return wrapped

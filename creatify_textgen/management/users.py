@@ -14,6 +14,7 @@ def find_user(username: str) -> Any:
     """Return the user of this name. Raises: CommandError if there is none."""
     users: Any = get_user_model()
     try:
+        # As Django's ModelBackend does: the manager of a host may ignore the case of names.
         return users._default_manager.get_by_natural_key(username)
     except users.DoesNotExist:
         field = users.USERNAME_FIELD

@@ -13,6 +13,7 @@ __all__ = ["has_token", "may_read_metrics"]
 
 def has_token(request: HttpRequest) -> bool:
     """Whether the request has `Authorization: Bearer` and the setting `METRICS_TOKEN`."""
+    # The name of a scheme has no case (RFC 9110, section 11.1).
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     expected = conf.metrics_token
     is_bearer = scheme.lower() == "bearer" and expected is not None

@@ -26,7 +26,7 @@ LONGEST_SECONDS = 10.0
 
 
 class Examination(Generic[T]):
-    """The last result of this process, and the thread that finds the next one."""
+    """The last result of this process, and the thread that finds the next."""
 
     def __init__(self, examine: Callable[[], T]) -> None:
         self._examine = examine
@@ -39,6 +39,8 @@ class Examination(Generic[T]):
 
         Raises: TimeoutError after `LONGEST_SECONDS`; what `examine` raised.
         """
+        # The lock is held only to begin, never while waiting. Otherwise the requests after the
+        # first could not time out.
         with self._lock:
             # While one hangs, no other begins: each would take a connection and hang, too.
             if self._last is None or (self._last.done() and time.monotonic() >= self._until):

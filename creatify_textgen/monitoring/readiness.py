@@ -44,6 +44,7 @@ def find_failures() -> list[str]:
     failures = [] if _works(health.try_broker) else ["broker"]
     if not _works(partial(health.try_streams, seconds=FRAME_SECONDS)):
         failures.append("streams")
+    # Last, because a database that hangs would keep the other parts from being examined.
     try:
         is_late = health.oldest_overdue(now=clock.now()) is not None
     except DatabaseFault:

@@ -22,6 +22,7 @@ from creatify_textgen.remote import GenerationRequest
 
 __all__ = ["FAULTS", "Answer", "Asked", "check_answer", "check_fault", "make_answer", "refusal_of"]
 
+# The pieces joined are the text again, also if it begins with a space.
 _WORDS = re.compile(r"\S+\s*|\s+")
 
 INTERRUPTED, BLOCKED, FAILED, TRUNCATED = "stream_interrupted", "blocked", "failed", "truncated"
@@ -38,6 +39,7 @@ _REFUSALS: Mapping[str, Callable[[], RemoteError]] = MappingProxyType(
         "unreachable": lambda: RemoteUnavailableError("No connection.", request_sent=False),
     }
 )
+# The first part is refused before a generation exists, the rest has one, which may cost.
 FAULTS = (*_REFUSALS, FAILED, TRUNCATED, BLOCKED, INTERRUPTED)
 """Names that `Stub.fail` takes."""
 
@@ -57,6 +59,7 @@ class Answer:
 
     def __post_init__(self) -> None:
         """Refuse what would fail far from the test. Raises: TypeError, ValueError."""
+        # Annotated as Any, because a test without type checks may pass anything.
         texts: tuple[Any, ...] = (self.text, self.thoughts)
         calls: Sequence[Any] = self.function_calls
         if not all(isinstance(text, str) for text in texts):
@@ -69,16 +72,21 @@ class Answer:
 
     def chunks(self, *, remote_id: str, model_name: str) -> Iterator[dict[str, Any]]:
         """Yield Gemini's chunks of a stream: one for each word, the last with the receipt."""
-        words = _WORDS.findall(self.text) if self.fault != BLOCKED else []
+        words = _WORDS.findall(self.text)
         parts: list[dict[str, Any]] = [{"text": self.thoughts, "thought": True}] * bool(
             self.thoughts
         )
         parts += [{"text": word} for word in words]
         parts += [{"functionCall": dict(call)} for call in self.function_calls]
+        # At least one part: without any, the stream would be empty, which is another fault.
         if self.fault in (TRUNCATED, INTERRUPTED):
             parts = parts[: max(len(parts) // 2, 1)]
+        # A blocked answer has no content in a stream (contract.md, section 6.4).
+        if self.fault == BLOCKED:
+            parts = []
         for part in parts:
             yield {"candidates": [{"content": {"role": "model", "parts": [part]}}]}
+        # Only the last chunk names the generation, so a stream that breaks off has no id.
         if self.fault != INTERRUPTED:
             yield {
                 "candidates": [{"finishReason": _FINISH_REASONS.get(self.fault, "STOP")}],

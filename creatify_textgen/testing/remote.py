@@ -33,11 +33,13 @@ from creatify_textgen.testing.answers import (
 __all__ = ["StubClient"]
 
 REMAINING_CREDITS = Decimal(100)
+# Port 80 of this machine: if a call was forgotten here, it fails instead of reaching Creatify.
 _NOWHERE = Credentials("stub", "stub", "http://127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared(PreparedSend):
+    # The stub answers the request itself. Of the body only the length is used, for the lease.
     request: GenerationRequest = field(kw_only=True, repr=False)
 
 
@@ -56,11 +58,13 @@ class StubClient(RemoteClient):
             prepared.seconds,
             prepared.wait,
             prepared.webhook_url,
+            prepared.model_name,
             request=request,
         )
 
     def create(self, request: GenerationRequest | PreparedSend) -> RemoteGeneration:
         asked, answer = self._ask(request, is_stream=False)
+        # Kept for `get` and `list`: a poll, or `reconcile`, must find what was answered.
         generation = _generation(asked, answer)
         self._generations[generation.id] = generation
         return generation
@@ -87,8 +91,10 @@ class StubClient(RemoteClient):
         self, request: GenerationRequest | PreparedSend, *, is_stream: bool
     ) -> tuple[Asked, Answer]:
         wanted = request.request if isinstance(request, _Prepared) else request
+        # A `PreparedSend` of another client cannot arrive here: `gateway` hands out this one alone.
         asked = Asked(cast("GenerationRequest", wanted), is_stream)
         answer = self._answer(asked)
+        # Without a stream, an answer that breaks off is a POST whose fate is unknown.
         is_lost = answer.fault == INTERRUPTED and not is_stream
         refusal = refusal_of("timeout" if is_lost else answer.fault)
         if refusal:
@@ -124,6 +130,7 @@ class StubChunks:
             parsed = parse_chunk(json.dumps(chunk))
             self.receipt = parsed.receipt or self.receipt
             yield parsed
+        # The pump publishes its last frames here, as before each wait for the socket.
         self.before_wait()
         if self._answer.fault == INTERRUPTED:
             raise StreamError("The stream broke off.")

@@ -72,6 +72,7 @@ class Stub:
     def fail(self, fault: str, *, times: int = 1) -> None:
         """Have the next requests fail in this way; `FAULTS` has the names."""
         check_fault(fault)
+        # `True` is an int, and most likely a mistake.
         if type(times) is not int or times < 1:
             raise ValueError(f"times is how many requests fail, at least 1, not {times!r}.")
         self._faults += [fault] * times
@@ -91,6 +92,7 @@ class Stub:
         self.assert_asked(times=0)
 
     def __enter__(self) -> Self:
+        # If one replacement fails, the inner stack undoes those before it.
         with ExitStack() as stack:
             for replaced in self._replacements():
                 stack.enter_context(replaced)
@@ -103,6 +105,7 @@ class Stub:
     def _next_answer(self, asked: Asked) -> Answer:
         self.asked.append(asked)
         fault = self._faults.pop(0) if self._faults else ""
+        # A refused request uses up no answer: the next one in turn belongs to its repetition.
         if refusal_of(fault):
             return Answer(fault=fault)
         answer = make_answer(self._next_value(), asked)
@@ -117,8 +120,11 @@ class Stub:
 
     def _replacements(self) -> Iterator[AbstractContextManager[Any]]:
         configured = {**getattr(settings, "CREATIFY_TEXTGEN", {}), "STREAM_BACKEND": "memory://"}
+        # memory:// needs no server, and the reader of a stream is in this process.
         yield override_settings(CREATIFY_TEXTGEN=configured)
+        # One client for all accounts, so no account needs keys.
         yield patch.object(gateway, "client_for", lambda account: self._client)
+        # In the test's transaction, which never commits, what waits for the commit would never run.
         yield patch.multiple(
             enqueue,
             submit=services.send_generation,
@@ -130,11 +136,17 @@ class Stub:
         yield patch.object(databases, "refuse_transaction_of_worker", _allow)
         # No thread: rows of a test's transaction are seen by its own connection alone.
         yield patch.multiple(database, start=_run_here, run_async=_run_async_here)
-        yield patch.multiple(services.agenerate, func=services.generate, _thread_sensitive=True)
-        yield patch.multiple(run_apart, func=chat.run, _thread_sensitive=True)
-        yield patch.multiple(ask_apart, func=Conversation.ask, _thread_sensitive=True)
+        for apart, verb in (
+            (services.agenerate, services.generate),
+            (services.await_, services.wait),
+            (run_apart, chat.run),
+            (ask_apart, Conversation.ask),
+        ):
+            # asgiref reads both attributes at each call. Not the wrapper itself is replaced,
+            # because hosts import it by its name.
+            yield patch.multiple(apart, func=verb, _thread_sensitive=True)
         yield patch.object(pump, "checkpoint_writer", _NoCheckpoints)
-        # No sleep: what is refused stays as it is.
+        # No sleep: a refused request is not tried again, and a row that is due later ends a wait.
         yield patch.object(pump, "TRIES", 1)
         yield patch.object(waiting, "LONGEST_PAUSE", 0)
 
@@ -168,6 +180,7 @@ def _allow(_verb: str) -> None:
 
 def _send_what_waits() -> None:
     """Send what the next sweep would, such as the rows of `submit_many`."""
+    # Not what was refused and waits for its next try: that is due later, and no time passes here.
     waiting = Generation.objects.due(clock.now()).filter(mode=Mode.ASYNC, status=Status.QUEUED)
     for generation_id in list(waiting.values_list("pk", flat=True)):
         services.send_generation(generation_id)

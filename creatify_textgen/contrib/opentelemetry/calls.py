@@ -87,7 +87,9 @@ def metric_model(name: str) -> str:
 def token_counts(usage: Mapping[str, Any] | None) -> tuple[int | None, int | None]:
     """Return the tokens of the prompt and those of the answer; None for what is not reported."""
     found = usage or {}
+    # Not the tokens of thoughts: Gemini counts them apart from those of the answer.
     counts = [found.get(f"{name}_token_count") for name in ("prompt", "candidates")]
+    # The remote may send anything here, and a histogram takes no text and nothing below zero.
     known = [count if isinstance(count, int) and count >= 0 else None for count in counts]
     return known[0], known[1]
 
@@ -110,6 +112,7 @@ class _SpanWatch:
         if error is None:
             self.invocation.stop()
         else:
+            # Not the text of the error: it may quote the request.
             code = getattr(error, "code", "") or type(error).__name__
             self.invocation.fail(Error(message=code, type=code))
 
@@ -122,12 +125,14 @@ class _InferenceWatch(_SpanWatch):
 
     def __init__(self, invocation: InferenceInvocation) -> None:
         super().__init__(invocation)
+        # The span keeps the exact name. A metric would get a series for each name ever sent.
         name = invocation.request_model or ""
         invocation.metric_attributes[gen_ai.GEN_AI_REQUEST_MODEL] = metric_model(name)
 
     def take(self, chunk: Chunk) -> None:
         seen = self.invocation
         seen.record_stream_chunk()
+        # Set, not added: each chunk that has counts has those of the whole answer so far.
         if usage := chunk.usage:
             seen.input_tokens, seen.output_tokens = token_counts(usage)
         if reason := chunk.finish_reason or chunk.block_reason:
@@ -151,6 +156,7 @@ class _PlainCall:
     """The list and the balance, for which the conventions have no operation."""
 
     def __init__(self, tracer: Any, name: str, host: str | None, context: Any) -> None:
+        # The span begins here and ends in `stop` or `fail`, so no `with` block can hold it.
         self._stack = ExitStack()
         self.span = self._stack.enter_context(
             tracer.start_as_current_span(
@@ -161,6 +167,7 @@ class _PlainCall:
                     gen_ai.GEN_AI_PROVIDER_NAME: PROVIDER,
                     server_attributes.SERVER_ADDRESS: host or "",
                 },
+                # An exception's text may quote the request; `fail` sets the code alone.
                 record_exception=False,
                 set_status_on_exception=False,
             )

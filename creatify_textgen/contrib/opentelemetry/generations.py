@@ -30,6 +30,7 @@ from creatify_textgen.states import Mode, Status
 __all__ = ["GenerationSpans"]
 
 WORKFLOW = "creatify_textgen.generation"
+# Not an inference: the call has that span (`calls.py`), and a backend would count both.
 OPERATION = gen_ai.GenAiOperationNameValues.INVOKE_WORKFLOW.value
 UNNAMED_ERROR = "failed"
 
@@ -54,6 +55,8 @@ class GenerationSpans:
         sweep, a pump or a delivery. That span links back.
         """
         origin, ended_by = generation.traceparent, trace.get_current_span().get_span_context()
+        # `start_span` and not `start_as_current_span`: the span began long ago, and nothing runs
+        # inside it.
         span = self._tracer.start_span(
             f"{OPERATION} {WORKFLOW}",
             context=parent_of(origin),
@@ -65,11 +68,13 @@ class GenerationSpans:
             span.set_status(StatusCode.ERROR, generation.error_code)
         span.end(_nanoseconds(generation.finished_at or generation.updated_at))
         link_to(origin)
+        # Below zero if the database's clock was set back in between.
         if (seconds := generation.duration_seconds) is not None:
             self._seconds.record(max(seconds, 0.0), _metric_attributes(generation))
 
 
 def _metric_attributes(generation: Generation) -> dict[str, Any]:
+    # Each combination of values is a series, so no value here may be a text that callers choose.
     found = {
         gen_ai.GEN_AI_OPERATION_NAME: OPERATION,
         gen_ai.GEN_AI_PROVIDER_NAME: PROVIDER,
@@ -100,6 +105,7 @@ def _attributes(generation: Generation) -> Mapping[str, Any]:
         "creatify_textgen.generation": str(generation.pk),
         "creatify_textgen.credits": None if cost is None else float(cost),
     }
+    # What is unknown is left out: None would be exported as an attribute without a value.
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -18,6 +18,7 @@ UID = "creatify_textgen.opentelemetry"
 def listen(tracers: TracerProvider | None = None, meters: MeterProvider | None = None) -> None:
     """Report from now on to these providers, or to those that the site has set for all."""
     observe_with(CallObserver(tracers, meters))
+    # Django ignores a second receiver with the same uid, which would keep the old providers.
     generation_finished.disconnect(dispatch_uid=UID)
     spans = GenerationSpans(tracers, meters)
     # A strong reference, because nothing else keeps the object.

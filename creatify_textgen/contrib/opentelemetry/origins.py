@@ -11,6 +11,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 __all__ = ["current_traceparent", "link_to", "parent_of", "place_of"]
 
+# Not the site's own propagators: the column of the row holds a W3C `traceparent` and nothing else.
 _w3c = TraceContextTextMapPropagator()
 
 
@@ -28,6 +29,7 @@ def place_of(origins: Iterable[str]) -> tuple[Context | None, list[SpanContext]]
     request that asked, if there is only one. Other requests are linked.
     """
     asked = [found for origin in origins if (found := _read(origin)).is_valid]
+    # A poll of many rows at once has many requests, and a span has only one parent.
     current = trace.get_current_span().get_span_context()
     if current.is_valid or len(asked) != 1:
         return None, [origin for origin in asked if origin.trace_id != current.trace_id]
@@ -48,5 +50,6 @@ def link_to(origin: str) -> None:
 
 
 def _read(origin: str) -> SpanContext:
+    # An unreadable text leaves the context empty, and the span of that is invalid.
     context = _w3c.extract({"traceparent": origin}, Context())
     return trace.get_current_span(context).get_span_context()

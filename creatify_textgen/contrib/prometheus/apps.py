@@ -22,6 +22,7 @@ class PrometheusConfig(AppConfig):
 
         Raises: ImproperlyConfigured if the folder that processes share does not exist.
         """
+        # The import below opens files in this folder. Its own error would not name the variable.
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
         if folder and not Path(folder).is_dir():
             raise ImproperlyConfigured(

@@ -18,8 +18,11 @@ from creatify_textgen.states import Mode, Status
 
 __all__ = ["REGISTRY", "listen"]
 
+# Not prometheus_client's global registry: it is the host's, which may serve it elsewhere, and a
+# second definition of the same name raises there.
 REGISTRY = CollectorRegistry()
 OTHER = "other"
+# From a short answer to a long video. The default buckets of prometheus_client end at 10 seconds.
 SECONDS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 FIRST_CHUNK_SECONDS = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 20, 30, 60)
 
@@ -64,6 +67,7 @@ rejections = Counter(
 readers = Gauge(
     "creatify_textgen_readers",
     "Readers of streams.",
+    # A process that has ended has no readers. A mode without "live" would count them for ever.
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
@@ -73,6 +77,7 @@ def listen() -> None:
     """Count from now on. May be called twice."""
     generation_finished.connect(count_end, dispatch_uid="creatify_textgen.prometheus")
     webhook_rejected.connect(count_rejection, dispatch_uid="creatify_textgen.prometheus")
+    # Assigned, not added to a list: a second call of `listen` then changes nothing.
     reader_slots.on_change = readers.set
 
 
@@ -80,9 +85,12 @@ def count_end(*, generation: Generation, **_: Any) -> None:
     account, mode, status = generation.account, generation.mode, generation.status
     model = generation.model_name if generation.model_name in conf.models else OTHER
     ends.labels(account, model, mode, status, generation.error_code).inc()
+    # A counter cannot be corrected. A cost that is reported later is only in the metrics of the
+    # rows, which read the sums of the database.
     if generation.credits_used is None:
         credits_unknown.labels(account).inc()
     else:
+        # Prometheus has binary floats alone. The exact amount is the Decimal of the row.
         credits_used.labels(account, model).inc(float(generation.credits_used))
     if (seconds := generation.duration_seconds) is not None:
         durations.labels(account, mode, status).observe(seconds)
@@ -91,6 +99,7 @@ def count_end(*, generation: Generation, **_: Any) -> None:
 
 
 def _count_first_chunk(generation: Generation) -> None:
+    # The pump marks a stream as running when it has read its first chunk.
     began = generation.events.filter(status=Status.RUNNING).values_list("at", flat=True).first()
     if began is not None:
         seconds = (began - generation.created_at).total_seconds()

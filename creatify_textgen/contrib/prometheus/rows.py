@@ -43,7 +43,7 @@ class RowCollector(Collector):
         yield _open_rows()
         yield from _due_rows(now)
         yield _pumps(now)
-        yield from _circuits(now)
+        yield from _circuits()
         yield _pauses(now)
         yield from _usage(now)
         yield _unknown(now)
@@ -78,7 +78,7 @@ def _due_rows(now: datetime) -> Iterator[Metric]:
 
 
 def _pumps(now: datetime) -> Metric:
-    """Count what `Generation.is_pumped` says."""
+    # `Generation.is_pumped` as a query. The two must agree: change them together.
     pumped = Generation.objects.filter(
         mode=Mode.STREAM,
         status__in=(Status.SUBMITTING, Status.RUNNING),
@@ -89,8 +89,9 @@ def _pumps(now: datetime) -> Metric:
     return _gauge("pumps", "Streams that a pump reads.", (), [(pumped.count(),)])
 
 
-def _circuits(now: datetime) -> Iterator[Metric]:
+def _circuits() -> Iterator[Metric]:
     circuits = list(Circuit.objects.values_list("account", "open_until", "failures"))
+    # Open also if the time is over: then one request tests the remote and the others wait.
     is_open = [(account, until is not None) for account, until, _ in circuits]
     text = "1 if requests of an account wait because the remote does not answer."
     yield _gauge("circuit_open", text, ("account",), is_open)
@@ -99,6 +100,7 @@ def _circuits(now: datetime) -> Iterator[Metric]:
 
 
 def _pauses(now: datetime) -> Metric:
+    # The app's own pauses have an end, and no process deletes them at that moment.
     in_force = Pause.objects.filter(Q(until=None) | Q(until__gt=now))
     rows = [(*row, 1) for row in in_force.values_list("account", "code")]
     text = "1 if sending of an account is paused; an empty account means all."
@@ -111,6 +113,7 @@ def _usage(now: datetime) -> Iterator[Metric]:
     sums = groups.values_list(*labels).annotate(
         Sum("generations"), Sum("credits_used"), Sum("credits_unknown")
     )
+    # One statement for three metrics.
     rows = list(sums)
     for at, name, text in (
         (2, "ended_today", "Generations that ended today (UTC)."),

@@ -32,6 +32,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     try:
         if not may_read_metrics(request):
             return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+        # Together they are one exposition, because no name is in both.
         text = _counts() + _figures().result()
     except (DatabaseFault, TimeoutError):
         return HttpResponse(status=503)
@@ -61,19 +62,26 @@ def _counts() -> bytes:
 
 def _forget_dead_processes(folder: Path) -> None:
     """Drop the readers of processes that have ended; their counts stay."""
+    # gunicorn has a hook for this (`child_exit`), but other servers and killed processes have none.
     for file in folder.glob("gauge_live*_*.db"):
         pid = file.stem.rpartition("_")[2]
         if pid.isdecimal() and not _is_alive(int(pid)):
-            mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]
+            # Another process that is scraped at the same time may remove the file first.
+            with suppress(FileNotFoundError):
+                mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]
 
 
 def _is_alive(pid: int) -> bool:
+    # Signal 0 is not sent: the system only checks the id (POSIX, kill). The processes of another
+    # container have other ids, so containers must not share the folder.
     with suppress(PermissionError):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
+    # A refused permission proves that the process exists: another user runs it.
     return True
 
 
+# With ATOMIC_REQUESTS an unreachable database would raise outside of the view.
 metrics = databases.outside_transactions(login_not_required(never_cache(require_safe(metrics))))

@@ -15,6 +15,7 @@ from creatify_textgen import services
 from creatify_textgen.conf import conf
 from creatify_textgen.management.terminal import PlainCommand
 from creatify_textgen.models import UsageTotal
+from creatify_textgen.models.control_chars import show_control_chars
 from creatify_textgen.services import CreditReport
 from creatify_textgen.services.credits import LatestGenerations, UsageScope
 
@@ -67,8 +68,8 @@ def _lines(report: CreditReport, latest: LatestGenerations, by: str) -> Iterator
     yield ""
     yield f"{by:<40} {'credits':>20} {'generations':>12} {'unknown':>8}"
     for row in _rows(report, by):
-        # A model's name comes from a caller, and a terminal acts on control characters.
-        name = str(row[COLUMNS.get(by, by)]).encode("unicode_escape").decode()
+        # `reconcile --fix` imports names of models from the remote, which may contain anything.
+        name = show_control_chars(str(row[COLUMNS.get(by, by)]))
         used, count = _text(row["credits_used"]), row["generations"]
         yield f"{name:<40} {used:>20} {count:>12} {row['credits_unknown']:>8}"
 
@@ -83,6 +84,7 @@ def _as_json(report: CreditReport, latest: LatestGenerations, by: str) -> Iterat
 
 
 def _rows(report: CreditReport, by: str) -> list[dict[str, Any]]:
+    # Days keep their order in time. Everything else begins with what costs most.
     rows: list[dict[str, Any]] = getattr(report, f"by_{by}")
     return rows if by == "day" else sorted(rows, key=lambda r: r["credits_used"], reverse=True)
 
@@ -98,4 +100,5 @@ def _text(amount: Decimal | None) -> str:
 
 
 def _json_value(value: Any) -> str:
+    # Amounts are strings: most readers of JSON make a binary float of a number.
     return _text(value) if isinstance(value, Decimal) else str(value)

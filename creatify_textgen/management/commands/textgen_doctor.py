@@ -37,6 +37,7 @@ class Command(PlainCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         findings = []
         for finding in _findings(options["skip"]):
+            # Each line is printed at once: something that hangs needs seconds to fail.
             findings.append(finding)
             if not options["json"]:
                 self._print(finding)
@@ -64,7 +65,7 @@ def _findings(skipped: list[str]) -> Iterator[Finding]:
             continue
         needed = NEEDS.get(name, "")
         if needed in failed:
-            # It would fail for the same reason, after it has waited for it once more.
+            # It would fail for the same reason, after the same wait.
             yield Finding(name, "skipped", f"Needs the {needed}, which failed.")
             continue
         for finding in examine(name, examination):

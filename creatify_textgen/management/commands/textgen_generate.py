@@ -32,7 +32,8 @@ from creatify_textgen.states import Status
 from creatify_textgen.streams import GenerationStream
 
 PATIENCE_SECONDS = 0.8
-"""Before it is said what is waited for; the remote has as long to answer a second question."""
+"""After this time without an answer, the command asks the remote for the balance, for this time at
+most. If that fails too, it prints why."""
 FAILED, USAGE, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
 
@@ -95,7 +96,8 @@ class Command(PlainCommand):
             with self._saying_what_it_waits_for(request["account"]):
                 generation = services.generate(**request)
         except KeyboardInterrupt:
-            self._note("\nThe generation continues. Its result will appear in the history.")
+            # The id is not known before `generate` returns. A sweep finds the row without it.
+            self._note("\nIf the generation has begun, it continues: its result will be saved.")
             sys.exit(INTERRUPTED)
         self.stdout.write(generation.content.response_text)
         self._end(generation)
@@ -129,18 +131,20 @@ class Command(PlainCommand):
 
     @contextmanager
     def _saying_what_it_waits_for(self, account: str) -> Iterator[None]:
-        """Say on stderr that the remote does not answer, if the block is not left before."""
+        """Write to stderr that the remote does not answer, if the block takes longer than that."""
         is_over, began = threading.Event(), clock.known_now()
 
         def say() -> None:
             try:
-                # A large video is checked for a while before anything is sent.
+                # Checking a large video takes a while, and nothing is sent before. A row of
+                # another process may end this loop early: then the balance is asked early.
                 while not (was_over := is_over.wait(PATIENCE_SECONDS)) and not _is_saved(began):
                     pass
                 problem = None if was_over else _problem_of(account)
                 if problem and not is_over.is_set():
                     self._note(f"Waiting for account {account!r}: {problem} Ctrl-C stops waiting.")
             finally:
+                # Django closes connections around requests only.
                 connections.close_all()
 
         threading.Thread(target=say, name="textgen-patience", daemon=True).start()
@@ -183,6 +187,7 @@ class Command(PlainCommand):
         sys.exit(FAILED)
 
     def _note(self, text: str) -> None:
+        # `str` as the style: the default style of stderr is the red of errors.
         self.stderr.write(text, str)
 
     def _print_problems(self, error: RequestError) -> None:
@@ -204,6 +209,7 @@ def _problem_of(account: str) -> str | None:
 
 
 def _take_back(generation: Generation) -> bool:
+    # `cancel` is one conditional UPDATE: a pump that sends at this moment wins or loses it whole.
     try:
         services.cancel(generation)
     except TransitionError:
@@ -262,6 +268,8 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # JSON allows them and Python keeps the last (RFC 8259, section 4). In a schema that is written
+    # by hand, it would cost money to find out which one was meant.
     members = dict(pairs)
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]

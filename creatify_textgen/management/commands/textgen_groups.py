@@ -45,6 +45,7 @@ GROUPS = {
 }
 """Names of groups and the codenames of their permissions. Only reviewers read content of others."""
 
+# `max_length` of Django's `Group.name`. SQLite does not enforce it.
 LONGEST_NAME = 150
 
 
@@ -61,6 +62,7 @@ class Command(PlainCommand):
         groups = {f"{options['prefix']}{name}": _permissions(name) for name in GROUPS}
         if max(map(len, groups)) > LONGEST_NAME:
             raise CommandError(f"A group's name has at most {LONGEST_NAME} characters: --prefix.")
+        # All are checked before the first is made, so a refusal leaves nothing behind.
         for name in groups:
             _refuse_a_group_of_the_site(name)
         for name, permissions in groups.items():
@@ -78,7 +80,8 @@ def _permissions(name: str) -> QuerySet[Permission]:
 
 def _refuse_a_group_of_the_site(name: str) -> None:
     group = Group.objects.filter(name=name).first()
-    # Its members never agreed to anything with this app, and nobody gave them these rights.
+    # A group with this name and without permissions of this app was made for something else. Its
+    # members would get rights that nobody meant to give them.
     if group and not group.permissions.filter(content_type__app_label=APP).exists():
         raise CommandError(
             f"This site has a group {name!r} already. Choose other names: --prefix 'textgen '."

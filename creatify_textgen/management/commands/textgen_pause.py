@@ -22,6 +22,7 @@ class Command(PlainCommand):
         parser.add_argument("--reason", default="", help="why, for your colleagues")
 
     def handle(self, *_: Any, **options: Any) -> None:
+        # The pause is a row, so it holds for every process, and until somebody resumes.
         try:
             pause = services.pause_sending(options["account"], reason=options["reason"])
         except RequestError as error:

@@ -1,6 +1,7 @@
 """`manage.py textgen_reconcile`: compares the remote's list with our rows and prints a report.
 
-With `--settle` it writes what a person has found out about one generation.
+With `--settle` it writes what a person has found out about one generation. Section "What is not
+guaranteed" of docs/explanation/reliability.md says when that is needed.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Command(PlainCommand):
                 remote_id=options["remote_id"],
             )
         except (Generation.DoesNotExist, ValidationError):
+            # Django raises ValidationError for text that is no UUID.
             raise CommandError(f"There is no generation {settle!r}.") from None
         except TextgenError as error:
             raise CommandError(str(error)) from error
@@ -87,6 +89,7 @@ class Command(PlainCommand):
     def _print(self, report: ReconcileReport, *, as_json: bool) -> None:
         if as_json:
             audit = report.balance
+            # The audit holds amounts and times, which json cannot write.
             found = {**asdict(replace(report, balance=None)), "balance": audit and _plain(audit)}
             self.stdout.write(json.dumps(found))
             return

@@ -37,6 +37,8 @@ class Command(PlainCommand):
             self._loop(options["loop"])
 
     def _loop(self, seconds: float) -> None:
+        # The handler only sets an event. An exception could end a POST after the remote accepted it
+        # and before its answer is saved.
         stopping = threading.Event()
         numbers = (signal.SIGINT, signal.SIGTERM)
         previous = {number: signal.signal(number, lambda *_: stopping.set()) for number in numbers}
@@ -49,7 +51,8 @@ class Command(PlainCommand):
                 signal.signal(number, handler)
 
     def _pass(self) -> None:
-        # A loop continues if the database restarts. A single pass reports it by its exit code.
+        # Django drops broken connections only around requests, and a loop has none. So it continues
+        # after a restart of the database. A single pass reports that by its exit code.
         close_old_connections()
         try:
             self._print(_sweep())
@@ -66,6 +69,7 @@ class Command(PlainCommand):
 
 def _sweep() -> SweepReport:
     report = services.sweep()
+    # `here`: this command must also work on a site that has no worker.
     chat.sweep_runs(here=True)
     bulk.sweep_jobs(here=True)
     return report

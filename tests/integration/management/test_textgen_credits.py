@@ -23,15 +23,15 @@ def use(used: Any, **fields: Any) -> None:
 
 class TestCredits:
     def test_are_listed_by_model(self, capsys: Any) -> None:
-        use(Decimal("0.5"), model_name="small")
+        use(Decimal("0.5"), model_name="größer")
         use(Decimal(2), model_name="large\x1b[31m", credits_unknown=1)
         call_command("textgen_credits", account="default")
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].startswith("Remaining: ")
         assert lines[1] == "Used: 2.5; of 1 generations the cost is unknown"
         assert [line.split() for line in lines[-2:]] == [
-            ["large\\x1b[31m", "2", "1", "1"],
-            ["small", "0.5", "1", "0"],
+            ["large[U+001B][31m", "2", "1", "1"],
+            ["größer", "0.5", "1", "0"],
         ]
 
     @pytest.mark.parametrize("by", ["day", "model", "status", "owner"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import zipfile
@@ -120,6 +121,18 @@ class TestCommand:
         with pytest.raises(CommandError, match="could not be written: File exists"):
             call_command("textgen_export", "ada", str(path))
         assert path.read_text() == "mine"
+
+    def test_leaves_no_half_of_a_file(
+        self, ada: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fill_the_disk(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(services, "export", fill_the_disk)
+        path = tmp_path / "ada.zip"
+        with pytest.raises(CommandError, match="could not be written: No space left"):
+            call_command("textgen_export", "ada", str(path))
+        assert not path.exists()
 
 
 class TestReads:

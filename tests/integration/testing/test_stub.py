@@ -111,6 +111,15 @@ class TestVerbs:
         assert async_to_sync(ask_and_read)() == ["All well.", "All ", "well.", ""]
         assert Generation.objects.count() == 2
 
+    @in_and_outside_transactions
+    def test_are_waited_for_in_coroutines(
+        self, is_transactional: bool, creatify_stub: Stub
+    ) -> None:
+        async def ask() -> Generation:
+            return await services.await_(await services.asubmit("Hello"))
+
+        assert async_to_sync(ask)().status == "done"
+
     @pytest.mark.django_db
     def test_may_be_many(self, creatify_stub: Stub) -> None:
         services.submit_many([{"messages": "Hello"}] * 3)
@@ -185,6 +194,13 @@ class TestFaults:
             expected = code if verb == "stream" or fault != "blocked" else "remote_failed"
             assert generation.error_code == expected
         assert ask(verb).status == "done", "one fault, and then all is well"
+
+    @every_verb
+    @pytest.mark.django_db
+    def test_of_a_block_leave_nothing_of_the_answer(self, verb: str, creatify_stub: Stub) -> None:
+        creatify_stub.answer(Answer("Hello", function_calls=[CALL], fault="blocked"))
+        content = ask(verb).content
+        assert (content.response_text, content.response_function_calls) == ("", [])
 
     @every_verb
     @pytest.mark.django_db

@@ -274,6 +274,21 @@ class TestProcesses:
         # The readers of the two that have ended are gone with them.
         assert "creatify_textgen_readers 3.0" in web.stdout
 
+    def test_forget_a_process_that_another_scrape_forgets_first(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "gauge_livesum_7.db"
+        file.touch()
+
+        def come_second(_pid: str, *, path: str) -> None:
+            file.unlink()
+            raise FileNotFoundError(path)
+
+        monkeypatch.setattr(views, "_is_alive", lambda _pid: False)
+        monkeypatch.setattr(views, "mark_process_dead", come_second)
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+        assert views._counts() == b""
+
     def test_need_a_folder_that_exists(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
