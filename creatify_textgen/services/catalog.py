@@ -22,6 +22,7 @@ def known_models() -> list[ModelFacts]:
 
     Other models are accepted too, unless `RESTRICT_MODELS` is on.
     """
+    # The default may be in `MODELS`, too; a dict has it once, and keeps the order.
     names = dict.fromkeys([conf.default_model, *conf.models])
     return [facts_of(name) for name in names]
 
