@@ -56,9 +56,11 @@ def admitted(
     rules = _rules_in_force(accounts, now=now)
     for account in accounts if PAUSE in rules else ():
         refuse_if_paused(account, mode=mode, now=now)
+    # Before the transaction, which locks a row of the user: a host's rule may take long.
     for intake in intakes:
         check_request(intake)
         ask_policy(intake.owner, intake, door="retry" if is_retry else DOORS[mode])
+    # The requests of one user in a batch are counted together, by one lock and one query.
     wanted = Counter(intake.owner_id for intake in intakes if intake.owner_id is not None)
     reservations = Reservations(now)
     if BUDGET in rules:
@@ -73,6 +75,8 @@ def admitted(
         # After the transaction, whose rollback would undo that it was reported.
         raise refusal_of(error.period, now=now) from None
     except IntegrityError:
+        # The owner may have been deleted after the request was checked. The caller handles other
+        # reasons, such as an idempotency key that another request has just saved.
         refuse_deleted(wanted)
         raise
 

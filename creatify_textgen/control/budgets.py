@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from django.contrib.auth.models import Group
 from django.db import IntegrityError
-from django.db.models import F, Q, QuerySet
+from django.db.models import F
 from django.db.models.functions import Round
 from django.utils.translation import gettext as _
 
@@ -63,6 +62,7 @@ class BudgetState:
     @property
     def share(self) -> float:
         """The part of the limit that is held: 1 or more if nothing is left."""
+        # A limit of 0 is used up from the beginning.
         return float(self.held / self.budget.limit) if self.budget.limit else 1.0
 
     @property
@@ -92,12 +92,17 @@ class Reservations:
         """Find the budgets of each request. Makes their periods, and reserves nothing yet."""
         plan = cls(now)
         scopes: dict[tuple[str, object, str], list[tuple[BudgetPeriod, Decimal]]] = {}
+        # Read once for each scope: the thousands of requests of a batch usually have the same.
         for intake, generation in zip(intakes, generations, strict=True):
             scope = (intake.account, intake.owner_id, intake.model_name)
             if scope not in scopes:
                 scopes[scope] = [
                     (period, _estimate(period.budget, intake.model_name))
-                    for budget in _budgets_of(intake)
+                    for budget in Budget.objects.covering(
+                        account=intake.account,
+                        model_name=intake.model_name,
+                        owner_id=intake.owner_id,
+                    )
                     if (period := _period(budget, now=now))
                 ]
             for period, amount in scopes[scope]:
@@ -132,11 +137,13 @@ class Reservations:
         mine = BudgetPeriod.objects.filter(pk=period.pk)
         # SQLite adds floats: without rounding, 0.1 + 0.2 would be more than 0.3.
         held = mine.annotate(held=Round(F("settled") + F("reserved") + F("unknown"), PLACES))
+        # An estimate is 0 while no cost is known. Then only the first condition refuses a request.
         room = held.filter(held__lt=budget.limit, held__lte=budget.limit - amount)
         if room.update(reserved=F("reserved") + amount):
             return True
         if budget.is_hard and mine.exists():
             raise ExhaustedError(period)
+        # A soft budget counts what exceeds it, too.
         if budget.is_hard or not mine.update(reserved=F("reserved") + amount):
             return False
         report_reached(period, now=self.now)
@@ -182,17 +189,6 @@ def report_reached(period: BudgetPeriod, *, now: datetime) -> None:
     )
 
 
-def _budgets_of(intake: Intake) -> QuerySet[Budget]:
-    # A host's own user model may know no groups.
-    groups = intake.owner.groups.all() if hasattr(intake.owner, "groups") else Group.objects.none()
-    return Budget.objects.filter(
-        Q(account="") | Q(account=intake.account),
-        Q(model_name="") | Q(model_name=intake.model_name),
-        Q(owner=None) | Q(owner_id=intake.owner_id),
-        Q(group=None) | Q(group__in=groups),
-    )
-
-
 def _period(budget: Budget, *, now: datetime) -> BudgetPeriod | None:
     """Return the current period, and make it if there is none; None if the budget was deleted."""
     starts_on = first_day(budget, now=now)
@@ -201,6 +197,7 @@ def _period(budget: Budget, *, now: datetime) -> BudgetPeriod | None:
     if found is None:
         settled = used_before([budget], now=now)[budget]
         new = BudgetPeriod(budget=budget, starts_on=starts_on, made_at=now, settled=settled)
+        # Another request may make the same period now: the constraint keeps one, and both read it.
         # The budget may be deleted in this moment. MariaDB then ignores the new row.
         with suppress(IntegrityError), databases.short_transaction():
             BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)

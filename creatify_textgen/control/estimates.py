@@ -26,10 +26,13 @@ __all__ = ["Estimate", "estimate_of"]
 SAMPLE = 2000
 """How many of the latest generations are read, of all models and accounts together."""
 KEPT_SECONDS = 300
+"""How long an estimate is used. The prices of a model seldom change."""
 NOTHING_KEPT_SECONDS = 10
 """Short, so that the first known cost counts soon."""
+# Gemini's count (contract, 6.3), with the thinking that is charged and not shown.
 TOKENS = "total_token_count"
 PLACES = Decimal("1e-8")
+"""Of an amount: Creatify's guide shows four places, and a row stores ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Estimate:
     @property
     def reserved(self) -> Decimal:
         """What a budget in credits reserves for one generation: 0 if nothing is known."""
+        # Not the median: half of all requests would then cost more than what was reserved.
         return self.p95 or self.mean or Decimal()
 
 
@@ -81,6 +85,7 @@ def _remembered(name: str, learn: Callable[[], Any]) -> Any:
 
 def _learn() -> dict[str, dict[str, Any]]:
     """Return the fields of an `Estimate` for each model among the latest. One query."""
+    # A generation that failed may have cost nothing, and would make the estimate too low.
     done = Generation.objects.filter(status=Status.DONE).order_by("-created_at")
     columns = ("model_name", "credits_used", "created_at", "content__usage")
     costs: dict[str, list[Decimal]] = defaultdict(list)
@@ -90,6 +95,7 @@ def _learn() -> dict[str, dict[str, Any]]:
         if cost is None:
             continue
         costs[model_name].append(cost)
+        # The newest row comes first, so the last one that is read is the oldest.
         since[model_name] = created_at
         tokens = usage.get(TOKENS) if isinstance(usage, dict) else None
         if isinstance(tokens, int) and tokens > 0:

@@ -108,6 +108,7 @@ def counting(owner_ids: Collection[Any]) -> Iterator[None]:
 def _lock_allowances(owner_ids: Collection[Any]) -> bool:
     """Return whether each of these users has a row, which is now locked."""
     # An UPDATE comes first: SQLite refuses to lock what was read before in the transaction.
+    # Always in the same order, so that two batches cannot deadlock. Keys may be of any type.
     rows = [Allowance.objects.filter(pk=owner_id) for owner_id in sorted(owner_ids, key=str)]
     return sum(row.update(refreshes=F("refreshes")) for row in rows) == len(rows)
 
@@ -217,7 +218,8 @@ def count_refresh(user_id: Any, *, now: datetime) -> None:
     Allowance.objects.get_or_create(owner_id=user_id)
     ended = Q(window_ends_at=None) | Q(window_ends_at__lte=now)
     mine = Allowance.objects.filter(pk=user_id)
-    # In this order: MariaDB reads a column that was assigned before as it is then.
+    # With a limit of 0, not even a new window has room.
+    # The columns in this order: MariaDB reads one that was assigned before as it is then.
     counted = mine.filter(Q(refreshes__lt=limit) | (ended if limit else Q())).update(
         refreshes=Case(When(ended, then=Value(1)), default=F("refreshes") + 1),
         window_ends_at=Case(When(ended, then=Value(now + MINUTE)), default=F("window_ends_at")),

@@ -38,6 +38,7 @@ ALL_ACCOUNTS = ""
 PAUSED_CODE = "paused"
 CREDITS_CODE = "insufficient_credits"
 TRY_AGAIN = timedelta(seconds=60)
+"""How long a pause for credits lasts. Then sending is tried again, and a refusal is free."""
 NO_CREDITS = "The workspace has no credits left."
 TOO_FEW = gettext_noop("The workspace has too few credits; nothing was saved or sent.")
 
@@ -63,6 +64,7 @@ def refuse_if_paused(account: str, *, mode: Mode, now: datetime) -> None:
             return
         wait = None if pause.until is None else (pause.until - now).total_seconds()
         raise PolicyRefusal(_(TOO_FEW), code=CREDITS_CODE, status=402, retry_after=wait)
+    # Without a `retry_after`: nobody knows when a person resumes.
     raise PolicyRefusal(
         _("Text generation is paused on this site; nothing was saved or sent."),
         code=PAUSED_CODE,
@@ -74,6 +76,7 @@ def pause_sending(
     account: str = ALL_ACCOUNTS, *, reason: str = "", by: Any = None, now: datetime
 ) -> Pause:
     """Pause an account, or all accounts, until `resume_sending`. May be called again."""
+    # All columns, because this may replace a pause for credits, which would end by itself.
     values = {
         "code": PAUSED_CODE,
         "reason": reason,
@@ -109,6 +112,7 @@ def pause_for_credits(
     Returns when sending is tried again. The pause of a person stays as it is.
     """
     until = now + TRY_AGAIN
+    # Conditional: if a person pauses the account at this moment, that pause stays as it is.
     mine = Pause.objects.filter(account=account)
     extended = mine.filter(code=CREDITS_CODE).update(until=until, reason=reason)
     if extended or mine.exists():

@@ -23,6 +23,7 @@ def ask_policy(user: Any, request: Any, *, door: str) -> None:
     Django's PermissionDenied; with code `policy_failed` and status 503 if it raised anything else,
     because a broken rule must not allow a request.
     """
+    # The import is inside, too: a rule that cannot be imported must not allow a request, either.
     try:
         rule: Callable[..., Any] | None = conf.policy
         if rule is not None:

@@ -143,6 +143,8 @@ class UsageScope(NamedTuple):
             days = (today - min(week)).days
         daily = sum(week.values(), Decimal()) / days
         used = sum((used for day, used in sums.items() if day >= month), Decimal())
+        # 32 days after the first of a month is always in the next. Today counts as it is by now,
+        # and the days after it are projected.
         next_month = (month + timedelta(days=32)).replace(day=1)
         return Forecast(daily, used, used + daily * ((next_month - today).days - 1))
 
@@ -166,6 +168,7 @@ class UsageScope(NamedTuple):
         return _summed(list(rows.values(*columns, began_at=began)[:LATEST]))
 
     def _rows(self, *, by_owner: bool = False) -> QuerySet[Any]:
+        # One row for all owners, so that a report of everybody does not read one for each user.
         table = UsageTotal if self.owner is None and not by_owner else UsageDay
         asked = {
             "account": self.account,
@@ -214,6 +217,7 @@ def _grouped(rows: Iterable[Row], name: str, *, order: str) -> list[Row]:
         total, cost = sums[row[name]], row["credits_used"]
         total["generations"] += 1
         total["credits_used"] += cost or 0
+        # One that has not ended has no cost yet, which is not the same as an unknown one.
         total["credits_unknown"] += cost is None and row["finished_at"] is not None
     groups = [{name: value, **total} for value, total in sums.items()]
     return sorted(groups, key=lambda group: group[order], reverse=True)

@@ -69,6 +69,7 @@ def _used(
     usage: QuerySet[Any] = table._default_manager.filter(day__gte=since).order_by()
     for name in scope:
         usage = usage.filter(**{f"{COLUMNS[name]}__in": {getattr(one, name) for one in budgets}})
+    # A cancelled generation was never sent, so it takes nothing from a budget of generations.
     is_credits = unit == Budget.Unit.CREDITS
     counted = usage if is_credits else usage.exclude(status=Status.CANCELLED)
     total = Sum("credits_used" if is_credits else "generations")

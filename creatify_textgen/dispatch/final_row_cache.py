@@ -1,7 +1,7 @@
 """Remembers which rows are final, so that a repeated delivery costs no database statement.
 
-Invariant: it has only ids that the database has reported as final. A final row stays final, so an
-id here is never wrong.
+Invariant: it has only ids that the database has reported as final or as deleted. Neither changes,
+so an id here is never wrong.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
-from django.contrib.auth import get_user_model
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from creatify_textgen.models import Budget, BudgetHold, BudgetPeriod, Generation
@@ -94,17 +93,10 @@ def hold_corrected(generation: Generation, *, before: Decimal | None, day: date)
 
 
 def _budgets_of(generation: Generation) -> QuerySet[Budget]:
-    of_group = Q(group=None)
-    # A host's own user model may know no groups.
-    if generation.owner_id is not None and hasattr(get_user_model(), "groups"):
-        # By the base manager, which also finds users that the host's own manager hides.
-        owners = get_user_model()._base_manager.filter(pk=generation.owner_id)
-        of_group |= Q(group__in=owners.values("groups"))
-    return Budget.objects.filter(
-        Q(account="") | Q(account=generation.account),
-        Q(model_name="") | Q(model_name=generation.model_name),
-        Q(owner=None) | Q(owner=generation.owner_id),
-        of_group,
+    return Budget.objects.covering(
+        account=generation.account,
+        model_name=generation.model_name,
+        owner_id=generation.owner_id,
     )
 
 

@@ -6,10 +6,13 @@ Written by `control` when a generation is saved, and by `lifecycle` when it fini
 from __future__ import annotations
 
 from datetime import date
+from typing import Any, Self
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from creatify_textgen.models.amounts import CreditsField
@@ -20,6 +23,23 @@ __all__ = ["Budget", "BudgetHold", "BudgetPeriod"]
 
 BEGINNING = date(1970, 1, 1)
 """The first day of a period without an end."""
+
+
+class BudgetQuerySet(models.QuerySet["Budget"]):
+    def covering(self, *, account: str, model_name: str, owner_id: Any) -> Self:
+        """Return the budgets in which a generation counts; `owner_id` None is the site itself."""
+        of_group = Q(group=None)
+        # A host's own user model may have no groups.
+        if owner_id is not None and hasattr(get_user_model(), "groups"):
+            # By the base manager, which also finds users that the host's own manager hides.
+            owners = get_user_model()._base_manager.filter(pk=owner_id)
+            of_group |= Q(group__in=owners.values("groups"))
+        return self.filter(
+            Q(account="") | Q(account=account),
+            Q(model_name="") | Q(model_name=model_name),
+            Q(owner=None) | Q(owner=owner_id),
+            of_group,
+        )
 
 
 class Budget(models.Model):
@@ -60,7 +80,7 @@ class Budget(models.Model):
     )
     model_name = models.CharField(max_length=255, blank=True, help_text=_("Empty for all models."))
 
-    objects = WrittenManager["Budget"]()
+    objects = WrittenManager.from_queryset(BudgetQuerySet)()
 
     class Meta:
         base_manager_name = "objects"

@@ -118,8 +118,9 @@ else:
 
 def _scalar(text: str) -> int | float | bool | None:
     """Return the number or the boolean that a text writes in JSON, else None."""
+    # A text may have brackets that are too deep for the parser, or more digits than a float.
     try:
         value = json.loads(text)
-    except ValueError:
+        return value if isinstance(value, int | float) and math.isfinite(value) else None
+    except (ValueError, OverflowError, RecursionError):
         return None
-    return value if isinstance(value, int | float) and math.isfinite(value) else None

@@ -47,6 +47,8 @@ def closing_connections(verb: Callable[Params, Result]) -> Callable[Params, Resu
     """Return the verb for a separate thread."""
 
     # Django closes connections at the end of a request, but only those of the request's thread.
+    # Not `close_old_connections`: with `CONN_MAX_AGE` it would leave one open in each thread of the
+    # event loop's pool.
     @wraps(verb)
     def call(*args: Params.args, **kwargs: Params.kwargs) -> Result:
         try:
@@ -57,6 +59,7 @@ def closing_connections(verb: Callable[Params, Result]) -> Callable[Params, Resu
     return call
 
 
+# Not an `async def` for each: these keep the arguments and the docstring of the verb.
 asubmit = sync_to_async(submit)
 asubmit_many = sync_to_async(submit_many)
 arefresh = sync_to_async(refresh)
@@ -64,6 +67,7 @@ aretry = sync_to_async(retry)
 acancel = sync_to_async(cancel)
 asettle = sync_to_async(settle)
 acredits = sync_to_async(read_credits)
+# The shared thread runs one call at a time, so this call would hold up all others for minutes.
 agenerate = sync_to_async(closing_connections(generate), thread_sensitive=False)
 aestimate = sync_to_async(estimate)
 aerase = sync_to_async(erase)

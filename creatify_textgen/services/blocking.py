@@ -49,10 +49,13 @@ def generate_intake(
     idempotency_key: str | None = None,
     link: Link | None = None,
 ) -> Generation:
-    """Do the same for a request that `accept` has checked; `link` as for `save_intent`."""
+    """Do the same for a request that was accepted; `link` as for `save_intent`."""
+    # First, because it refuses a wrong timeout, and then nothing must be saved.
     deadline = until(timeout)
     generation, is_new = begin_blocking(intake, idempotency_key=idempotency_key, link=link)
+    # Before the send: content that is not stored is handed over while the row is finished.
     with lifecycle.awaiting(generation.pk) as result:
+        # A row that is not new is sent by the process that saved it. Here it is only waited for.
         if is_new:
             send_within(generation, deadline=deadline)
         generation = wait_while_due(generation, deadline=deadline)
@@ -67,6 +70,7 @@ def begin_blocking(
 ) -> tuple[Generation, bool]:
     """Save it, and return whether it is new. Without `finish_blocking` a sweep sends it."""
     now = clock.now()
+    # This process sends the row. A sweep may take it over only once this send has surely ended.
     due_at = now + timedelta(seconds=gateway.longest_send(sync=True))
     return save_intent(
         intake, mode=Mode.SYNC, now=now, due_at=due_at, idempotency_key=idempotency_key, link=link

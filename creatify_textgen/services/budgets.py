@@ -22,6 +22,7 @@ def budget_states(budgets: Iterable[Budget] | None = None) -> list[BudgetState]:
 def estimate(model_name: str | None = None) -> Estimate:
     """Return what a generation of this model, or of `DEFAULT_MODEL`, costs here, in credits.
 
-    Learned from the site's own settled generations; None if nothing is known.
+    It is learned from the site's own generations whose cost is known. If nothing is known, the
+    amounts of the `Estimate` are None.
     """
     return control.estimate_of(model_name or conf.default_model)

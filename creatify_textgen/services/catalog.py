@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from creatify_textgen.conf import conf
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import ModelFacts, facts_of
 
 __all__ = ["ModelFacts", "known_models", "rerouted_models"]
 
-LOOKED_AT = 500
+LATEST = 500
 """How many of the newest rows `rerouted_models` reads, by an index."""
+# What Google adds to the name of a model for one of its versions: `-001`, `-preview-05-20`. Other
+# endings, such as `-lite`, make the name of another model, which has its own price.
+VERSION = re.compile(r"(?:-(?:exp|preview|\d+))*")
 
 
 def known_models() -> list[ModelFacts]:
@@ -17,6 +22,7 @@ def known_models() -> list[ModelFacts]:
 
     Other models are accepted too, unless `RESTRICT_MODELS` is on.
     """
+    # The default may be in `MODELS`, too; a dict has it once, and keeps the order.
     names = dict.fromkeys([conf.default_model, *conf.models])
     return [facts_of(name) for name in names]
 
@@ -25,8 +31,15 @@ def rerouted_models() -> dict[str, str]:
     """Return the models of recent streams that another model answered: `{asked: answered}`.
 
     Only streams report which model answered. A version of the same model (`…-001`) counts as the
-    model itself. One query.
+    model itself. If several others answered, the latest is returned. One query.
     """
     newest = Generation.objects.order_by("-created_at").values_list("model_name", "model_version")
-    pairs = dict.fromkeys(pair for pair in newest[:LOOKED_AT] if pair[1])
-    return {asked: answered for asked, answered in pairs if not answered.startswith(asked)}
+    rerouted: dict[str, str] = {}
+    for asked, answered in newest[:LATEST]:
+        if answered and not _is_version(answered, of=asked):
+            rerouted.setdefault(asked, answered)
+    return rerouted
+
+
+def _is_version(name: str, *, of: str) -> bool:
+    return name.startswith(of) and VERSION.fullmatch(name, len(of)) is not None

@@ -46,6 +46,7 @@ def credits(  # noqa: A001
         remaining_age_seconds=age,
         used=used,
         unknown=unknown,
+        # The sums are by days in UTC, whatever `TIME_ZONE` says.
         forecast=scope.forecast(today=clock.utc_now().date()),
         by_day=scope.by("day"),
         by_model=scope.by("model_name"),
@@ -60,6 +61,8 @@ def _balance(account: str | None) -> tuple[Decimal | None, float | None]:
     known = [remaining_credits(name) for name in names]
     amounts = [amount for amount, _age in known if amount is not None]
     ages = [age for _amount, age in known if age is not None]
+    # A sum that leaves out a workspace would be taken for the balance of all.
     if not known or len(amounts) < len(known):
         return None, None
+    # The sum is as old as the oldest balance in it.
     return sum(amounts, Decimal()), max(ages)

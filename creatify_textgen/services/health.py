@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 FRAME_SECONDS = 10.0
+"""How long a frame may take through the stream backend. It takes milliseconds; a Redis far away or
+a busy machine may need longer."""
 
 
 def workload() -> Workload:
@@ -57,6 +59,8 @@ def try_cache() -> None:
 
     Raises: TextgenError if the value differs; any error of the cache's client.
     """
+    # Random, so that two examinations at the same time do not read each other's value. The value
+    # expires by itself if this process ends before it deletes it.
     key, value = f"creatify_textgen:doctor:{secrets.token_hex(8)}", secrets.token_hex(8)
     cache.set(key, value, 60)
     if cache.get(key) != value:
@@ -70,7 +74,9 @@ def try_media_storage() -> None:
     Raises: TextgenError if the content differs; any error of the storage.
     """
     storage = storages[conf.media_storage]
+    # Bytes that are no text: a storage that changes line ends or encodings changes them, too.
     content = secrets.token_bytes(64)
+    # `save` returns the name that the storage chose, which may differ from this one.
     name = storage.save(f"{FOLDER}/doctor-{secrets.token_hex(8)}", ContentFile(content))
     try:
         with storage.open(name) as file:

@@ -23,6 +23,7 @@ def store_media(
     storage fails.
     """
     owner_id = expect_owner(owner)
+    # In this order: only what was read and is a medium is counted, by its size in bytes.
     with (
         read_upload(file, mime_type=mime_type, kind=kind) as staged,
         control.admitted_uploads(owner, [staged], now=clock.now()),

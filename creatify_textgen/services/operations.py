@@ -34,6 +34,7 @@ def refresh(generation: Generation, *, user: Any = None) -> Generation:
     current = generation.reloaded()
     if not is_answerable(current):
         return current
+    # After the check above: a refresh that does not ask the remote counts for no limit.
     if user is not None:
         control.admit_refresh(user, current, now=clock.now())
     return ask_now(current)
@@ -50,6 +51,7 @@ def wait(generation: Generation, *, timeout: float | None = None) -> Generation:
     expect_generation(generation)
     deadline = until(timeout)
     current = generation.reloaded()
+    # A row that has ended is returned inside a transaction, too: there is nothing to wait for.
     if has_ended(current):
         return current
     databases.refuse_transaction("wait")
@@ -62,8 +64,10 @@ def cancel(generation: Generation) -> Generation:
     Raises: TransitionError with code `not_cancellable` if it was sent: the remote cannot cancel.
     """
     expect_generation(generation)
+    # The UPDATE decides, not the status that was read: a worker may be taking the row now.
     won = lifecycle.mark_cancelled(generation.pk, cause=Cause.OPERATOR, now=clock.now())
     fresh = generation.reloaded()
+    # Cancelled by another process, or by an earlier call: what was asked for is the case.
     if not won and fresh.status != Status.CANCELLED:
         text = _("Generation %(id)s is %(status)s: only a queued one can be cancelled.")
         raise _refusal(text, fresh, code="not_cancellable")
@@ -81,8 +85,11 @@ def stop(generation: Generation) -> Generation:
     """
     expect_generation(generation)
     now = clock.now()
+    # In this order: if a worker takes the row between the two statements, the second one finds a
+    # stream that runs. In the other order neither would find anything.
     was_queued = lifecycle.mark_cancelled(generation.pk, cause=Cause.OPERATOR, now=now)
     if not was_queued and lifecycle.note_stop(generation.pk, now=now):
+        # A pump in another process reads the stop from the row within a second.
         stop_here(generation.pk)
     fresh = generation.reloaded()
     if not fresh.is_final and fresh.stopped_at is None:

@@ -33,8 +33,11 @@ def resume_sending(account: str = "") -> bool:
 
     Raises: RequestError if the settings have no such account, and it is not paused.
     """
+    # Afterwards, so that the pause of an account that left the settings can still be ended.
     if not (resumed := control.resume_sending(account)):
         _require(account)
+    # It sends what is due by now. Rows that a sweep met during the pause are due again up to
+    # `POLL_MAX_INTERVAL` later.
     sweep_schedule.request_sweep()
     return resumed
 

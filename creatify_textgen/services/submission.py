@@ -83,6 +83,7 @@ def submit_many(
     """
     intakes: list[Intake] = []
     errors: dict[str, list[str]] = {}
+    # All are checked before the first is saved, so that one error lists everything to correct.
     for index, request in enumerate(requests):
         try:
             arguments = check_arguments(request, owner=owner, account=account)
@@ -94,6 +95,7 @@ def submit_many(
     if errors:
         raise RequestError(f"Nothing was saved. {summary(errors)}", errors=errors)
     now = clock.now()
+    # Due at once: sweeps send them in batches, without a message in the broker for each row.
     generations = save_intents(intakes, now=now, due_at=now)
     if generations:
         sweep_schedule.request_sweep()
@@ -136,6 +138,7 @@ def _accept_again(generation: Generation, *, owner: Any = None) -> Intake:
         values = {"id": generation.pk, "status": generation.status}
         raise TransitionError(text % values, code="not_finished")
     content = generation.content
+    # Checked like a new request: the site's rules and the stored media may have changed since.
     request = content.request_fields()
     if conf.calls_as_text and generation.error_code in CALL_REFUSALS:
         request["messages"] = as_text(content.messages)
@@ -151,12 +154,16 @@ def _accept_again(generation: Generation, *, owner: Any = None) -> Intake:
 
 def send_generation(generation_id: uuid.UUID) -> None:
     """Send a generation if it is still queued. A worker's task; may be called twice."""
+    # A queued row that a delivery has named may have been accepted before. It is left to the
+    # sweep, which asks the remote about that id first.
     queued = Generation.objects.filter(
         pk=generation_id, status=Status.QUEUED, unverified_remote_id=""
     )
     generation = with_obstacles(queued, now=clock.now()).select_related("content").first()
     if generation is None:
         return
+    # If nothing was accepted, only the row says when it is due. A time that is past makes
+    # `request_sweep_by` read it.
     due_at = now = clock.now()
     send = begin_send(generation)
     if send is not None and settle_send(send, call_quietly(send)):

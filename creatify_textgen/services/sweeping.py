@@ -17,6 +17,7 @@ def sweep(*, time_limit: float = 10.0) -> SweepReport:
     database, after everything else was done.
     """
     databases.refuse_transaction_of_worker("sweep")
+    # First: removing old content must not delay a result that was paid for.
     report = process_due(time_limit=time_limit)
     retention.tidy_if_due(now=clock.now())
     return report

@@ -1,7 +1,7 @@
 """Receives a delivery: from its bytes to a row that is due.
 
-Invariant: a right token costs at most one statement, and a wrong token none. Neither calls the
-remote.
+Invariant: no delivery calls the remote. One with a wrong token costs no statement. One with a right
+token costs an UPDATE of its row, and a few times a second one that schedules the sweep.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from creatify_textgen.states import Cause
 __all__ = ["receive_delivery"]
 
 SECOND = timedelta(seconds=1)
+"""The shortest time between two polls of one row, however many deliveries arrive for it."""
 
 _finished = FinalRowCache()
 
@@ -39,6 +40,7 @@ def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> No
 
     Raises: WebhookError with code `bad_token` or `malformed_delivery`.
     """
+    # Before the body is parsed: without the token a stranger causes one HMAC and nothing else.
     if not is_valid_token(generation_id, token):
         raise _rejected("bad_token", "The webhook's token is wrong.")
     del token  # An error report shows the variables of this frame.
@@ -46,6 +48,7 @@ def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> No
         remote = parse_webhook(body)
     except WebhookError as error:
         raise _rejected("malformed_delivery", str(error)) from error
+    # The remote may deliver again and again (contract, 5: retries are not published).
     if generation_id in _finished:
         return
     process = _make_due if conf.confirm_webhooks else _apply
@@ -73,19 +76,17 @@ def _make_due(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
 
 
 def _apply(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
-    """Write what the body says on the row. Return False if the row was final before.
-
-    A body has no request (contract, 5): for a row without a remote id, a sweep compares that.
-    """
+    """Write what the body says on the row. Return False if it was final before or was deleted."""
     generation = Generation.objects.filter(pk=generation_id).first()
-    if generation is None:
-        return True  # A host's replica may not have it yet.
-    if generation.is_final:
+    if generation is None or generation.is_final:
         return False
+    # A body does not repeat the request (contract, 5), so nothing here shows that it is about this
+    # row. The sweep fetches the generation, and compares what it was asked.
     if generation.remote_id is None:
         return _make_due(generation_id, remote)
     if generation.remote_id != remote.id:
         raise _rejected("malformed_delivery", "The delivery names another generation.")
+    # The answer may quote the webhook URL, whose token must not be stored.
     clean = gateway.without_secrets(generation.account, remote, webhook_url=webhook_url(generation))
     apply_snapshot(Snapshot(generation, clean), cause=Cause.WEBHOOK, now=clock.now())
     return True
@@ -94,5 +95,6 @@ def _apply(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
 def _rejected(code: str, message: str) -> WebhookError:
     warn_of(("webhook", code), WEBHOOKS, "A delivery was refused: %s (%s)", message, code)
     note_refused_delivery()
+    # Without the generation: a stranger without a token chooses the id in the URL.
     webhook_rejected.send_robust(sender=Generation, generation=None, reason=code)
     return WebhookError(message, code=code)
