@@ -29,8 +29,8 @@ __all__ = [
     "Snapshot",
     "apply_snapshot",
     "apply_snapshots",
-    "earliest_poll_at",
     "expects_webhook",
+    "latest_poll_at",
     "next_poll_at",
     "reschedule",
 ]
@@ -184,9 +184,9 @@ def next_poll_at(generation: Generation, *, now: datetime) -> datetime:
     return now + timedelta(seconds=_poll_seconds(generation) * jitter)
 
 
-def earliest_poll_at(generation: Generation, *, now: datetime) -> datetime:
-    """Return the earliest time that `next_poll_at` chooses for a row that was just accepted."""
-    return now + timedelta(seconds=_poll_seconds(generation) * (1 - JITTER))
+def latest_poll_at(generation: Generation, *, now: datetime) -> datetime:
+    """Return the latest time that `next_poll_at` chooses for a row that was just accepted."""
+    return now + timedelta(seconds=_poll_seconds(generation) * (1 + JITTER))
 
 
 def _poll_seconds(generation: Generation) -> float:

@@ -110,6 +110,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        help_text="The user who asked; empty for the site itself.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
                     "mode",
                     models.CharField(
                         choices=[
@@ -123,34 +135,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("queued", "queued"),
-                            ("submitting", "submitting"),
-                            ("unconfirmed", "unconfirmed"),
-                            ("pending", "pending"),
-                            ("running", "running"),
-                            ("expired", "expired"),
-                            ("done", "done"),
-                            ("failed", "failed"),
-                            ("cancelled", "cancelled"),
-                        ],
-                        default="queued",
-                        max_length=12,
-                    ),
-                ),
-                (
                     "model_name",
                     models.CharField(help_text="The model that was asked for.", max_length=255),
-                ),
-                (
-                    "model_version",
-                    models.CharField(
-                        blank=True,
-                        help_text="The model that answered; only streams report it.",
-                        max_length=255,
-                    ),
                 ),
                 (
                     "excerpt",
@@ -159,85 +145,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "remote_id",
-                    models.CharField(
-                        blank=True,
-                        help_text="The id at the remote, once known.",
-                        max_length=64,
-                        null=True,
-                    ),
-                ),
-                (
-                    "remote_id_as_sent",
-                    models.CharField(
-                        blank=True,
-                        help_text="The id as the remote writes it in its URLs, if that differs.",
-                        max_length=64,
-                    ),
-                ),
-                (
-                    "unverified_remote_id",
-                    models.CharField(
-                        blank=True,
-                        help_text="The id in a delivery, until a poll confirms it.",
-                        max_length=64,
-                    ),
-                ),
-                (
-                    "fingerprint",
-                    models.CharField(
-                        help_text="Hash of the request; finds it in the remote's list.",
-                        max_length=64,
-                    ),
-                ),
-                (
-                    "credits_used",
-                    models.DecimalField(
-                        blank=True,
-                        decimal_places=10,
-                        help_text="As the remote reports; empty while unknown.",
-                        max_digits=20,
-                        null=True,
-                    ),
-                ),
-                (
-                    "error_code",
-                    models.CharField(
-                        blank=True,
-                        help_text="A word for programs, such as rate_limited.",
-                        max_length=40,
-                    ),
-                ),
-                (
-                    "finish_reason",
-                    models.CharField(
-                        blank=True,
-                        help_text="Why the model stopped, such as MAX_TOKENS.",
-                        max_length=64,
-                    ),
-                ),
-                (
-                    "last_frame",
-                    models.PositiveIntegerField(
-                        blank=True,
-                        editable=False,
-                        help_text="The number of the frame with which a reader has the whole answer.",
-                        null=True,
-                    ),
-                ),
-                (
-                    "partial",
-                    models.BooleanField(
-                        default=False,
-                        help_text="The stream was cut: the text is what arrived before that.",
-                    ),
-                ),
-                (
                     "metadata",
                     models.JSONField(
                         blank=True,
                         default=dict,
                         help_text="Data of the site; never sent to the remote.",
+                    ),
+                ),
+                (
+                    "traceparent",
+                    models.CharField(
+                        blank=True,
+                        editable=False,
+                        help_text="Trace context (W3C) of the request that asked for it.",
+                        max_length=55,
                     ),
                 ),
                 (
@@ -256,17 +177,40 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "attempts",
-                    models.PositiveIntegerField(
-                        default=0,
-                        help_text="How often a send was begun; also the number of the last send.",
+                    "retry_of",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="retries",
+                        to="creatify_textgen.generation",
                     ),
                 ),
                 (
-                    "resends",
-                    models.PositiveSmallIntegerField(
-                        default=0,
-                        help_text="How often it was sent again because nothing had been created: at most once.",
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "keeps_content",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Whether its prompt and result stay once it is final.",
+                    ),
+                ),
+                (
+                    "fingerprint",
+                    models.CharField(
+                        help_text="Hash of the request; finds it in the remote's list.",
+                        max_length=64,
+                    ),
+                ),
+                (
+                    "calls_as_text",
+                    models.BooleanField(
+                        default=False,
+                        editable=False,
+                        help_text="The remote refused its function calls, so they were sent as text.",
                     ),
                 ),
                 (
@@ -277,63 +221,6 @@ class Migration(migrations.Migration):
                         help_text="Where it was sent: a keyed hash of the account's URL and API id.",
                         max_length=32,
                     ),
-                ),
-                (
-                    "traceparent",
-                    models.CharField(
-                        blank=True,
-                        editable=False,
-                        help_text="Trace context (W3C) of the request that asked for it.",
-                        max_length=55,
-                    ),
-                ),
-                (
-                    "polls",
-                    models.PositiveSmallIntegerField(
-                        default=0,
-                        help_text="How often it was polled since the last move or delivery.",
-                    ),
-                ),
-                (
-                    "deliveries",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Webhook deliveries received while it was not final."
-                    ),
-                ),
-                (
-                    "claim",
-                    models.UUIDField(
-                        blank=True,
-                        editable=False,
-                        help_text="The process that works on it.",
-                        null=True,
-                    ),
-                ),
-                (
-                    "lease_until",
-                    models.DateTimeField(
-                        blank=True, help_text="Until when no other process works on it.", null=True
-                    ),
-                ),
-                (
-                    "polled_at",
-                    models.DateTimeField(blank=True, help_text="The last poll.", null=True),
-                ),
-                (
-                    "due_at",
-                    models.DateTimeField(
-                        blank=True,
-                        help_text="When the sweep must process it; on a final row, when its signal is due.",
-                        null=True,
-                    ),
-                ),
-                (
-                    "created_at",
-                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
-                ),
-                (
-                    "updated_at",
-                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
                 (
                     "first_submitted_at",
@@ -370,26 +257,92 @@ class Migration(migrations.Migration):
                         null=True,
                     ),
                 ),
+                (
+                    "attempts",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="How often a send was begun; also the number of the last send.",
+                    ),
+                ),
+                (
+                    "resends",
+                    models.PositiveSmallIntegerField(
+                        default=0,
+                        help_text="How often it was sent again because nothing had been created: at most once.",
+                    ),
+                ),
+                (
+                    "remote_id",
+                    models.CharField(
+                        blank=True,
+                        help_text="The id at the remote, once known.",
+                        max_length=64,
+                        null=True,
+                    ),
+                ),
+                (
+                    "remote_id_as_sent",
+                    models.CharField(
+                        blank=True,
+                        help_text="The id as the remote writes it in its URLs, if that differs.",
+                        max_length=64,
+                    ),
+                ),
+                (
+                    "credits_used",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=10,
+                        help_text="As the remote reports; empty while unknown.",
+                        max_digits=20,
+                        null=True,
+                    ),
+                ),
+                (
+                    "error_code",
+                    models.CharField(
+                        blank=True,
+                        help_text="A word for programs, such as rate_limited.",
+                        max_length=40,
+                    ),
+                ),
+                (
+                    "model_version",
+                    models.CharField(
+                        blank=True,
+                        help_text="The model that answered; only streams report it.",
+                        max_length=255,
+                    ),
+                ),
+                (
+                    "finish_reason",
+                    models.CharField(
+                        blank=True,
+                        help_text="Why the model stopped, such as MAX_TOKENS.",
+                        max_length=64,
+                    ),
+                ),
+                (
+                    "last_frame",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        editable=False,
+                        help_text="The number of the frame with which a reader has the whole answer.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "partial",
+                    models.BooleanField(
+                        default=False,
+                        help_text="The stream was cut: the text is what arrived before that.",
+                    ),
+                ),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "stopped_at",
                     models.DateTimeField(
                         blank=True, help_text="When somebody stopped its stream.", null=True
-                    ),
-                ),
-                (
-                    "calls_as_text",
-                    models.BooleanField(
-                        default=False,
-                        editable=False,
-                        help_text="The remote refused its function calls, so they were sent as text.",
-                    ),
-                ),
-                (
-                    "keeps_content",
-                    models.BooleanField(
-                        default=True,
-                        help_text="Whether its prompt and result stay once it is final.",
                     ),
                 ),
                 (
@@ -399,26 +352,73 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "owner",
-                    models.ForeignKey(
+                    "unverified_remote_id",
+                    models.CharField(
                         blank=True,
-                        db_index=False,
-                        help_text="The user who asked; empty for the site itself.",
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
+                        help_text="The id in a delivery, until a poll confirms it.",
+                        max_length=64,
                     ),
                 ),
                 (
-                    "retry_of",
-                    models.ForeignKey(
+                    "deliveries",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Webhook deliveries received while it was not final."
+                    ),
+                ),
+                (
+                    "polled_at",
+                    models.DateTimeField(blank=True, help_text="The last poll.", null=True),
+                ),
+                (
+                    "lease_until",
+                    models.DateTimeField(
+                        blank=True, help_text="Until when no other process works on it.", null=True
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("submitting", "submitting"),
+                            ("unconfirmed", "unconfirmed"),
+                            ("pending", "pending"),
+                            ("running", "running"),
+                            ("expired", "expired"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "polls",
+                    models.PositiveSmallIntegerField(
+                        default=0,
+                        help_text="How often it was polled since the last move or delivery.",
+                    ),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "claim",
+                    models.UUIDField(
                         blank=True,
-                        db_index=False,
+                        editable=False,
+                        help_text="The process that works on it.",
                         null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="retries",
-                        to="creatify_textgen.generation",
+                    ),
+                ),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When the sweep must process it; on a final row, when its signal is due.",
+                        null=True,
                     ),
                 ),
             ],
@@ -1659,28 +1659,14 @@ class Migration(migrations.Migration):
                         ["expired", "pending", "queued", "running", "submitting", "unconfirmed"],
                     )
                 ),
-                fields=["owner", "status", "mode"],
+                fields=["status", "owner", "created_at"],
                 name="textgen_open",
             ),
         ),
         migrations.AddIndex(
             model_name="generation",
             index=models.Index(
-                condition=models.Q(
-                    (
-                        "status__in",
-                        [
-                            "cancelled",
-                            "expired",
-                            "failed",
-                            "pending",
-                            "queued",
-                            "running",
-                            "submitting",
-                            "unconfirmed",
-                        ],
-                    )
-                ),
+                condition=models.Q(("status__in", ["cancelled", "expired", "failed"])),
                 fields=["status", "created_at"],
                 name="textgen_not_done",
             ),

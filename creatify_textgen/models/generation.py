@@ -43,6 +43,8 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
     Texts are in `GenerationContent`, so that lists and sweeps do not read them.
     """
 
+    # The order saves WAL: PostgreSQL does not log the beginning and the end that two versions of a
+    # row on one page share. So the columns that seldom change are first. This is the request:
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account: models.CharField[str, str] = models.CharField(
         max_length=64, default="default", help_text=_("The workspace whose credits it uses.")
@@ -60,57 +62,20 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
     mode: models.CharField[str, str] = models.CharField(
         max_length=8, choices=Mode.choices, default=Mode.ASYNC
     )
-    status: models.CharField[str, str] = models.CharField(
-        max_length=12, choices=Status.choices, default=Status.QUEUED
-    )
     model_name: models.CharField[str, str] = models.CharField(
         max_length=255, help_text=_("The model that was asked for.")
-    )
-    model_version = models.CharField(
-        max_length=255, blank=True, help_text=_("The model that answered; only streams report it.")
     )
     excerpt = models.CharField(
         max_length=EXCERPT_LENGTH, blank=True, help_text=_("The beginning of the last prompt.")
     )
-    # NULL and not "", because the unique constraint allows "" only once per account.
-    remote_id = models.CharField(  # noqa: DJ001
-        max_length=64, null=True, blank=True, help_text=_("The id at the remote, once known.")
-    )
-    remote_id_as_sent = models.CharField(
-        max_length=64,
-        blank=True,
-        help_text=_("The id as the remote writes it in its URLs, if that differs."),
-    )
-    unverified_remote_id = models.CharField(
-        max_length=64, blank=True, help_text=_("The id in a delivery, until a poll confirms it.")
-    )
-    fingerprint = models.CharField(
-        max_length=64, help_text=_("Hash of the request; finds it in the remote's list.")
-    )
-    credits_used: models.DecimalField[Decimal | None, Decimal | None] = CreditsField(
-        max_digits=20,
-        decimal_places=10,
-        null=True,
-        blank=True,
-        help_text=_("As the remote reports; empty while unknown."),
-    )
-    error_code: models.CharField[str, str] = models.CharField(
-        max_length=40, blank=True, help_text=_("A word for programs, such as rate_limited.")
-    )
-    finish_reason: models.CharField[str, str] = models.CharField(
-        max_length=64, blank=True, help_text=_("Why the model stopped, such as MAX_TOKENS.")
-    )
-    last_frame = models.PositiveIntegerField(
-        null=True,
-        blank=True,
-        editable=False,
-        help_text=_("The number of the frame with which a reader has the whole answer."),
-    )
-    partial: models.BooleanField[bool, bool] = models.BooleanField(
-        default=False, help_text=_("The stream was cut: the text is what arrived before that.")
-    )
     metadata = models.JSONField(
         default=dict, blank=True, help_text=_("Data of the site; never sent to the remote.")
+    )
+    traceparent = models.CharField(
+        max_length=55,
+        blank=True,
+        editable=False,
+        help_text=_("Trace context (W3C) of the request that asked for it."),
     )
     # NULL and not "", because the unique constraint allows "" only once.
     idempotency_key = models.CharField(  # noqa: DJ001
@@ -133,49 +98,28 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
     media: models.ManyToManyField[Any, Any] = models.ManyToManyField(
         "Media", blank=True, related_name="generations"
     )
+    created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(
+        default=timezone.now, editable=False
+    )
+    keeps_content = models.BooleanField(
+        default=True, help_text=_("Whether its prompt and result stay once it is final.")
+    )
+    fingerprint = models.CharField(
+        max_length=64, help_text=_("Hash of the request; finds it in the remote's list.")
+    )
+    calls_as_text = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text=_("The remote refused its function calls, so they were sent as text."),
+    )
 
-    # The three counters stop at the largest number of their column: see `counters`.
-    attempts = models.PositiveIntegerField(
-        default=0, help_text=_("How often a send was begun; also the number of the last send.")
-    )
-    resends = models.PositiveSmallIntegerField(
-        default=0,
-        help_text=_("How often it was sent again because nothing had been created: at most once."),
-    )
+    # The sends.
     workspace = models.CharField(
         max_length=32,
         blank=True,
         editable=False,
         help_text=_("Where it was sent: a keyed hash of the account's URL and API id."),
     )
-    traceparent = models.CharField(
-        max_length=55,
-        blank=True,
-        editable=False,
-        help_text=_("Trace context (W3C) of the request that asked for it."),
-    )
-    polls = models.PositiveSmallIntegerField(
-        default=0, help_text=_("How often it was polled since the last move or delivery.")
-    )
-    deliveries = models.PositiveIntegerField(
-        default=0, help_text=_("Webhook deliveries received while it was not final.")
-    )
-    claim = models.UUIDField(
-        null=True, blank=True, editable=False, help_text=_("The process that works on it.")
-    )
-    lease_until = models.DateTimeField(
-        null=True, blank=True, help_text=_("Until when no other process works on it.")
-    )
-    polled_at = models.DateTimeField(null=True, blank=True, help_text=_("The last poll."))
-    due_at = models.DateTimeField(
-        null=True,
-        blank=True,
-        help_text=_("When the sweep must process it; on a final row, when its signal is due."),
-    )
-    created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(
-        default=timezone.now, editable=False
-    )
-    updated_at = models.DateTimeField(default=timezone.now, editable=False)
     first_submitted_at = models.DateTimeField(
         null=True, blank=True, help_text=_("The first send that may have been accepted.")
     )
@@ -194,22 +138,84 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
         editable=False,
         help_text=_("The time of that list by the remote's own clock."),
     )
+    attempts = models.PositiveIntegerField(
+        default=0, help_text=_("How often a send was begun; also the number of the last send.")
+    )
+    resends = models.PositiveSmallIntegerField(
+        default=0,
+        help_text=_("How often it was sent again because nothing had been created: at most once."),
+    )
+
+    # The result.
+    # NULL and not "", because the unique constraint allows "" only once per account.
+    remote_id = models.CharField(  # noqa: DJ001
+        max_length=64, null=True, blank=True, help_text=_("The id at the remote, once known.")
+    )
+    remote_id_as_sent = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text=_("The id as the remote writes it in its URLs, if that differs."),
+    )
+    credits_used: models.DecimalField[Decimal | None, Decimal | None] = CreditsField(
+        max_digits=20,
+        decimal_places=10,
+        null=True,
+        blank=True,
+        help_text=_("As the remote reports; empty while unknown."),
+    )
+    error_code: models.CharField[str, str] = models.CharField(
+        max_length=40, blank=True, help_text=_("A word for programs, such as rate_limited.")
+    )
+    model_version = models.CharField(
+        max_length=255, blank=True, help_text=_("The model that answered; only streams report it.")
+    )
+    finish_reason: models.CharField[str, str] = models.CharField(
+        max_length=64, blank=True, help_text=_("Why the model stopped, such as MAX_TOKENS.")
+    )
+    last_frame = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The number of the frame with which a reader has the whole answer."),
+    )
+    partial: models.BooleanField[bool, bool] = models.BooleanField(
+        default=False, help_text=_("The stream was cut: the text is what arrived before that.")
+    )
     finished_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
         null=True, blank=True
     )
     stopped_at = models.DateTimeField(
         null=True, blank=True, help_text=_("When somebody stopped its stream.")
     )
-    calls_as_text = models.BooleanField(
-        default=False,
-        editable=False,
-        help_text=_("The remote refused its function calls, so they were sent as text."),
-    )
-    keeps_content = models.BooleanField(
-        default=True, help_text=_("Whether its prompt and result stay once it is final.")
-    )
     content_removed_at = models.DateTimeField(
         null=True, blank=True, help_text=_("When its prompt and result were removed.")
+    )
+
+    # Who works on it, and when. These change most often.
+    unverified_remote_id = models.CharField(
+        max_length=64, blank=True, help_text=_("The id in a delivery, until a poll confirms it.")
+    )
+    deliveries = models.PositiveIntegerField(
+        default=0, help_text=_("Webhook deliveries received while it was not final.")
+    )
+    polled_at = models.DateTimeField(null=True, blank=True, help_text=_("The last poll."))
+    lease_until = models.DateTimeField(
+        null=True, blank=True, help_text=_("Until when no other process works on it.")
+    )
+    status: models.CharField[str, str] = models.CharField(
+        max_length=12, choices=Status.choices, default=Status.QUEUED
+    )
+    polls = models.PositiveSmallIntegerField(
+        default=0, help_text=_("How often it was polled since the last move or delivery.")
+    )
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    claim = models.UUIDField(
+        null=True, blank=True, editable=False, help_text=_("The process that works on it.")
+    )
+    due_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text=_("When the sweep must process it; on a final row, when its signal is due."),
     )
 
     objects: ClassVar[GenerationManager] = GenerationManager()
@@ -233,16 +239,16 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
             ("erase_generation", _("Can erase prompts and results")),
             ("pause_sending", _("Can pause and resume all sending")),
         ]
-        # Each change of a row adds an entry to every index that has it, so a few are partial: those
-        # of open rows, of retries, of rows that are not done and of columns that are mostly empty.
+        # Each change of a row adds an entry to every index that has the row, so most are partial.
         # MariaDB ignores the conditions.
         indexes = [
             # For the sweep, then for the lists of a user, of the REST API and of the admin.
             models.Index(fields=["due_at"], name="textgen_due", condition=Q(due_at__isnull=False)),
             models.Index(fields=["owner", "created_at"], name="textgen_owner"),
             models.Index(fields=["created_at"], name="textgen_created"),
+            # For lists by status, and for the limits of a user. The open rows are few.
             models.Index(
-                fields=["owner", "status", "mode"],
+                fields=["status", "owner", "created_at"],
                 name="textgen_open",
                 condition=Q(status__in=sorted(set(Status) - TERMINAL)),
             ),
@@ -250,7 +256,7 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
             models.Index(
                 fields=["status", "created_at"],
                 name="textgen_not_done",
-                condition=Q(status__in=sorted(set(Status) - {Status.DONE})),
+                condition=Q(status__in=[Status.CANCELLED, Status.EXPIRED, Status.FAILED]),
             ),
             models.Index(
                 fields=["retry_of"],

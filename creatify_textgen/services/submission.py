@@ -167,5 +167,6 @@ def send_generation(generation_id: uuid.UUID) -> None:
     due_at = now = clock.now()
     send = begin_send(generation)
     if send is not None and settle_send(send, call_quietly(send)):
-        due_at = snapshots.earliest_poll_at(generation, now=now)
+        # Not the row's own time: then about every second send would have to move the sweep.
+        due_at = snapshots.latest_poll_at(generation, now=now)
     sweep_schedule.request_sweep_by(due_at, now=clock.now())

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from celery.signals import before_task_publish
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from creatify_textgen import enqueue, services
-from creatify_textgen.dispatch import sweep_schedule
+from creatify_textgen.dispatch import snapshots, sweep_schedule
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation, SweepSchedule
 from tests.factories import make_generation
@@ -108,6 +109,22 @@ class TestSaved:
         sweep_schedule.request_sweep_by(due_at, now=now + timedelta(seconds=later))
         assert published == [enqueue.SWEEP]
         assert SweepSchedule.objects.get().due_at == due_at
+
+    @pytest.mark.usefixtures("published")
+    def test_many_sends_in_a_row_schedule_one_sweep(
+        self, remote: Emulator, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "POLL_INTERVAL": 10}
+        first, *others = [services.submit(prompt).pk for prompt in ("one", "two", "three")]
+        # Each row is due before the ones that were sent before it.
+        factors = iter((1.1, 1.0, 0.9))
+        monkeypatch.setattr(snapshots.random, "uniform", lambda *_: next(factors))
+        services.send_generation(first)
+        with CaptureQueriesContext(connection) as queries:
+            for generation_id in others:
+                services.send_generation(generation_id)
+        assert not [query for query in queries if SweepSchedule._meta.db_table in query["sql"]]
+        assert Generation.objects.values_list("status", flat=True).distinct().get() == "pending"
 
     def test_inside_a_transaction_asks_after_it(self, published: list[str]) -> None:
         now = timezone.now()

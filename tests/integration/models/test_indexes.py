@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, connection
 
 from creatify_textgen.models import Generation
+from creatify_textgen.states import TERMINAL, Status
 from tests.factories import make_generation
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +32,14 @@ def definitions() -> dict[str, str]:
 def test_have_every_row_only_if_a_list_needs_it() -> None:
     whole = {name for name, sql in definitions().items() if " WHERE " not in sql}
     assert whole == {"textgen_owner", "textgen_created"}
+
+
+@pytest.mark.parametrize("status", sorted(set(Status) - {Status.EXPIRED}))
+def test_of_statuses_have_a_row_once(status: Status) -> None:
+    conditions = {name: sql.partition(" WHERE ")[2] for name, sql in definitions().items()}
+    found = [name for name, condition in conditions.items() if f"'{status}'" in condition]
+    kind = [] if status == Status.DONE else ["textgen_not_done"]
+    assert found == (kind if status in TERMINAL else ["textgen_open"])
 
 
 @pytest.mark.parametrize("name", ["textgen_remote_once", "textgen_idempotency_once"])
