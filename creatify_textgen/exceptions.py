@@ -139,6 +139,11 @@ class StreamError(TextgenError):
 
     code = "stream_interrupted"
 
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.accepted_as = ""
+        """The id of a generation that the answer names outside of its chunks: it may be charged."""
+
 
 class WebhookError(TextgenError):
     """A delivery that is not from the remote, or that is malformed."""

@@ -16,10 +16,12 @@ import requests
 
 from creatify_textgen.exceptions import RemoteError, StreamError
 from creatify_textgen.remote import transport
+from creatify_textgen.remote.acceptance import accepted_id
 from creatify_textgen.remote.chunk_reader import LIMIT, ChunkReader
 from creatify_textgen.remote.chunks import Chunk
 from creatify_textgen.remote.contract import Receipt
 from creatify_textgen.remote.observation import Observation
+from creatify_textgen.remote.plain_answers import PlainAnswer
 
 LINGER_SECONDS = 2.0
 """How long reading continues after the receipt. It is in the last chunk, but more may follow."""
@@ -43,6 +45,7 @@ class ChunkStream:
         *,
         line: transport.WatchedSocket,
         cap: int,
+        plain_cap: int,
         secrets: Iterable[str] = (),
         observation: Observation,
     ) -> None:
@@ -53,6 +56,7 @@ class ChunkStream:
         # The head of the answer is here, so the deadline of the send was met. This one is longer.
         line.until = time.monotonic() + LONGEST_STREAM_SECONDS
         self._reader = ChunkReader(cap=cap, secrets=secrets)
+        self._plain = PlainAnswer(cap=plain_cap)
         self._chunks = self._read()
         # Held while a chunk is read, so that no other thread closes the response meanwhile.
         self._reading = threading.Lock()
@@ -100,7 +104,8 @@ class ChunkStream:
         failure: RemoteError | None = None
         until = math.inf
         try:
-            for block in transport.read_blocks(self._response, line=self._line):
+            blocks = transport.read_blocks(self._response, line=self._line)
+            for block in self._plain.as_events(blocks):
                 yield from self._reader.read(block)
                 self.before_wait()
                 # The receipt may come before the end: a later one may name the final cost.
@@ -118,14 +123,25 @@ class ChunkStream:
         try:
             yield from self._reader.end()
         except StreamError as error:
-            # An error that the stream reports says more than the connection that ended after it.
-            if failure is None or error.code != StreamError.code:
-                raise
-            if self._line.is_over:
-                message = f"The stream took longer than {LONGEST_STREAM_SECONDS:.0f} s."
-                raise StreamError(message, code=LIMIT) from None
-            what = "was closed here" if self._line.is_cut else f"broke off. {failure}"
-            raise StreamError(f"The stream {what}") from None
+            ended = self._explained(error, failure)
+        else:
+            return
+        if self.receipt is None:
+            head = self._response.headers
+            ended.accepted_as = self._plain.accepted_as or accepted_id(
+                b"", head, url=self._response.url
+            )
+        raise ended
+
+    def _explained(self, error: StreamError, failure: RemoteError | None) -> StreamError:
+        # An error that the stream reports says more than the connection that ended after it.
+        if failure is None or error.code != StreamError.code:
+            return error
+        if self._line.is_over:
+            message = f"The stream took longer than {LONGEST_STREAM_SECONDS:.0f} s."
+            return StreamError(message, code=LIMIT)
+        what = "was closed here" if self._line.is_cut else f"broke off. {failure}"
+        return StreamError(f"The stream {what}")
 
     def _release(self) -> None:
         self._observation.end()

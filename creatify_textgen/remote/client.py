@@ -150,6 +150,7 @@ class RemoteClient:
             response,
             line=line,
             cap=self._max_event_bytes,
+            plain_cap=self._max_answer_bytes,
             secrets=exchange.secrets,
             observation=seen,
         )

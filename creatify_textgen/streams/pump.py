@@ -98,6 +98,8 @@ class _Pump:
         self._transcript = Transcript()
         self._outlet = Outlet(send.generation, self._transcript)
         self._marking: Future[None] | None = None
+        self._accepted_as = ""
+        """The id that the answer named outside of its chunks; a sweep asks whether it is right."""
         transcripts_here()[send.generation.pk] = self._transcript
 
     def run(self) -> None:
@@ -186,6 +188,7 @@ class _Pump:
         time.sleep(HEAD_START_SECONDS)
         self._outlet.close()
         verdict = judge(self._transcript, error=broken)
+        self._accepted_as = broken.accepted_as if broken else ""
         row = self._write_end_patiently(verdict)
         code = verdict.code or (row.error_code if row.status == Status.FAILED else "")
         message = verdict.message or row.content.failed_reason
@@ -270,6 +273,8 @@ class _Pump:
         else:
             received = {self._generation.pk: verdict.outcome}
             lifecycle.save_checkpoints(received, now=now, due_at=now)
+        if self._accepted_as:
+            lifecycle.note_acceptance(self._generation.pk, self._accepted_as, now=now)
         sweep_schedule.request_sweep()
 
 
