@@ -75,8 +75,7 @@ def admitted(
         # After the transaction, whose rollback would undo that it was reported.
         raise refusal_of(error.period, now=now) from None
     except IntegrityError:
-        # The owner may have been deleted after the request was checked. The caller handles other
-        # reasons, such as an idempotency key that another request has just saved.
+        # The owner may have been deleted meanwhile. The caller handles a key that was just saved.
         refuse_deleted(wanted)
         raise
 
