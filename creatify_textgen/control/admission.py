@@ -47,10 +47,8 @@ def admitted(
 ) -> Iterator[None]:
     """Ask whether all of these may be saved, and run the block in the transaction that counts them.
 
-    The block saves `generations`, one per intake.
-
-    Raises: PolicyRefusal, and then the block did not run; RequestError if an owner was deleted
-    meanwhile.
+    The block saves `generations`, one per intake. Raises: PolicyRefusal, and then the block did not
+    run; RequestError if an owner was deleted meanwhile.
     """
     accounts = {intake.account for intake in intakes}
     rules = _rules_in_force(accounts, now=now)
