@@ -53,7 +53,7 @@ class LatestGenerations:
 
     count: int = 0
     by_mode: list[Row] = field(default_factory=list)
-    """`{"mode", "generations", "credits_used", "credits_unknown"}`, the dearest first."""
+    """`{"mode", "generations", "credits_used", "credits_unknown"}`, the most expensive first."""
     by_error: list[Row] = field(default_factory=list)
     """The same under `error_code`, the most frequent first, without those that had no error."""
     median_seconds: float | None = None

@@ -93,7 +93,7 @@ class BulkJob(models.Model):
 
     @property
     def handled(self) -> int:
-        """How many generations it has behind it: also the place of the next one."""
+        """How many generations were tried: also the position of the next one."""
         return self.done + self.failed
 
     @property

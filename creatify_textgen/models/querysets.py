@@ -1,6 +1,6 @@
-"""Where our rows are read, and the queries of other rooms as adjectives: `.in_flight()`.
+"""The manager that chooses the database of our rows, and QuerySets for the queries of other rooms.
 
-Reads only.
+Their methods are adjectives, such as `.in_flight()`. Nothing here writes.
 """
 
 from __future__ import annotations
