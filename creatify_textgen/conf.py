@@ -221,9 +221,9 @@ class Conf:
     polls_at_once = _Value("POLLS_AT_ONCE", int)
     """How many polls of one account a sweep has under way."""
     submit_lease = _Value("SUBMIT_LEASE", float)
-    """Seconds from a lease within which its send must begin; the lease is this and the send."""
+    """Seconds within which a send begins after its lease; the lease lasts for this and the send."""
     expire_after = _Value("EXPIRE_AFTER", float)
-    """Seconds after the send; then the generation expires. A late result is still accepted."""
+    """Seconds after the first send; then it expires. A late result is still accepted."""
 
     @property
     def resend_unconfirmed(self) -> Literal["never", "if_absent"]:
@@ -262,7 +262,7 @@ class Conf:
 
     @property
     def metrics_token(self) -> str | None:
-        """What a scraper of figures sends; None if only staff may read them."""
+        """The token of a program that reads the metrics; None if only staff may read them."""
         return cast("str | None", self._read("METRICS_TOKEN"))
 
 
