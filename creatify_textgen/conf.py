@@ -26,6 +26,7 @@ DEFAULT_BASE_URL = "https://api.creatify.ai"
 
 DEFAULTS: dict[str, Any] = {
     "ACCOUNTS": None,
+    # Not of the 2.5 line, which Google retires on 2026-12-01 (contract, 9).
     "DEFAULT_MODEL": "gemini-3-flash-preview",
     "MODELS": (
         "gemini-3-flash-preview",
@@ -53,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "RECORD_READS": False,
     "WEBHOOK_BASE_URL": None,
     "CONFIRM_WEBHOOKS": True,
+    # Creatify publishes no limits for polls (contract, 8), so they are few.
     "POLL_INTERVAL": 2,
     "POLL_MAX_INTERVAL": 60,
     "POLLS_AT_ONCE": 32,
@@ -63,6 +65,7 @@ DEFAULTS: dict[str, Any] = {
     "EXTRA_CONFIG": "refuse",
     "REST_ACCOUNTS": ("default",),
     "STREAM_BACKEND": "memory://",
+    # Clients of Creatify wait up to 30 s for a create and 120 s for a sync one (contract, 8).
     "TIMEOUTS": {"connect": 5, "read": 30, "sync": 120, "stream_idle": 60},
     "MEDIA_STORAGE": "default",
     "CELERY_QUEUE": None,
@@ -103,6 +106,7 @@ class Conf:
     """Typed view of the setting: one attribute per key, in lower case."""
 
     def _read(self, key: str) -> Any:
+        # A key that `DEFAULTS` lacks is a mistake below, and none of the host's settings.
         return self.configured.get(key, DEFAULTS[key])
 
     @property
@@ -167,10 +171,8 @@ class Conf:
     def policy(self) -> Callable[..., object] | None:
         """The host's own rule, or None. Raises: ImportError for a wrong path."""
         value = self._read("POLICY")
-        rule: Callable[..., object] | None = (
-            import_string(value) if isinstance(value, str) else value
-        )
-        return rule
+        rule = import_string(value) if isinstance(value, str) else value
+        return cast("Callable[..., object] | None", rule)
 
     @property
     def create_permission(self) -> str | None:
@@ -180,12 +182,14 @@ class Conf:
     @property
     def limits(self) -> dict[str, Any]:
         """The limits of each user: the host's values in the defaults; None means no limit."""
+        # A site that sets one of them keeps the defaults of the others.
         return {**DEFAULTS["LIMITS"], **self._read("LIMITS")}
 
     @property
     def min_remaining(self) -> Decimal | None:
         """The credits of a workspace below which sends wait; None for no such limit."""
         value = self._read("MIN_REMAINING")
+        # By its text: `Decimal(0.1)` is 0.1000000000000000055….
         return None if value is None else Decimal(str(value))
 
     store_content = _Value("STORE_CONTENT", bool)
@@ -205,6 +209,7 @@ class Conf:
     def webhook_base_url(self) -> str | None:
         """The site's public URL without a slash at its end; None means no webhooks."""
         value = self._read("WEBHOOK_BASE_URL")
+        # The path that is added to it begins with a slash.
         return str(value).rstrip("/") if value else None
 
     confirm_webhooks = _Value("CONFIRM_WEBHOOKS", bool)
@@ -216,9 +221,9 @@ class Conf:
     polls_at_once = _Value("POLLS_AT_ONCE", int)
     """How many polls of one account a sweep has under way."""
     submit_lease = _Value("SUBMIT_LEASE", float)
-    """Seconds from a lease within which its send must begin; the lease is this and the send."""
+    """Seconds within which a send begins after its lease; the lease lasts for this and the send."""
     expire_after = _Value("EXPIRE_AFTER", float)
-    """Seconds after the send; then the generation expires. A late result is still accepted."""
+    """Seconds after the first send; then it expires. A late result is still accepted."""
 
     @property
     def resend_unconfirmed(self) -> Literal["never", "if_absent"]:
@@ -257,7 +262,7 @@ class Conf:
 
     @property
     def metrics_token(self) -> str | None:
-        """What a scraper of figures sends; None if only staff may read them."""
+        """The token of a program that reads the metrics; None if only staff may read them."""
         return cast("str | None", self._read("METRICS_TOKEN"))
 
 
@@ -266,6 +271,7 @@ def _resolve(value: Any) -> Any:
 
     A string that cannot be imported is returned unchanged, because a key may contain a dot.
     """
+    # Most keys and all URLs have characters that no dotted path has, and are not imported.
     if isinstance(value, str) and "." in value and value.replace(".", "_").isidentifier():
         try:
             value = import_string(value)

@@ -43,6 +43,8 @@ class MediaPart(TypedDict):
     media: NotRequired[str | UUID]
 
 
+# Creatify documents only `name`, `args` and `response`. Gemini 3 also wants the signature of a call
+# back, and later models its id (docs/reference/python-api.md, "Function calls").
 class FunctionCall(TypedDict):
     name: str
     args: NotRequired[Mapping[str, Any]]
@@ -60,6 +62,7 @@ Part: TypeAlias = TextPart | MediaPart
 
 
 class Message(TypedDict):
+    # Creatify has no roles `system` and `function` (contract, 3.1).
     role: Literal["user", "model"]
     content: NotRequired[str | Sequence[Part]]
     function_call: NotRequired[FunctionCall]

@@ -159,7 +159,7 @@ class Conversation(models.Model):
         """Add a message and have a worker send it; returns the generation at once.
 
         `content` is a text, a list of parts, or a list of messages, such as the responses of
-        functions. `options` are `config`, `schema`, `tool_config` and `metadata` of this turn.
+        functions. `options` are those of `TurnOptions`, for this turn.
 
         Raises: RequestError, and then nothing was saved or sent; TransitionError with code
         `conversation_busy` until the turn before has ended.

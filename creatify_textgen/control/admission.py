@@ -47,10 +47,8 @@ def admitted(
 ) -> Iterator[None]:
     """Ask whether all of these may be saved, and run the block in the transaction that counts them.
 
-    The block saves `generations`, one per intake.
-
-    Raises: PolicyRefusal, and then the block did not run; RequestError if an owner was deleted
-    meanwhile.
+    The block saves `generations`, one per intake. Raises: PolicyRefusal, and then the block did not
+    run; RequestError if an owner was deleted meanwhile.
     """
     accounts = {intake.account for intake in intakes}
     rules = _rules_in_force(accounts, now=now)
@@ -75,8 +73,7 @@ def admitted(
         # After the transaction, whose rollback would undo that it was reported.
         raise refusal_of(error.period, now=now) from None
     except IntegrityError:
-        # The owner may have been deleted after the request was checked. The caller handles other
-        # reasons, such as an idempotency key that another request has just saved.
+        # The owner may have been deleted meanwhile. The caller handles a key that was just saved.
         refuse_deleted(wanted)
         raise
 

@@ -38,12 +38,12 @@ __all__ = ["BudgetState", "ExhaustedError", "Reservations", "read_states", "refu
 PLACES = 10
 """Decimal places of every amount that is saved."""
 NEAR_END = 0.8
-"""The share of a limit from which staff should look at a budget."""
+"""From this share of its limit on, pages mark a budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """A budget in the period that runs now. The sums are in the unit of the budget."""
+    """A budget in its current period. The sums are in the unit of the budget."""
 
     budget: Budget
     starts_on: date
@@ -71,7 +71,7 @@ class BudgetState:
 
 
 class ExhaustedError(Exception):
-    """A hard budget has no room; has the current period."""
+    """A hard budget has no room left. `period` is its current period."""
 
     def __init__(self, period: BudgetPeriod) -> None:
         super().__init__(period)

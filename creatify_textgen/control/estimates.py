@@ -6,7 +6,6 @@ The vendor has no price list. Invariant: an amount that is not known is None.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 from django.db.models import Sum
 
 from creatify_textgen import site_cache
+from creatify_textgen.control.quantiles import quantile
 from creatify_textgen.models import Generation, UsageTotal
 from creatify_textgen.states import Status
 
@@ -126,10 +126,8 @@ def _mean(model_name: str) -> Decimal | None:
 
 
 def _quantile(values: Sequence[Decimal], share: float) -> Decimal | None:
-    """Return the smallest value that this share of all is at most (nearest rank)."""
-    if not values:
-        return None
-    return _rounded(sorted(values)[max(0, math.ceil(share * len(values)) - 1)])
+    found = quantile(sorted(values), share)
+    return None if found is None else _rounded(found)
 
 
 def _rounded(value: Decimal) -> Decimal:

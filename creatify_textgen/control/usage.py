@@ -7,7 +7,6 @@ Invariant: an unknown cost is reported as unknown, never counted as zero.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
 from creatify_textgen import clock
+from creatify_textgen.control.quantiles import quantile
 from creatify_textgen.models import Generation, GenerationEvent, UsageDay, UsageTotal
 from creatify_textgen.states import Cause, Status
 
@@ -53,7 +53,7 @@ class LatestGenerations:
 
     count: int = 0
     by_mode: list[Row] = field(default_factory=list)
-    """`{"mode", "generations", "credits_used", "credits_unknown"}`, the dearest first."""
+    """`{"mode", "generations", "credits_used", "credits_unknown"}`, the most expensive first."""
     by_error: list[Row] = field(default_factory=list)
     """The same under `error_code`, the most frequent first, without those that had no error."""
     median_seconds: float | None = None
@@ -196,10 +196,10 @@ def _summed(rows: Sequence[Row]) -> LatestGenerations:
         count=len(rows),
         by_mode=_grouped(rows, "mode", order="credits_used"),
         by_error=_grouped(errors, "error_code", order="generations"),
-        median_seconds=_quantile(seconds, 0.5),
-        p95_seconds=_quantile(seconds, 0.95),
-        median_first_seconds=_quantile(firsts, 0.5),
-        p95_first_seconds=_quantile(firsts, 0.95),
+        median_seconds=quantile(seconds, 0.5),
+        p95_seconds=quantile(seconds, 0.95),
+        median_first_seconds=quantile(firsts, 0.5),
+        p95_first_seconds=quantile(firsts, 0.95),
     )
 
 
@@ -221,7 +221,3 @@ def _grouped(rows: Iterable[Row], name: str, *, order: str) -> list[Row]:
         total["credits_unknown"] += cost is None and row["finished_at"] is not None
     groups = [{name: value, **total} for value, total in sums.items()]
     return sorted(groups, key=lambda group: group[order], reverse=True)
-
-
-def _quantile(values: Sequence[float], share: float) -> float | None:
-    return values[max(0, math.ceil(share * len(values)) - 1)] if values else None

@@ -20,6 +20,7 @@ class Credits(Decimal):
         return super().__format__(specifier, *args) if specifier else str(self)
 
 
+# Type checkers know which type a column of Django's own field has, and not that of a subclass.
 if TYPE_CHECKING:
     CreditsField = models.DecimalField
 else:
@@ -38,4 +39,5 @@ else:
 
 def credits_text(number: Decimal) -> str:
     """Return `0.0005` instead of `5E-4` or `0.0005000000`."""
+    # `str` would write an exponent below a millionth, and all ten places of the column.
     return format(Decimal(number).normalize(), "f")

@@ -32,6 +32,7 @@ class BalanceReading(models.Model):
 
     class Meta:
         base_manager_name = "objects"
+        # No page lists these rows: pages show what follows from two of them.
         default_permissions = ()
         indexes = [models.Index(fields=["account", "at"], name="textgen_balance")]
         verbose_name = _("reading of a balance")

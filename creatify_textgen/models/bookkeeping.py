@@ -36,6 +36,8 @@ class DailySums(models.Model):
     Written in the transaction that finishes a generation, so the sums agree with the rows.
     """
 
+    # A hash, because a unique constraint would not hold for rows without an owner: in SQL no NULL
+    # equals another.
     key = models.UUIDField(primary_key=True, help_text=_("Hash of what it sums up."))
     day = models.DateField(db_index=True)
     account = models.CharField(max_length=64)
@@ -77,6 +79,9 @@ class UsageDay(DailySums):
 class UsageTotal(DailySums):
     """The sums of all owners together, so that their number never slows a report down."""
 
+    # Several rows may have the same day, account, model and status: see `SHARDS` in
+    # `lifecycle.rollup`. Whoever reads them adds them up.
+
     objects = WrittenManager["UsageTotal"]()
 
     class Meta(DailySums.Meta):
@@ -88,6 +93,7 @@ class UsageTotal(DailySums):
 class Circuit(models.Model):
     """Whether requests of an account are stopped because the remote does not answer."""
 
+    # By account, because another workspace may have other keys and another address.
     account = models.CharField(primary_key=True, max_length=64)
     failures = models.PositiveIntegerField(default=0, help_text=_("Failures in a row."))
     open_until = models.DateTimeField(
@@ -131,7 +137,8 @@ class Allowance(models.Model):
         verbose_name_plural = _("data of text generation")
 
     def __str__(self) -> str:
-        # Of all our rows Django's admin lists this one before it deletes a user. So it warns there.
+        # Django's admin lists this row before it deletes a user, because it is deleted, too. The
+        # generations, which only lose their owner, are not listed. So the warning is here.
         kept = Generation.objects.filter(owner_id=self.owner_id, content_removed_at=None)
         return _("content of %(generations)d generations and %(media)d files, which is erased") % {
             "generations": kept.count(),

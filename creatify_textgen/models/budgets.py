@@ -62,6 +62,7 @@ class Budget(models.Model):
         _("hard"), default=True, help_text=_("Refuse requests above it; otherwise only report it.")
     )
     account = models.CharField(max_length=64, blank=True, help_text=_("Empty for all accounts."))
+    # With SET_NULL, the budget of a user who is deleted would limit all users; so would a group's.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -133,6 +134,7 @@ class BudgetPeriod(models.Model):
         verbose_name = _("period of a budget")
         verbose_name_plural = _("periods of budgets")
         constraints = [
+            # Requests may make the same period at once: one row is saved, and all of them read it.
             models.UniqueConstraint(fields=["budget", "starts_on"], name="textgen_budget_period"),
         ]
 
@@ -149,6 +151,7 @@ class BudgetHold(models.Model):
         UNKNOWN = "unknown", _("unknown")
 
     period = models.ForeignKey(BudgetPeriod, on_delete=models.CASCADE, related_name="holds")
+    # Before the row goes, `retention.deletion` gives back what it holds (`lifecycle.drop_holds`).
     generation = models.ForeignKey("Generation", on_delete=models.CASCADE, related_name="holds")
     counts_as = models.CharField(max_length=8, choices=Sum.choices, default=Sum.RESERVED)
     amount = CreditsField(max_digits=20, decimal_places=10)

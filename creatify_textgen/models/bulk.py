@@ -81,6 +81,7 @@ class BulkJob(models.Model):
         verbose_name_plural = _("bulk jobs")
         indexes = [models.Index(fields=["due_at"], name="textgen_bulk_due")]
         constraints = [
+            # The sweep finds a job whose process died only by `due_at`.
             models.CheckConstraint(
                 condition=~Q(state="running") | Q(due_at__isnull=False),
                 name="textgen_bulk_never_forgotten",
@@ -92,7 +93,7 @@ class BulkJob(models.Model):
 
     @property
     def handled(self) -> int:
-        """How many generations it has behind it: also the place of the next one."""
+        """How many generations were tried: also the position of the next one."""
         return self.done + self.failed
 
     @property
@@ -105,6 +106,7 @@ class BulkSlice(models.Model):
 
     job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="slices")
     number = models.PositiveIntegerField(help_text=_("0 for the first."))
+    # As bytes, a job of a million is a thousand rows. A row for each id would be a million INSERTs.
     keys = models.BinaryField(help_text=_("The ids, 16 bytes each."))
 
     objects = WrittenManager["BulkSlice"]()

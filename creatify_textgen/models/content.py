@@ -68,6 +68,7 @@ class GenerationContent(models.Model):
     def answer_messages(self) -> list[dict[str, Any]]:
         """Return the answer as messages to continue with: its text, and each call as it came."""
         text = [{"role": "model", "content": self.response_text}] if self.response_text else []
+        # A message of the remote holds one call (contract, 3.1), so each call is a message.
         calls = self.response_function_calls
         return [*text, *({"role": "model", "function_call": call} for call in calls)]
 
@@ -80,6 +81,7 @@ class GenerationContent(models.Model):
 class GenerationEvent(models.Model):
     """One entry of a generation's timeline: its new status, when it changed, and the cause."""
 
+    # Rows are only added, in the transaction that makes the change. None is changed later.
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField()
     status = models.CharField(max_length=12, choices=Status.choices)

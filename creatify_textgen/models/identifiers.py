@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = ["read_uuid", "uuid7"]
 
+# Python's own `uuid.uuid7` is in 3.14 and later, and this app supports 3.11.
 _VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
 
 
@@ -26,6 +27,7 @@ def uuid7() -> uuid.UUID:
 
 def read_uuid(value: Any) -> uuid.UUID | None:
     """Return the id that this text or UUID is, or None if it is neither."""
+    # `UUID` raises ValueError for a wrong text, TypeError for None, AttributeError for a number.
     try:
         return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
     except (ValueError, TypeError, AttributeError):

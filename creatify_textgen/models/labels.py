@@ -18,5 +18,6 @@ def translate_labels(models: Iterable[Any]) -> None:
     """
     for model in models:
         for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
+            # In this way Django makes a label from a name (`Field.set_attributes_from_name`).
             if field.verbose_name == field.name.replace("_", " "):
                 field.verbose_name = gettext_lazy(field.verbose_name)

@@ -38,6 +38,8 @@ class Media(models.Model):
     sha256 = models.CharField(max_length=64, help_text=_("Of the decoded bytes, in hex."))
     path = models.CharField(max_length=255, help_text=_("Name within the storage."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # A storage takes part in no transaction. So the row is marked, then the file is deleted, then
+    # the row. After a crash in between, the next pass goes on.
     discarded_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -59,6 +61,7 @@ class Media(models.Model):
             ),
         ]
         indexes = [
+            # Finds the other rows that name a file, before the file is deleted.
             models.Index(fields=["sha256"], name="textgen_media_content"),
             models.Index(fields=["owner", "created_at"], name="textgen_media_owner"),
             models.Index(fields=["discarded_at"], name="textgen_media_discarded"),

@@ -1,6 +1,6 @@
-"""Where our rows are read, and the queries of other rooms as adjectives: `.in_flight()`.
+"""The manager that chooses the database of our rows, and QuerySets for the queries of other rooms.
 
-Reads only.
+Their methods are adjectives, such as `.in_flight()`. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ class WrittenManager(models.Manager[Row]):
 
     def get_queryset(self) -> models.QuerySet[Row]:
         rows = super().get_queryset()
+        # `using()` or `db_manager()` has named a database.
         if self._db is not None:
             return rows
+        # A router may choose by the row from which a relation is followed.
         hints: dict[str, Any] = self._hints  # type: ignore[attr-defined]
         return rows.using(router.db_for_write(self.model, **hints))
 
@@ -75,6 +77,8 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         rows = self
         for index, (key, text) in enumerate(wanted.items()):
             name = f"metadata_{index}"
+            # No lookup `metadata__<key>`: a key may have any character, and `order__gt` would be an
+            # operator.
             found = models.Q((name, text))
             if (scalar := _scalar(text)) is not None:
                 found |= models.Q((name, scalar))
@@ -92,6 +96,7 @@ class PauseQuerySet(models.QuerySet["Pause"]):
     def current(self, *, now: datetime) -> Self:
         """Return the pauses that hold now; the one of all accounts is first."""
         in_force = self.filter(Q(until=None) | Q(until__gt=now))
+        # The empty text, which stands for all accounts, sorts before every other.
         return in_force.select_related("paused_by").order_by("account")
 
 

@@ -31,6 +31,7 @@ class RowOrEmpty(_Descriptor):
 class RemovableField(_OneToOneField):
     """A one-to-one relation whose reverse side never raises."""
 
+    # Django makes the reverse side of the relation with this class.
     related_accessor_class = RowOrEmpty
 
     def deconstruct(self) -> Any:

@@ -21,6 +21,8 @@ class UniqueIfSet(models.UniqueConstraint):
     no partial indexes. There, the index has an entry for each row.
     """
 
+    # Django writes a migration from `deconstruct()`, which has no condition. So one migration fits
+    # all databases, and each method below writes what the database at hand can do.
     def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
         return self._plain(schema_editor).constraint_sql(model, schema_editor)
 

@@ -43,8 +43,8 @@ def refresh(generation: Generation, *, user: Any = None) -> Generation:
 def wait(generation: Generation, *, timeout: float | None = None) -> Generation:
     """Return the row once it has ended, or as it is after `timeout` seconds.
 
-    The default is `TIMEOUTS["sync"]`. Sends nothing, which a worker does; polls what is due. Look
-    at `status`: an expired generation ends the wait, too.
+    The default is `TIMEOUTS["sync"]`. A worker must send the generation: this only polls it when it
+    is due. Check `status` afterwards: an expired generation ends the wait, too.
 
     Raises: RuntimeError inside a transaction, where the result could not be seen.
     """
@@ -75,7 +75,7 @@ def cancel(generation: Generation) -> Generation:
 
 
 def stop(generation: Generation) -> Generation:
-    """End the answer now: readers of the stream get their end, and its text stays as it is.
+    """End the answer now: readers of the stream receive its end, and its text stays as it is.
 
     The remote cannot stop and charges the whole answer, so the pump reads on to learn the cost.
     The row is then `done`, `partial` and has the `error_code` `stopped`. A queued generation is

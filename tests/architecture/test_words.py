@@ -84,8 +84,8 @@ HARD_WORDS = (
 )
 """Words with a meaning that a newcomer cannot guess."""
 
-RECORDS = {ROOT / "CHANGELOG.md", ROOT / "docs" / "explanation" / "contract.md"}
-"""What was, and what others wrote: old words may be named there."""
+RECORDS = {ROOT / "CHANGELOG.md"}
+"""What was: old words may be named there."""
 PAGES = sorted(
     {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - RECORDS - set(ROOT.glob("docs/adr/0*.md"))
 )

@@ -301,6 +301,13 @@ class TestBelief:
         services.send_generation(generation.pk)
         assert remote.counters["creates"] == 0
 
+    def test_of_a_deleted_row_costs_a_statement_once(self, django_assert_num_queries: Any) -> None:
+        generation = make_generation(status=Status.DONE)
+        Generation.objects.filter(pk=generation.pk).delete()
+        with django_assert_num_queries(1):
+            deliver(generation, body())
+            deliver(generation, body())
+
     def test_keeps_to_the_first_final_word(self) -> None:
         generation = make_generation(status=Status.PENDING, remote_id="r1")
         deliver(generation, body(response_text="Hi"))
