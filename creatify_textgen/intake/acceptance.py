@@ -34,6 +34,7 @@ __all__ = ["Intake", "accept", "excerpt_of"]
 Admit = Callable[[Any, Sequence[StagedMedia]], AbstractContextManager[None]]
 
 MAX_METADATA_BYTES = 16 * 1024
+"""Metadata are a column of the row, which lists read, so they must be small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Intake:
         return getattr(self.owner, "pk", None)
 
 
+# Each field is read even after a problem in another, so that one error names all wrong fields.
 def accept(
     messages: Any,
     *,
@@ -117,6 +119,7 @@ def _complete_all(
     slots: list[MediaSlot], *, owner: Any, owner_id: Any, admit: Admit | None, reader: Reader
 ) -> list[Media]:
     """Store the media of a request in which nothing is wrong, if `admit` allows the new ones."""
+    # Before the request is refused, so that the error names a wrong id beside the other fields.
     uploads = _find_uploads(slots, owner_id=owner_id, reader=reader)
     reader.raise_if_refused()
     with _admitted(admit, slots, owner=owner):
@@ -162,9 +165,10 @@ def _read_model_name(value: Any, *, reader: Reader) -> str:
     if not 0 < len(value) <= MAX_MODEL_NAME_LENGTH:
         rule = f"Must have 1 to {MAX_MODEL_NAME_LENGTH} characters, not {len(value)}."
         reader.refuse("model_name", rule)
+    # Logs, metrics and the admin show the name, so it must not forge a line or hide a space.
     elif not value.isprintable() or value != value.strip():
         reader.refuse("model_name", "Must have no control characters and no space at its ends.")
-    # By default any name is accepted: Google adds and retires models (CONTRACT 9).
+    # By default any name is accepted: Google adds and retires models (contract, section 9).
     elif conf.restrict_models and value not in conf.models:
         reader.refuse("model_name", f"Must be one of {', '.join(conf.models)}.")
     return value
@@ -207,6 +211,7 @@ def _admitted(
             staged.setdefault((slot.staged.sha256, slot.staged.mime_type), slot.staged)
     if admit is None or not staged:
         return nullcontext()
+    # A file that the owner has stored before counts once in the limits of uploads.
     mine = Media.objects.filter(owner_id=getattr(owner, "pk", None), discarded_at=None)
     mine = mine.filter(sha256__in={sha256 for sha256, _type in staged})
     known = set(mine.values_list("sha256", "mime_type"))

@@ -14,6 +14,8 @@ from creatify_textgen.intake.text import kind_of
 
 __all__ = ["BODY_FIELDS", "check_arguments", "check_options", "read_body"]
 
+# Without `owner`, who is the user of the HTTP request, `schema`, which is a type in Python, and
+# `store_content`, which is the site's decision.
 BODY_FIELDS = frozenset(
     {
         "model_name",
@@ -31,6 +33,7 @@ BODY_FIELDS = frozenset(
 
 ARGUMENTS = BODY_FIELDS.difference({"sync"}).union({"owner", "schema", "store_content"})
 
+# For names that the APIs of others have, or that belong elsewhere in the request.
 _HINTS = {
     **dict.fromkeys(CONFIG_KEYS, "put it into config."),
     "extra": 'this site does not set EXTRA_CONFIG to "pass".',
@@ -93,4 +96,5 @@ def check_options(
     try:
         reader.raise_if_refused()
     except RequestError as error:
+        # A wrong keyword is a bug of the caller, so no door may show it as a wrong request.
         raise TypeError(str(error)) from None

@@ -1,4 +1,4 @@
-"""Checks the generation config: ten keys, their types and documented ranges (CONTRACT 3.2)."""
+"""Checks the generation config: ten keys, their types and ranges (contract, section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ KEYS = frozenset(CONFIG)
 JSON_MIME_TYPE = "application/json"
 # The guide names no range for these two, but Gemini refuses a count below one.
 COUNTS = ("max_output_tokens", "top_k")
-# Gemini accepts five today. The server may change that, so it decides (CONTRACT 11, row 18).
+# Gemini accepts five today. The server may change that, so it decides (contract, section 11, row
+# 18).
 MAX_STOP_SEQUENCES = 64
 
 

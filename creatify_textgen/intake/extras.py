@@ -16,6 +16,7 @@ from creatify_textgen.remote.contract import CONFIG
 __all__ = ["known_config", "may_pass", "read_extra"]
 
 ARGUMENTS = ("model_name", "messages", "system_instruction", "tools", "tool_config", "sync")
+# A URL of the caller would receive the result in place of this site, and without a token.
 SET_HERE = "webhook_url"
 
 
@@ -48,6 +49,7 @@ def read_extra(value: Any, *, config: Any, reader: Reader) -> dict[str, Any]:
     unknown = _unknown_config(config, reader=reader)
     for path, names in (("extra.config", given), ("config", unknown)):
         _refuse_known(names, CONFIG, path=path, rule="Pass it as config.{}.", reader=reader)
+    # The explicit argument wins over an unknown key of `config`.
     unknown |= given
     return {**extra, "config": unknown} if unknown else extra
 
@@ -62,6 +64,7 @@ def _refuse_known(
 
 
 def _plain(name: Any) -> str:
+    # Google's parsers accept `max_output_tokens` and `maxOutputTokens` (ProtoJSON, "field names").
     return str(name).replace("_", "").replace("-", "").casefold()
 
 

@@ -158,7 +158,7 @@ def _config(value: Any) -> Any:
 
 
 def _trimmed(value: Any) -> Any:
-    # DRF trims texts by default, and the remote uses DRF (CONTRACT 1, by its error texts).
+    # DRF trims texts by default, and the remote uses DRF (contract, section 1, by its error texts).
     return value.strip() if isinstance(value, str) else _canonical(value, _LEVELS)
 
 

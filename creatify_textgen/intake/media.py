@@ -41,6 +41,7 @@ FOLDER = "creatify_textgen_media"
 """Within the storage; also a name that no folder of a host has, should MEDIA_ROOT be empty."""
 LONGEST_PATH = 255
 """The length of the column `Media.path`."""
+# What browsers send for a file whose type they do not know; then the content decides.
 UNDECLARED = ("", "application/octet-stream")
 
 

@@ -1,4 +1,4 @@
-"""Checks messages: roles, content, function calls and their responses (CONTRACT 3.1)."""
+"""Checks messages: roles, content, function calls and their responses (contract, section 3.1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ __all__ = ["read_messages"]
 MESSAGE_FIELDS = frozenset({"role", "content", "function_call", "function_response"})
 CALL_FIELDS = frozenset({"name", "args", "id", "thought_signature"})
 RESPONSE_FIELDS = frozenset({"name", "response", "id"})
-# Gemini needs these back exactly as it sent them (CONTRACT 9). They are passed on, never read.
+# Gemini needs these back exactly as it sent them (contract, section 9). They are passed on, never
+# read.
 OPAQUE_FIELDS = ("id", "thought_signature")
 
 SPACES = " \t\r\n"
@@ -46,6 +47,7 @@ def read_messages(value: Any, *, reader: Reader, slots: list[MediaSlot]) -> list
     Each image and video is staged and adds a slot to `slots`. The caller stores it, completes the
     slot's part with the id, and closes the slot. Problems are noted in `reader`, by path.
     """
+    # An empty string is no message, and is refused below like an empty list.
     if isinstance(value, str) and value:
         if not value.strip(SPACES):
             reader.refuse("messages", _(BLANK))
@@ -86,6 +88,8 @@ def _read_message(
         )
     if role == "user" and "function_response" not in message and _is_blank(message.get("content")):
         reader.refuse(f"{path}.content", _(BLANK))
+    # Only the role is there. An empty content passes: the remote decides about it (contract,
+    # section 11, row 19).
     if len(message) == 1:
         rule = "Is required, except beside a function_call or function_response."
         reader.refuse(f"{path}.content", rule)
@@ -95,6 +99,8 @@ def _read_message(
 def _is_blank(content: Any) -> bool:
     """Whether a prompt is spaces, without an image or a video. An empty one is for the remote."""
     if isinstance(content, list):
+        # A medium counts as a letter, because a prompt may be an image alone. So does an empty
+        # text.
         content = "".join(part.get("text") or "x" for part in content)
     return isinstance(content, str) and bool(content) and not content.strip(SPACES)
 
@@ -111,6 +117,7 @@ def _read_role(value: Any, *, path: str, reader: Reader) -> str:
 
 
 def _expect_role(expected: str, role: Any, *, path: str, reader: Reader) -> None:
+    # A role that is unknown has its own problem already.
     if role != expected and role in ROLES:
         reader.refuse(path, f"Must be in a message with role {expected}.")
 
@@ -130,7 +137,8 @@ def _read_content(value: Any, *, path: str, reader: Reader, slots: list[MediaSlo
 
 
 def _read_call(value: Any, *, path: str, reader: Reader) -> dict[str, Any]:
-    # Gemini may answer with several calls at once; a message has room for one (CONTRACT 3.1).
+    # Gemini may answer with several calls at once; a message has room for one (contract, section
+    # 3.1).
     if isinstance(value, list | tuple):
         reader.refuse(path, "Must be one object; put each further call into its own message.")
         return {}

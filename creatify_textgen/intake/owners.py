@@ -22,6 +22,7 @@ def read_owner(value: Any, *, reader: Reader) -> Any:
     """
     if value is None:
         return None
+    # A host may pass a proxy of its user model. `isinstance` also accepts the lazy `request.user`.
     user_class = get_user_model()._meta.concrete_model or get_user_model()
     if isinstance(value, user_class) and value.pk is not None:
         return value.pk
@@ -40,6 +41,7 @@ def expect_owner(value: Any) -> Any:
 
 def refuse_deleted(owner_ids: Collection[Any]) -> None:
     """Raise: RequestError if one of these users was deleted since the request began."""
+    # By the base manager: the host's own one may hide users, who exist nevertheless.
     users = get_user_model()._base_manager.filter(pk__in=owner_ids)
     if users.count() < len(owner_ids):
         text = _("This user was deleted in this moment.")

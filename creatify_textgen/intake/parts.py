@@ -23,6 +23,8 @@ DATA_FIELDS = frozenset({"type", "data", "mime_type", "media"})
 # Our responses contain `sha256`. It is allowed here, so that a stored request can be sent again.
 MEDIA_FIELDS = DATA_FIELDS | {"sha256"}
 
+# Creatify documents base64 alone (contract, section 3.1). This site fetches no URL for a caller,
+# who could make it call machines that only the site can reach.
 _NO_URLS = "the remote takes no URLs: send base64 as data, or upload it and give its id as media."
 _FIELD_HINTS = {
     "url": _NO_URLS,
@@ -105,6 +107,7 @@ def _read_media(
             f"{path}.data", "Is required: the content as base64; or media, an upload's id."
         )
     else:
+        # A refused medium gets a slot, too, without content: the request is refused as a whole.
         _stage(data, slot=slot, reader=reader)
         slots.append(slot)
     return slot.part
@@ -118,6 +121,7 @@ def _read_mime_type(value: Any, *, path: str, reader: Reader) -> str | None:
 
 
 def _read_id(value: Any, *, path: str, reader: Reader) -> UUID | None:
+    # In Python a row may stand for its id.
     identifier = read_uuid(value.pk if isinstance(value, Media) else value)
     if identifier is None:
         reader.refuse(path, "Must be the id of an upload, a UUID.")

@@ -18,7 +18,8 @@ from creatify_textgen.intake.text import clean, kind_of, shortened
 __all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "Reader", "summary"]
 
 MAX_CHARACTERS = 8 * 1024 * 1024
-"""The most characters of all texts in one request together; media do not count."""
+"""The most characters of all texts in one request together; media do not count. At four characters
+per token this is twice the context of a model that reads a million tokens."""
 VALUE_COST = 64
 """Each value counts as so many more characters, so that a million empty values are too many."""
 MAX_DEPTH = 24
@@ -27,6 +28,8 @@ and MariaDB refuses JSON with more than 31 levels."""
 MAX_PROBLEMS = 50
 """After so many wrong fields the rest is not read."""
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+"""Integers of 64 bits, with or without a sign. A parser may round or refuse larger ones (RFC 8259,
+section 6)."""
 
 
 class _TooDeepError(Exception):
@@ -65,6 +68,7 @@ class Reader:
         if not isinstance(value, str):
             self.refuse(path, f"Must be a string, not {kind_of(value)}.")
             return ""
+        # Before it is cleaned, so that a text beyond the limit costs nothing more.
         self._spend(len(value))
         return clean(value)
 
@@ -85,6 +89,7 @@ class Reader:
         hints: Mapping[str, str] | None = None,
     ) -> None:
         """Refuse every other key. The error has the key's hint, or suggests a similar name."""
+        # Most requests have no unknown key, and need no search for one.
         if value.keys() <= known:
             return
         for key in value:
@@ -96,6 +101,7 @@ class Reader:
 
     def tree(self, value: Any, *, path: str) -> Any:
         """Return a copy of a JSON value with clean strings, finite numbers and limited depth."""
+        # Raised from the depth and refused here: many deep values are one problem.
         try:
             return self._tree(value, path, MAX_DEPTH)
         except _TooDeepError:
@@ -124,6 +130,7 @@ class Reader:
         return None
 
     def _container(self, value: Any, path: str, levels: int) -> Any:
+        # A list that contains itself ends here, too.
         if not levels:
             raise _TooDeepError
         if isinstance(value, Mapping):

@@ -24,6 +24,7 @@ def expect_row(value: Any, model: type[Model]) -> None:
     name = model.__name__
     if not isinstance(value, model):
         found = kind_of(value)
+    # Not `pk is None`: a UUID is set before the row is saved.
     elif value._state.adding:
         found = "one that was never saved"
     else:
@@ -35,6 +36,7 @@ def expect_row(value: Any, model: type[Model]) -> None:
 
 def expect_datetime(since: Any) -> datetime:
     """Return what is a datetime. Raises: RequestError, for a day too."""
+    # A `datetime` is a `date`, but not the reverse: a day alone would leave the hour open.
     if isinstance(since, datetime):
         return since
     rule = f"Must be a datetime, not {kind_of(since)}."

@@ -1,4 +1,4 @@
-"""Checks function declarations, and the config for calling them (CONTRACT 3.3)."""
+"""Checks function declarations, and the config for calling them (contract, section 3.3)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from creatify_textgen.remote.contract import FUNCTION_CALLING_MODES
 
 __all__ = ["read_function_name", "read_tool_config", "read_tools"]
 
-# Gemini's rule for names; the remote documents none (CONTRACT 3.3).
+# Gemini's rule for names; the remote documents none (contract, section 3.3).
 FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+# Google's own tools, such as search, are not documented by Creatify (contract, section 3.3).
 TOOL_FIELDS = frozenset({"function_declarations"})
 DECLARATION_FIELDS = frozenset({"name", "description", "parameters"})
 TOOL_CONFIG_FIELDS = frozenset({"function_calling_config"})
@@ -54,6 +55,7 @@ def read_tools(value: Any, *, reader: Reader) -> list[dict[str, Any]]:
 
 
 def _read_tool(value: Any, *, path: str, names: set[str], reader: Reader) -> dict[str, Any]:
+    # In Python a function is the obvious thing to pass here.
     if callable(value):
         reader.refuse(
             path, "Is a function: use chat.run, or pass what chat.declare returns for it."
@@ -102,6 +104,7 @@ def read_tool_config(value: Any, *, tools: list[dict[str, Any]], reader: Reader)
         return {}
     reader.known_keys(source, TOOL_CONFIG_FIELDS, path="tool_config")
     if not tools:
+        # Gemini answers 400, "Function calling config is set without function_declarations".
         reader.refuse("tool_config", "Needs tools: without declarations the remote refuses it.")
     if source.get("function_calling_config") is None:
         return {}
@@ -135,6 +138,7 @@ def _read_allowed(
     if not isinstance(value, list | tuple):
         reader.refuse(path, f"Must be a list of names, not {kind_of(value)}.")
         return []
+    # Gemini's rule (contract, section 3.3).
     if mode != "ANY":
         reader.refuse(path, "Is allowed only with mode ANY.")
     declared = {

@@ -12,6 +12,7 @@ __all__ = ["decode_blocks", "split_data_url"]
 
 BLOCK_CHARACTERS = 1024 * 1024
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[\w.+-]+)*;base64,", re.IGNORECASE)
+# The pattern is tried on so many characters only: a hostile text of megabytes costs nothing.
 _LONGEST_PREFIX = 200
 _WHITESPACE = b" \t\r\n"
 
@@ -26,6 +27,7 @@ def split_data_url(text: str) -> tuple[str | None, int]:
     if text[:5].lower() != "data:":
         if "://" in beginning:
             raise refusal("Is an address, and Creatify fetches none: send the content as base64.")
+        # A dot is in nearly every path, and in no base64.
         if "." in beginning:
             raise refusal("Is not base64. In Python, pass the path of a file as a pathlib.Path.")
         return None, 0
@@ -43,6 +45,7 @@ def decode_blocks(text: str, *, start: int = 0) -> Iterator[bytes]:
     rest, padded = b"", False
     for position in range(start, len(text), BLOCK_CHARACTERS):
         block = rest + _significant(text[position : position + BLOCK_CHARACTERS])
+        # Four characters are three bytes, so a block is cut at a multiple of four.
         whole = len(block) & ~3
         block, rest = block[:whole], block[whole:]
         if not block:
@@ -63,6 +66,7 @@ def _significant(characters: str) -> bytes:
 
 
 def _decode(block: bytes) -> bytes:
+    # Strict: by default Python skips the characters that are no base64.
     try:
         return binascii.a2b_base64(block, strict_mode=True)
     except binascii.Error:

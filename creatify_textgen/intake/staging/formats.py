@@ -21,13 +21,13 @@ HEAD_BYTES = 64
 """How many of the first bytes `sniff` needs."""
 
 LIMITS: dict[str, int] = {Media.Kind.IMAGE: MAX_IMAGE_BYTES, Media.Kind.VIDEO: MAX_VIDEO_BYTES}
-"""The most decoded bytes, by kind (CONTRACT 11, row 15)."""
+"""The most decoded bytes, by kind (contract, section 11, row 15)."""
 
 MIME_TYPES: dict[str, tuple[str, ...]] = {
     Media.Kind.IMAGE: IMAGE_MIME_TYPES,
     Media.Kind.VIDEO: VIDEO_MIME_TYPES,
 }
-"""The MIME types that may be declared, by kind (CONTRACT 3.1)."""
+"""The MIME types that may be declared, by kind (contract, section 3.1)."""
 
 _ALIASES = {
     "image/jpg": "image/jpeg",

@@ -138,7 +138,8 @@ def _check_size(size: int, *, kind: str) -> None:
 
 
 def _warn_of_base64(size: int, *, kind: str) -> None:
-    # It is not known whether the remote's limit is for bytes or for base64 (CONTRACT 11, row 15).
+    # It is not known whether the remote's limit is for bytes or for base64 (contract, section 11,
+    # row 15).
     encoded = (size + 2) // 3 * 4
     if encoded > LIMITS[kind]:
         REQUESTS.warning(
