@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 
 from creatify_textgen import clock, databases
+from creatify_textgen.chat.calls import forget_responses
 from creatify_textgen.chat.conversations import Conversation
-from creatify_textgen.chat.loop import forget_responses
 from creatify_textgen.chat.runs import OPEN, Run, Step
 from creatify_textgen.signals import owner_erased, run_finished
 

@@ -26,19 +26,24 @@ from django.db import IntegrityError
 from django.db.models import Q
 
 from creatify_textgen import clock, databases
+from creatify_textgen.chat.calls import (
+    calls_of,
+    forget_responses,
+    recover,
+    responses_of,
+    save_calls,
+)
 from creatify_textgen.chat.current import during_call
 from creatify_textgen.chat.runs import Run, Step, ToolCall
 from creatify_textgen.chat.steps import (
     GRACE_SECONDS,
     begin_step,
-    calls_of,
     claim_seconds,
     continue_conversation,
     finish_step,
     hand_to_worker,
     hold_step,
     last_generation,
-    responses_of,
 )
 from creatify_textgen.chat.toolbox import Toolbox
 from creatify_textgen.exceptions import PolicyRefusal, TextgenError
@@ -48,11 +53,10 @@ from creatify_textgen.services.submission import accept_request
 from creatify_textgen.signals import approval_needed, run_finished
 from creatify_textgen.states import Mode, Status
 
-__all__ = ["Claim", "claim_run", "forget_responses", "link_first_step", "wake"]
+__all__ = ["Claim", "claim_run", "link_first_step", "wake"]
 
 POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 300.0
 """If a generation takes longer than a call waits, its run continues after this time."""
-UNKNOWN = "The process died during the call. Nobody knows whether the function ran."
 
 
 class _LostClaimError(Exception):
@@ -143,44 +147,16 @@ class Claim:
 
     def _answer_calls(self, step: Step, generation: Generation) -> bool:
         """Execute the calls. Return whether all have a response; otherwise the run waits."""
-        self._save_calls(step, generation)
+        save_calls(step, generation, toolbox=self._toolbox)
         for call in calls_of(step):
             if call.state == ToolCall.State.RUNNING:
-                self._recover(call)
+                recover(call, toolbox=self._toolbox)
             if call.state == ToolCall.State.READY:
                 self._execute(call)
         if not ToolCall.objects.filter(step=step, state=ToolCall.State.WAITING).exists():
             return True
         self._wait_for_approval(step)
         return False
-
-    def _save_calls(self, step: Step, generation: Generation) -> None:
-        if ToolCall.objects.filter(step=step).exists():
-            return
-        calls = generation.content.response_function_calls
-        rows = [self._new_call(step, at, str(call["name"])) for at, call in enumerate(calls)]
-        ToolCall.objects.bulk_create(rows, ignore_conflicts=True)
-
-    def _new_call(self, step: Step, position: int, name: str) -> ToolCall:
-        call = ToolCall(step=step, position=position, name=name)
-        tool = self._toolbox.get(name)
-        if tool is None:
-            call.state, call.response = ToolCall.State.FAILED, {"error": "No such function."}
-        elif tool.needs_approval:
-            call.state = ToolCall.State.WAITING
-        return call
-
-    def _recover(self, call: ToolCall) -> None:
-        """Decide about a call that another process began and did not finish."""
-        tool = self._toolbox.get(call.name)
-        running = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.RUNNING)
-        if tool is not None and tool.idempotent:
-            running.update(state=ToolCall.State.READY)
-            call.state = ToolCall.State.READY
-        else:
-            response = {"error": UNKNOWN}
-            running.update(state=ToolCall.State.LOST, response=response, finished_at=clock.now())
-            call.state = ToolCall.State.LOST
 
     def _execute(self, call: ToolCall) -> None:
         tool = self._toolbox.get(call.name)
@@ -279,11 +255,6 @@ def wake(run_id: uuid.UUID) -> bool:
     """Continue a run that waits for approval. Return whether this call did it."""
     waiting = Run.objects.filter(pk=run_id, state=Run.State.WAITING)
     return bool(waiting.update(state=Run.State.RUNNING, claim=None, due_at=clock.now()))
-
-
-def forget_responses(run_id: uuid.UUID) -> None:
-    """Delete responses that the model will never receive, because the run has ended."""
-    ToolCall.objects.filter(step__in=Step.objects.filter(run=run_id)).update(response=None)
 
 
 def _seconds_until(due_at: datetime | None) -> float:

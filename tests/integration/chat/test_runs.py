@@ -123,6 +123,14 @@ def errors_of(stub: Stub) -> list[str]:
     return [response["error"] for response in responses(stub)]
 
 
+class TestOddCall:
+    def test_with_a_very_long_name_fails_the_run(self, creatify_stub: Stub) -> None:
+        creatify_stub.answer([asks(call("a" * 200))])
+        run = chat.run("Weather?", tools=[get_weather])
+        assert (run.state, run.error_code) == ("failed", "invalid_request")
+        assert [each.name for each in run.calls] == ["a" * 128]
+
+
 class TestCurrentRun:
     @pytest.fixture
     def owner(self) -> User:
@@ -403,6 +411,30 @@ class TestTask:
         let_the_sweep_come(here=here)
         run.refresh_from_db()
         assert run.state == "done"
+
+
+class TestSweep:
+    def test_goes_on_with_the_others_if_a_run_fails(
+        self, creatify_stub: Stub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def find(path: str) -> Any:
+            if path.endswith("read_page"):
+                raise SyntaxError("A module of the host cannot be imported.")
+            return get_weather
+
+        creatify_stub.answer(["Clear.", "Clear."])
+        with monkeypatch.context() as lost:
+            lost.setattr(enqueue, "run", lambda _, **__: None)
+            broken, whole = (
+                chat.submit_run("Weather?", tools=[tool]) for tool in (read_page, get_weather)
+            )
+        monkeypatch.setattr("creatify_textgen.chat.toolbox._find", find)
+        let_the_sweep_come(here=True)
+        for run in (broken, whole):
+            run.refresh_from_db()
+        assert (broken.state, whole.state) == ("running", "done")
+        assert broken.due_at is not None
+        assert broken.due_at > clock.now()
 
 
 class TestApproval:
