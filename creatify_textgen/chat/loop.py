@@ -46,6 +46,7 @@ from creatify_textgen.chat.steps import (
     last_generation,
 )
 from creatify_textgen.chat.toolbox import Toolbox
+from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import PolicyRefusal, TextgenError
 from creatify_textgen.logs import RUNS
 from creatify_textgen.models import Generation
@@ -55,8 +56,9 @@ from creatify_textgen.states import Mode, Status
 
 __all__ = ["Claim", "claim_run", "link_first_step", "wake"]
 
-POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 300.0
-"""If a generation takes longer than a call waits, its run continues after this time."""
+POLL_SECONDS = 5.0
+"""A run continues after this time at the earliest if its generation takes longer than a call waits,
+and after `POLL_MAX_INTERVAL` at the latest."""
 
 
 class _LostClaimError(Exception):
@@ -230,7 +232,11 @@ class Claim:
 
     def _postpone(self, seconds: float) -> None:
         self._write(due_at=clock.after(clock.now(), seconds), claim=None)
-        hand_to_worker(self.run.pk, delay_seconds=seconds)
+        # Redis delivers a message again after its visibility timeout, and RabbitMQ closes the
+        # channel of a worker that holds one for 30 minutes. So after a long wait a sweep finds the
+        # run.
+        if seconds <= conf.poll_max_interval:
+            hand_to_worker(self.run.pk, delay_seconds=seconds)
 
     def _finish(self, state: Run.State, code: str = "") -> None:
         now = clock.now()
@@ -259,4 +265,4 @@ def wake(run_id: uuid.UUID) -> bool:
 
 def _seconds_until(due_at: datetime | None) -> float:
     seconds = (due_at - clock.now()).total_seconds() if due_at else 0.0
-    return min(max(seconds, POLL_SECONDS), LONGEST_POLL_SECONDS)
+    return min(max(seconds, POLL_SECONDS), conf.poll_max_interval)

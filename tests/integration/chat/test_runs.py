@@ -352,10 +352,16 @@ class TestLimits:
         run = chat.run("Weather?", tools=[get_weather])
         assert (run.state, run.error_code) == ("failed", "no_more")
 
+    @pytest.mark.parametrize(("seconds", "published"), [(30, [30]), (86400, [])])
     def test_of_the_moment_is_waited_for(
-        self, creatify_stub: Stub, settings: Any, monkeypatch: pytest.MonkeyPatch
+        self,
+        creatify_stub: Stub,
+        settings: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        seconds: int,
+        published: list[int],
     ) -> None:
-        refusals = [PolicyRefusal("Later.", status=429, retry_after=30)]
+        refusals = [PolicyRefusal("Later.", status=429, retry_after=seconds)]
 
         def rule(user: Any, request: Any, *, door: str) -> None:
             if len(request.messages) > 1 and refusals:
@@ -367,7 +373,7 @@ class TestLimits:
         with monkeypatch.context() as noted:
             noted.setattr(enqueue, "run", lambda _, **how: delays.append(how["delay_seconds"]))
             run = chat.run("Weather?", tools=[get_weather])
-        assert (run.state, delays) == ("running", [30])
+        assert (run.state, delays) == ("running", published)
         let_the_sweep_come()
         run.refresh_from_db()
         assert (run.state, log) == ("done", ["Paris"])
