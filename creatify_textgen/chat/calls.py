@@ -70,6 +70,7 @@ def responses_of(step: Step, generation: Generation) -> list[dict[str, Any]]:
     asked = generation.content.response_function_calls
     messages = []
     for call in calls_of(step):
+        # Empty if the run has ended meanwhile: then the request is refused when it is saved.
         response = {"name": call.name, "response": call.response or {}}
         if identifier := asked[call.position].get("id"):
             response["id"] = identifier

@@ -79,6 +79,7 @@ def claim_run(run_id: uuid.UUID, *, toolbox: Toolbox | None = None) -> Claim | N
     """Claim a running run on which no process works; None if that is impossible."""
     now, claim = clock.now(), uuid.uuid4()
     last, is_free = last_generation(run_id), Q(claim=None)
+    # While a pump works on the last stream, its process has the run, though the claim is over.
     if last is None or not last.is_pumped(now=now):
         is_free |= Q(due_at__lte=now)
     is_streamed = last is not None and last.mode == Mode.STREAM
@@ -111,6 +112,7 @@ class Claim:
 
     def _go_one_step(self) -> bool:
         """Finish the last request and answer its calls. Return whether another step follows."""
+        # From the rows each time, as a process that takes the run over does it.
         step = self._last_step()
         if step is None:
             self._finish(Run.State.FAILED, "content_removed")
@@ -124,6 +126,7 @@ class Claim:
             self._finish(Run.State.FAILED, generation.error_code or str(generation.status))
         elif not generation.is_final:
             self._postpone(_seconds_until(generation.due_at))
+        # From here on it is done. An answer without calls is the answer to the user.
         elif not generation.content.response_function_calls:
             self._finish(Run.State.DONE)
         elif code := self._reached(step):
@@ -144,6 +147,7 @@ class Claim:
             return ""
         used = self.run.credits_used
         if used is None:
+            # An unknown cost may be above the limit, so nothing more is spent.
             return "cost_unknown"
         return "credits_reached" if used >= self.run.max_credits else ""
 
@@ -168,13 +172,16 @@ class Claim:
             mine.update(state=ToolCall.State.FAILED, response=response, finished_at=clock.now())
             return
         arguments = call.args
+        # Before the call, because no process can renew the claim while the function runs.
         now = self._renew(tool.timeout + GRACE_SECONDS)
         ready = mine.filter(state=ToolCall.State.READY)
         if not ready.update(state=ToolCall.State.RUNNING, started_at=now):
             raise _LostClaimError
+        # No connection is held while the function runs. Inside, a function keeps what it opens.
         databases.let_go()
         with during_call(self.run), databases.letting_go(allowed=False):
             response, is_error = tool.call(arguments)
+        # If another process has taken the run over, it has decided about this call already.
         state = ToolCall.State.FAILED if is_error else ToolCall.State.DONE
         running = mine.filter(state=ToolCall.State.RUNNING)
         if not running.update(state=state, response=response, finished_at=clock.now()):
@@ -188,6 +195,7 @@ class Claim:
         is_streamed = generation.mode == Mode.STREAM
 
         def link(new: Generation) -> None:
+            # In the transaction that saves the step: a process without the claim saves nothing.
             self._renew(claim_seconds(is_streamed=is_streamed))
             Step.objects.create(run=self.run, number=step.number + 1, generation=new)
             continue_conversation(step, new, messages_added=len(responses))

@@ -147,6 +147,8 @@ def stop_run(run: Run) -> Run:
 
 def _decide(call: ToolCall, *, by: Any, **fields: Any) -> ToolCall:
     expect_row(call, ToolCall)
+    # The run may end between this read and the UPDATE. Then the call is decided, and nothing runs
+    # it.
     run = Run.objects.get(steps__calls=call)
     # No join: MariaDB would read first, and two decisions could both be the first.
     waiting = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.WAITING)

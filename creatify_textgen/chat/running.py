@@ -99,6 +99,7 @@ async def asubmit_run(messages: Any, *, tools: Sequence[Any], **options: Unpack[
     return await sync_to_async(submit_run)(messages, tools=tools, **options)
 
 
+# For minutes, so not in the one thread that Django shares between coroutines.
 run_apart = sync_to_async(closing_connections(run), thread_sensitive=False)
 
 
@@ -131,6 +132,7 @@ def _begin(
             options=request,
             tools=toolbox.declarations,
         ).send(begin)
+    # If the key was used before, `first` belongs to an earlier run, or to none.
     begun = Run.objects.select_related("owner").filter(steps__generation=first).first()
     if begun is None:
         text = _("This Idempotency-Key was used for a generation without a run: use a new key.")
@@ -149,6 +151,7 @@ def _save(
     """Save the run with its first generation, and with what `link` saves."""
     now = clock.now()
     run.owner, run.metadata, run.created_at = intake.owner, intake.metadata, now
+    # Without a claim it waits for a worker; with a stream only as long as the readers wait.
     lasting = timedelta(seconds=claim_seconds(is_streamed=is_streamed))
     unclaimed = PICKUP_LIMIT if is_streamed else TAKEN_WITHIN
     run.due_at = now + (lasting if run.claim else unclaimed)
@@ -165,6 +168,7 @@ def _save(
 
 
 def _check_limits(limit: Any, max_credits: Any) -> None:
+    # By its type, because True is an int, too.
     if type(limit) is not int or not 0 < limit <= MOST_STEPS:
         rule = f"Must be a number of requests from 1 to {MOST_STEPS}."
         raise RequestError.about("limit", rule)

@@ -53,6 +53,7 @@ def claim_seconds(*, is_streamed: bool) -> float:
 
     For a stream only until a pump reads it: see `is_pumped`.
     """
+    # A pump shows signs of life, so its run needs no long claim: see `claim_run`.
     if is_streamed:
         return GRACE_SECONDS
     return conf.timeouts["sync"] + conf.timeouts["connect"] + conf.submit_lease + GRACE_SECONDS
@@ -83,6 +84,7 @@ def finish_step(generation: Generation) -> Generation:
     """Send it unless it was sent, wait, and return it as it is then. May be called twice."""
     if generation.mode != Mode.STREAM:
         return finish_blocking(generation)
+    # Here and not in another worker: one worker alone would wait for itself.
     pump_stream(generation.pk)
     return generation.reloaded()
 

@@ -82,8 +82,12 @@ def return_much(size: int) -> str:
 
 
 def return_odd(kind: str) -> Any:
-    """Return what is no JSON."""
-    return {"set": {1}, "bytes": b"\xff", "object": object()}[kind]
+    """Return what no request can contain."""
+    deep: list[Any] = []
+    for _ in range(30):
+        deep = [deep]
+    odd = {"set": {1}, "bytes": b"\xff", "object": object(), "number": 2**70, "depth": deep}
+    return odd[kind]
 
 
 def call(name: str, identifier: str = "", **args: Any) -> dict[str, Any]:
@@ -275,8 +279,10 @@ class TestErrors:
             call("return_much", size=300_000),
             call("return_odd", kind="bytes"),
             call("return_odd", kind="object"),
+            call("return_odd", kind="number"),
+            call("return_odd", kind="depth"),
         ],
-        ids=["much", "bytes", "object"],
+        ids=["much", "bytes", "object", "number", "depth"],
     )
     def test_of_results_that_cannot_be_sent(
         self, creatify_stub: Stub, asked: dict[str, Any]
