@@ -34,7 +34,7 @@ from creatify_textgen.chat.calls import (
     save_calls,
 )
 from creatify_textgen.chat.current import during_call
-from creatify_textgen.chat.runs import Run, Step, ToolCall
+from creatify_textgen.chat.runs import OPEN, Run, Step, ToolCall
 from creatify_textgen.chat.steps import (
     GRACE_SECONDS,
     begin_step,
@@ -108,7 +108,10 @@ class Claim:
             while self._go_one_step():
                 pass
         except _LostClaimError:
-            RUNS.info("Another process goes on with run %s.", self.run.pk)
+            # A call that ran while the run was stopped has saved its response after that.
+            if _has_ended(self.run.pk):
+                forget_responses(self.run.pk)
+            RUNS.info("Run %s was stopped, or another process goes on with it.", self.run.pk)
 
     def _go_one_step(self) -> bool:
         """Finish the last request and answer its calls. Return whether another step follows."""
@@ -263,6 +266,10 @@ class Claim:
             raise _LostClaimError
         for name, value in fields.items():
             setattr(self.run, name, value)
+
+
+def _has_ended(run_id: uuid.UUID) -> bool:
+    return Run.objects.filter(pk=run_id).exclude(state__in=OPEN).exists()
 
 
 def wake(run_id: uuid.UUID) -> bool:

@@ -92,7 +92,7 @@ def ask_as_text(
 
 
 def fail_send(generation: Generation, *, code: str, reason: str, now: datetime) -> None:
-    """Fail a generation that the remote will never accept. It costs nothing (contract, 7)."""
+    """Fail a generation that the remote will never accept. It is free (contract, section 7)."""
     outcome = Outcome(error_code=code, failed_reason=reason, credits_used=Decimal())
     lifecycle.mark_failed(
         generation.pk, cause=Cause.SUBMIT, now=now, outcome=outcome, attempt=generation.attempts

@@ -90,6 +90,12 @@ def return_odd(kind: str) -> Any:
     return odd[kind]
 
 
+def give_up() -> str:
+    """Stop the run that calls this."""
+    chat.stop_run(chat.current_run())
+    return "private"
+
+
 def call(name: str, identifier: str = "", **args: Any) -> dict[str, Any]:
     return {"name": name, "args": args, **({"id": identifier} if identifier else {})}
 
@@ -532,6 +538,11 @@ class TestStop:
         creatify_stub.assert_asked(times=1)
         with pytest.raises(TransitionError, match="has ended"):
             chat.stop_run(run)
+
+    def test_during_a_call_keeps_no_response(self, creatify_stub: Stub) -> None:
+        creatify_stub.answer([asks(call("give_up"))])
+        run = chat.run("Go", tools=[give_up])
+        assert (run.state, [each.response for each in run.calls]) == ("stopped", [None])
 
 
 class TestDeath:
