@@ -149,8 +149,7 @@ class Addition:
 
     @property
     def _hashes(self) -> tuple[str, ...]:
-        # By their `repr`, values that are no JSON: bytes by their content, a file by its name
-        # alone.
+        # By their `repr`, values that are no JSON: bytes by content, a file by its name alone.
         written = json.dumps(self.new, sort_keys=True, default=repr)
         # Keyed, so that a reader of the column cannot check a guess about the message.
         return sealed(hashlib.sha256(written.encode()).hexdigest())

@@ -27,6 +27,8 @@ Message = dict[str, Any]
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MEDIUM = 258
 """Of an image of at most 384 by 384 pixels, or of a second of video (Gemini's page on tokens)."""
+MOST_NEW_MESSAGES = 2**15 - 1
+"""The largest number that `Turn.messages_added` has on every database."""
 GONE = {
     "image": "[an image that is no longer stored]",
     "video": "[a video that is no longer stored]",
@@ -42,12 +44,15 @@ def new_messages(content: Any) -> list[Message]:
         return [{"role": "user", "content": content}]
     if isinstance(content, list | tuple) and all(isinstance(item, Mapping) for item in content):
         # A message has a role, and a part has a type. A mixture is read as parts, and refused.
-        if content and all("role" in item for item in content):
+        if not content or not all("role" in item for item in content):
+            return [{"role": "user", "content": list(content)}]
+        if len(content) <= MOST_NEW_MESSAGES:
             return [dict(item) for item in content]
-        return [{"role": "user", "content": list(content)}]
     rule = "Must be a text, a list of parts, or a list of messages."
     if content == "":
         rule = "Must not be empty."
+    elif isinstance(content, list | tuple) and len(content) > MOST_NEW_MESSAGES:
+        rule = f"Must have at most {MOST_NEW_MESSAGES} messages, not {len(content)}."
     raise RequestError.about("content", rule)
 
 

@@ -13,8 +13,7 @@ from creatify_textgen.chat.runs import Run
 
 __all__ = ["current_run", "during_call"]
 
-# Coroutines that a function awaits have the value, too: asgiref copies the context into their
-# thread.
+# Also known in coroutines that a function awaits: asgiref copies the context into their thread.
 _run: ContextVar[Run | None] = ContextVar("creatify_textgen_run", default=None)
 
 

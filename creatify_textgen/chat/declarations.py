@@ -136,8 +136,7 @@ def _rewritten(source: Mapping[str, Any], *, path: str) -> dict[str, Any]:
         schema["anyOf"] = schema.pop("oneOf")
     if isinstance(schema.get("additionalProperties"), Mapping):
         _refuse(path, "Gemini's functions take no free keys: use a list of objects with two keys.")
-    # True or False: Google's `Schema` has no such field, and the call's arguments are checked
-    # later.
+    # Google's `Schema` has no such field. The arguments of a call are checked when it is made.
     schema.pop("additionalProperties", None)
     if "enum" in schema and not all(isinstance(choice, str) for choice in schema["enum"]):
         _refuse(path, "Gemini's functions choose among texts only: use Literal of strings.")

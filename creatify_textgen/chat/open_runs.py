@@ -134,7 +134,7 @@ def stop_run(run: Run) -> Run:
     Raises: TransitionError with code `has_ended`.
     """
     expect_row(run, Run)
-    # The claim goes with the state, so the process of the run cannot save its next step or result.
+    # The claim goes with the state, so the process of the run can begin no other call or step.
     open_run = Run.objects.filter(pk=run.pk, state__in=OPEN)
     now = clock.now()
     if not open_run.update(state=Run.State.STOPPED, due_at=None, claim=None, finished_at=now):
@@ -147,8 +147,7 @@ def stop_run(run: Run) -> Run:
 
 def _decide(call: ToolCall, *, by: Any, **fields: Any) -> ToolCall:
     expect_row(call, ToolCall)
-    # The run may end between this read and the UPDATE. Then the call is decided, and nothing runs
-    # it.
+    # The run may end between this read and the UPDATE. Then nothing executes the call.
     run = Run.objects.get(steps__calls=call)
     # No join: MariaDB would read first, and two decisions could both be the first.
     waiting = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.WAITING)

@@ -34,6 +34,8 @@ from creatify_textgen.streams.own_frames import PICKUP_LIMIT
 __all__ = ["arun", "asubmit_run", "run", "submit_run"]
 
 MOST_STEPS = 1000
+MOST_CREDITS = 10**10
+"""Beyond the largest number of the column `Run.max_credits`."""
 
 
 class RunOptions(TypedDict, total=False):
@@ -172,7 +174,8 @@ def _check_limits(limit: Any, max_credits: Any) -> None:
     if type(limit) is not int or not 0 < limit <= MOST_STEPS:
         rule = f"Must be a number of requests from 1 to {MOST_STEPS}."
         raise RequestError.about("limit", rule)
-    is_amount = isinstance(max_credits, Decimal) and max_credits.is_finite() and max_credits >= 0
-    if max_credits is not None and not is_amount:
-        rule = "Must be a Decimal of at least 0, or None."
+    # To compare NaN would raise InvalidOperation.
+    is_number = isinstance(max_credits, Decimal) and max_credits.is_finite()
+    if max_credits is not None and not (is_number and 0 <= max_credits < MOST_CREDITS):
+        rule = f"Must be a Decimal from 0 to below {MOST_CREDITS}, or None."
         raise RequestError.about("max_credits", rule)

@@ -119,8 +119,7 @@ def settle_impossible(generation: Generation, error: Exception, *, now: datetime
     if isinstance(error, RequestError):
         fail_send(generation, code=error.code, reason=str(error), now=now)
         return
-    # For the site's operators, who alone can mend it. The row waits, because it cost nothing so
-    # far.
+    # For the site's operators, who alone can mend it. The row can wait: it has cost nothing.
     SENDING.error("Generation %s cannot be sent: %s", generation.pk, error)
     detail = error.code if isinstance(error, TextgenError) else "not configured"
     requeue(generation, now=now, retry_at=now + OUR_FAULT_RETRY, detail=detail)

@@ -317,6 +317,7 @@ class TestErrors:
             ({"limit": True}, "limit"),
             ({"max_credits": 0.5}, "max_credits"),
             ({"max_credits": Decimal("NaN")}, "max_credits"),
+            ({"max_credits": Decimal("1e10")}, "max_credits"),
             ({"owner": 3}, "owner"),
         ],
     )
