@@ -60,6 +60,9 @@ POLL_SECONDS = 5.0
 """A run continues after this time at the earliest if its generation takes longer than a call waits,
 and after `POLL_MAX_INTERVAL` at the latest."""
 
+LONGEST_CODE = 40
+"""The length of the column `Run.error_code`."""
+
 
 class _LostClaimError(Exception):
     """Another process has taken the run over, or it was stopped."""
@@ -243,14 +246,12 @@ class Claim:
 
     def _postpone(self, seconds: float) -> None:
         self._write(due_at=clock.after(clock.now(), seconds), claim=None)
-        # Redis delivers a message again after its visibility timeout, and RabbitMQ closes the
-        # channel of a worker that holds one for 30 minutes. So after a long wait a sweep finds the
-        # run.
-        if seconds <= conf.poll_max_interval:
-            hand_to_worker(self.run.pk, delay_seconds=seconds)
+        hand_to_worker(self.run.pk, delay_seconds=seconds)
 
     def _finish(self, state: Run.State, code: str = "") -> None:
         now = clock.now()
+        # A `POLICY` may have a code of any length, and a run must end nevertheless.
+        code = code[:LONGEST_CODE]
         self._write(state=state, error_code=code, finished_at=now, due_at=None, claim=None)
         forget_responses(self.run.pk)
         run_finished.send_robust(sender=Run, run=self.run)
