@@ -12,6 +12,8 @@ What can happen, in which order, and why it is still right:
    function ran. If it is idempotent, it is called again; otherwise the model receives an error.
 5. A process that was only slow has lost its claim: its result is not saved and its next step is
    refused.
+6. No sweep looks for a run that waits for a person. So the run begins to wait, and a decision wakes
+   it, each in one transaction that locks the run first.
 
 Invariant: a function that is not idempotent is called once at most for each call of the model.
 """
@@ -235,11 +237,16 @@ class Claim:
             self._finish(Run.State.FAILED, error.code)
 
     def _wait_for_approval(self, step: Step) -> None:
-        self._write(state=Run.State.WAITING, due_at=None, claim=None)
-        # A person decided after this process read the calls, so nobody else continues the run.
-        states = set(ToolCall.objects.filter(step=step).values_list("state", flat=True))
-        if ToolCall.State.READY in states or ToolCall.State.WAITING not in states:
-            wake(self.run.pk)
+        # In one transaction, because no sweep looks for a run that waits: if this process dies in
+        # between, the run must still be running. `open_runs` locks the run before the call, so the
+        # states are read before a decision, which then finds a run that waits, or after it.
+        with databases.short_transaction():
+            self._write(state=Run.State.WAITING, due_at=None, claim=None)
+            states = set(ToolCall.objects.filter(step=step).values_list("state", flat=True))
+            is_decided = ToolCall.State.READY in states or ToolCall.State.WAITING not in states
+            if is_decided:
+                wake(self.run.pk)
+        if is_decided:
             hand_to_worker(self.run.pk)
         else:
             approval_needed.send_robust(sender=Run, run=self.run)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from creatify_textgen import clock, databases
@@ -148,14 +149,19 @@ def stop_run(run: Run) -> Run:
 def _decide(call: ToolCall, *, by: Any, **fields: Any) -> ToolCall:
     expect_row(call, ToolCall)
     # The run may end between this read and the UPDATE. Then nothing executes the call.
-    run = Run.objects.get(steps__calls=call)
-    # No join: MariaDB would read first, and two decisions could both be the first.
+    run_id = Run.objects.values_list("pk", flat=True).get(steps__calls=call)
+    # No joins: MariaDB would read first, and two decisions could both be the first.
+    open_run = Run.objects.filter(pk=run_id, state__in=OPEN)
     waiting = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.WAITING)
-    if run.has_ended or not waiting.update(decided_by=by, **fields):
-        text = _("Call %(id)s does not wait for approval.") % {"id": call.pk}
-        raise TransitionError(text, code="not_waiting")
-    if wake(run.pk):
-        hand_to_worker(run.pk)
+    # In one transaction, because no sweep looks for a run that waits. The first UPDATE changes
+    # nothing and locks the run: see `Claim._wait_for_approval`.
+    with databases.short_transaction():
+        if not open_run.update(limit=F("limit")) or not waiting.update(decided_by=by, **fields):
+            text = _("Call %(id)s does not wait for approval.") % {"id": call.pk}
+            raise TransitionError(text, code="not_waiting")
+        is_awake = wake(run_id)
+    if is_awake:
+        hand_to_worker(run_id)
     call.refresh_from_db()
     return call
 

@@ -122,6 +122,11 @@ def _empty_log() -> None:
     log.clear()
 
 
+def die(*_: Any, **__: Any) -> None:
+    """End this process, as far as the app knows."""
+    raise SystemExit
+
+
 def responses(stub: Stub, at: int = -1) -> list[Any]:
     """Return what the model received of its last calls."""
     messages = stub.asked[at].messages
@@ -517,6 +522,35 @@ class TestApproval:
         creatify_stub.answer([asks(MAIL), "Sent."])
         run = chat.run("Mail Ann.", tools=FUNCTIONS)
         assert (run.state, log) == ("done", ["ann"])
+
+    def test_is_kept_if_the_process_of_the_run_dies_after_it(
+        self, creatify_stub: Stub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wait = Claim._wait_for_approval
+        creatify_stub.answer([asks(MAIL), "Sent."])
+
+        def late(self: Claim, step: Step) -> None:
+            chat.approve(ToolCall.objects.get(step=step))
+            wait(self, step)
+
+        with monkeypatch.context() as dying:
+            dying.setattr(Claim, "_wait_for_approval", late)
+            dying.setattr("creatify_textgen.chat.loop.wake", die)
+            with pytest.raises(SystemExit):
+                chat.run("Mail Ann.", tools=FUNCTIONS)
+        let_the_sweep_come()
+        assert (Run.objects.get().state, log) == ("done", ["ann"])
+
+    def test_can_be_given_again_if_its_process_dies(
+        self, waiting: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as dying:
+            dying.setattr("creatify_textgen.chat.open_runs.wake", die)
+            with pytest.raises(SystemExit):
+                chat.approve(waiting.calls[0])
+        chat.approve(waiting.calls[0])
+        waiting.refresh_from_db()
+        assert (waiting.state, log) == ("done", ["Paris", "ann"])
 
 
 class TestStop:
