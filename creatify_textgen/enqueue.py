@@ -63,17 +63,18 @@ def stream(generation_id: uuid.UUID) -> None:
 
 
 def run(run_id: uuid.UUID, *, is_streamed: bool = False, delay_seconds: float = 0) -> None:
-    """Ask a worker to go on with this run. May be called twice: a claim lets one work on it."""
+    """Ask a worker to go on with this run, after `delay_seconds`.
+
+    If this is longer than `POLL_MAX_INTERVAL`, nothing is published: a sweep finds the run. May be
+    called twice: a claim lets one work on it.
+    """
     # A streamed run is as long as its streams, which are in that queue.
     queue = conf.stream_queue if is_streamed else conf.celery_queue
     _after_commit(RUN, [str(run_id)], queue=queue, delay_seconds=delay_seconds)
 
 
 def bulk(job_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
-    """Ask a worker to go on with this job, after `delay_seconds`.
-
-    May be called twice: a claim lets one work on it.
-    """
+    """Ask a worker to go on with this job, after `delay_seconds`; otherwise as `run`."""
     _after_commit(BULK, [str(job_id)], queue=conf.celery_queue, delay_seconds=delay_seconds)
 
 
@@ -102,6 +103,11 @@ def _write_url() -> str:
 def _after_commit(
     name: str, args: list[str], *, queue: str | None, delay_seconds: float = 0
 ) -> None:
+    # Redis delivers a message again after its visibility timeout, and RabbitMQ closes the channel
+    # of a worker that holds one for 30 minutes. So what waits for longer is found by a sweep. A
+    # second more, because rounding may add to the delay of a sweep.
+    if delay_seconds > conf.poll_max_interval + 1:
+        return
     if delay_seconds > 0 and current_app.conf.task_always_eager:
         return  # An eager task ignores the delay: each sweep would run the next one inside itself.
     # None is left out: it would replace a `queue` that the host sets by `task_annotations`.

@@ -106,5 +106,5 @@ FROM_REMOTE: dict[str, Status] = {
     "canceled": S.FAILED,
     "cancelled": S.FAILED,
 }
-"""Our status for each word of the remote (CONTRACT 4.1). An unknown word is not final: the
+"""Our status for each word of the remote (contract, section 4.1). An unknown word is not final: the
 generation is polled again."""

@@ -227,7 +227,8 @@ class Work:
         # time may be longer than the reason lasts.
         seconds = max(1.0, min(refusal.retry_after or WAIT_SECONDS, 10 * WAIT_SECONDS))
         self._wait_seconds = min(self._wait_seconds, seconds)
-        self._wait_code = refusal.code
+        # A `POLICY` may have a code of any length; the column has 40 characters.
+        self._wait_code = refusal.code[:40]
 
     def _count(self, **counts: Any) -> None:
         counted = self._counted(**counts)

@@ -7,18 +7,15 @@ exist.
 from creatify_textgen.chat.conversations import Conversation
 from creatify_textgen.chat.current import current_run
 from creatify_textgen.chat.declarations import declare
-from creatify_textgen.chat.running import (
+from creatify_textgen.chat.open_runs import (
     approve,
-    arun,
-    asubmit_run,
     go_on,
     reject,
     resume,
-    run,
     stop_run,
-    submit_run,
     sweep_runs,
 )
+from creatify_textgen.chat.running import arun, asubmit_run, run, submit_run
 from creatify_textgen.chat.runs import Run, Step, ToolCall
 from creatify_textgen.chat.schemas import inlined
 from creatify_textgen.chat.toolbox import tool

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Addition", "busy"]
 
+# What may differ from turn to turn. Everything else is a setting of the conversation.
 OPTIONS = frozenset({"config", "extra", "metadata", "schema", "tool_config"})
 SETTINGS = (
     "owner",
@@ -87,6 +88,8 @@ class Addition:
         """
         if repeated := self._repeated():
             return repeated
+        # Read without a lock: of two messages that find the same last turn, the second is refused
+        # when its turn is saved.
         last = self.conversation.last_turn
         if last is not None and not last.has_ended:
             return self._repeated_or_busy()
@@ -94,6 +97,7 @@ class Addition:
         try:
             return send(self._accept(), link=lambda generation: self._link(generation, number))
         except IntegrityError:
+            # The number or the key was taken at this moment. Any other violation is raised.
             is_taken = self.conversation.turns.filter(number=number).exists()
             if not is_taken and self._repeated() is None:
                 raise
@@ -113,6 +117,7 @@ class Addition:
         try:
             return accept_request(messages, **{**settings, **self.options})
         except RequestError as error:
+            # The paths count from the first message of the past, which the caller did not pass.
             raise _about_new(error, total=len(messages), new=len(self.new)) from error
 
     def _link(self, generation: Generation, number: int) -> None:
@@ -144,6 +149,7 @@ class Addition:
 
     @property
     def _hashes(self) -> tuple[str, ...]:
+        # By their `repr`, values that are no JSON: bytes by content, a file by its name alone.
         written = json.dumps(self.new, sort_keys=True, default=repr)
         # Keyed, so that a reader of the column cannot check a guess about the message.
         return sealed(hashlib.sha256(written.encode()).hexdigest())
@@ -183,6 +189,7 @@ def _past(conversation: Conversation) -> list[context.Message]:
     }
     if not ids:
         return messages
+    # Media may be pruned while a conversation goes on. The turn must not fail because of them.
     mine = Media.objects.filter(owner_id=conversation.owner_id, discarded_at=None)
     stored = mine.filter(pk__in=ids)
     return context.without_media(messages, missing=ids - {str(one.pk) for one in stored})

@@ -23,9 +23,12 @@ __all__ = [
 
 Message = dict[str, Any]
 
+# Google's page on tokens: "a token is equivalent to about 4 characters".
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MEDIUM = 258
 """Of an image of at most 384 by 384 pixels, or of a second of video (Gemini's page on tokens)."""
+MOST_NEW_MESSAGES = 2**15 - 1
+"""The largest number that `Turn.messages_added` has on every database."""
 GONE = {
     "image": "[an image that is no longer stored]",
     "video": "[a video that is no longer stored]",
@@ -40,12 +43,16 @@ def new_messages(content: Any) -> list[Message]:
     if isinstance(content, str) and content:
         return [{"role": "user", "content": content}]
     if isinstance(content, list | tuple) and all(isinstance(item, Mapping) for item in content):
-        if content and all("role" in item for item in content):
+        # A message has a role, and a part has a type. A mixture is read as parts, and refused.
+        if not content or not all("role" in item for item in content):
+            return [{"role": "user", "content": list(content)}]
+        if len(content) <= MOST_NEW_MESSAGES:
             return [dict(item) for item in content]
-        return [{"role": "user", "content": list(content)}]
     rule = "Must be a text, a list of parts, or a list of messages."
     if content == "":
         rule = "Must not be empty."
+    elif isinstance(content, list | tuple) and len(content) > MOST_NEW_MESSAGES:
+        rule = f"Must have at most {MOST_NEW_MESSAGES} messages, not {len(content)}."
     raise RequestError.about("content", rule)
 
 
@@ -62,6 +69,7 @@ def join(before: Sequence[Message], new: Sequence[Message]) -> list[Message]:
         if not calls:
             rule = "Must have no function_response: the answer before called no function."
         raise RequestError.about("content", rule)
+    # The user asks something else. Gemini wants as many responses as calls (contract, section 9).
     if calls and not answered:
         return [*before[: len(before) - calls], *new]
     return [*before, *new]
@@ -74,6 +82,8 @@ def windowed(
 
     An exchange is never cut. The latest exchange is returned even if it alone is too large.
     """
+    # Cut only before a user's own message: a response without its call, or a beginning with the
+    # model, would be refused.
     starts = [index for index, message in enumerate(messages) if _begins_exchange(message)]
     kept = starts[-1] if starts else 0
     size = sum(map(estimate_tokens, messages[kept:]))
@@ -124,6 +134,7 @@ def _characters(value: Any) -> int:
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
+        # The base64 of a medium is not what the model counts.
         if "media" in value or "data" in value:
             return TOKENS_PER_MEDIUM * CHARACTERS_PER_TOKEN
         return sum(_characters(item) for item in value.values())

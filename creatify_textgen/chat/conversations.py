@@ -189,6 +189,7 @@ class Conversation(models.Model):
     ) -> tuple[Generation, bool]:
         """As `say`, but streamed; returns the generation at once, and whether it is new."""
         databases.refuse_transaction("stream")
+        # Stays empty if the key was used before: then `send` is not called.
         new: list[Generation] = []
 
         def send(intake: Any, *, link: Callable[[Generation], object]) -> Generation:
@@ -213,6 +214,7 @@ class Conversation(models.Model):
 
     def write(self, **columns: Any) -> None:
         """Set these columns. Raises: DoesNotExist if it was deleted since it was read."""
+        # Not `save()`, which inserts the row again if its UPDATE finds none.
         if not type(self).objects.filter(pk=self.pk).update(**columns):
             raise self.DoesNotExist(f"Conversation {self.pk} was deleted.")
         for name, value in columns.items():
@@ -235,6 +237,7 @@ class Conversation(models.Model):
         last = self.last_turn
         if last is not None and not last.has_ended:
             raise busy(self)
+        # First of all: once the turns are deleted, nothing says which generations were theirs.
         alone = unshared(self)
         Run.objects.filter(steps__generation__in=alone).delete()
         self.delete()
@@ -291,4 +294,5 @@ class Conversation(models.Model):
         return Addition.read(self, content, key=key, options=fields).send(send)
 
 
+# For minutes, so not in the one thread that Django shares between coroutines.
 ask_apart = sync_to_async(closing_connections(Conversation.ask), thread_sensitive=False)

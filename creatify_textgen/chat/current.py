@@ -13,6 +13,7 @@ from creatify_textgen.chat.runs import Run
 
 __all__ = ["current_run", "during_call"]
 
+# Also known in coroutines that a function awaits: asgiref copies the context into their thread.
 _run: ContextVar[Run | None] = ContextVar("creatify_textgen_run", default=None)
 
 

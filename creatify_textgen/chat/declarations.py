@@ -44,6 +44,8 @@ KEYWORDS = frozenset(
 # Google's servers refused any other for texts (google-gemini/gemini-cli, issue 2706, July 2025).
 FORMATS = frozenset(["float", "double", "int32", "int64", "enum", "date-time"])
 CHECKS_NOTHING = frozenset(["default", "examples", "deprecated", "discriminator"])
+# Docstrings in the styles of Google (a section with one argument per line, and deeper lines that
+# continue it) and of Sphinx (fields). Others are sent as they are: the model reads them, too.
 _SECTION = re.compile(r"^(?:Args|Arguments|Parameters):\s*$", re.M)
 _NEXT_SECTION = re.compile(r"^(?:Returns?|Raises|Yields|Examples?|Notes?):", re.M)
 _ARGUMENT = re.compile(r"^( +)\*{0,2}(\w+)(?: *\([^)\n]*\))?: *(.+(?:\n\1 +.+)*)", re.M)
@@ -94,6 +96,7 @@ def declarations_of(tools: Sequence[Any] | None) -> Any:
 
 def _whole_schema(function: Callable[..., Any], name: str) -> dict[str, Any]:
     schema = arguments_schema(function)
+    # Google's `Schema` has no `$ref`.
     try:
         return inline_refs(schema)
     except RequestError:
@@ -128,10 +131,12 @@ def _rewritten(source: Mapping[str, Any], *, path: str) -> dict[str, Any]:
     schema = dict(source)
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
+    # pydantic writes `oneOf` for unions with a discriminator; Google's `Schema` has `anyOf` alone.
     if "oneOf" in schema:
         schema["anyOf"] = schema.pop("oneOf")
     if isinstance(schema.get("additionalProperties"), Mapping):
         _refuse(path, "Gemini's functions take no free keys: use a list of objects with two keys.")
+    # Google's `Schema` has no such field. The arguments of a call are checked when it is made.
     schema.pop("additionalProperties", None)
     if "enum" in schema and not all(isinstance(choice, str) for choice in schema["enum"]):
         _refuse(path, "Gemini's functions choose among texts only: use Literal of strings.")

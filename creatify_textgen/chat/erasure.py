@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 
 from creatify_textgen import clock, databases
+from creatify_textgen.chat.calls import forget_responses
 from creatify_textgen.chat.conversations import Conversation
-from creatify_textgen.chat.loop import forget_responses
 from creatify_textgen.chat.runs import OPEN, Run, Step
 from creatify_textgen.signals import owner_erased, run_finished
 
@@ -32,6 +32,7 @@ def _delete(owner_id: Any, **_: Any) -> None:
 
 def _end_run(instance: Step, origin: Any = None, **_: Any) -> None:
     """Fail an open run: otherwise the previous step would be its last and be answered again."""
+    # Deleted with its run, which then has no end to report.
     if (origin.model if isinstance(origin, QuerySet) else type(origin)) is Run:
         return
     open_run = Run.objects.filter(pk=instance.run_id, state__in=OPEN)

@@ -12,6 +12,8 @@ What can happen, in which order, and why it is still right:
    function ran. If it is idempotent, it is called again; otherwise the model receives an error.
 5. A process that was only slow has lost its claim: its result is not saved and its next step is
    refused.
+6. No sweep looks for a run that waits for a person. So the run begins to wait, and a decision wakes
+   it, each in one transaction that locks the run first.
 
 Invariant: a function that is not idempotent is called once at most for each call of the model.
 """
@@ -26,21 +28,27 @@ from django.db import IntegrityError
 from django.db.models import Q
 
 from creatify_textgen import clock, databases
+from creatify_textgen.chat.calls import (
+    calls_of,
+    forget_responses,
+    recover,
+    responses_of,
+    save_calls,
+)
 from creatify_textgen.chat.current import during_call
-from creatify_textgen.chat.runs import Run, Step, ToolCall
+from creatify_textgen.chat.runs import OPEN, Run, Step, ToolCall
 from creatify_textgen.chat.steps import (
     GRACE_SECONDS,
     begin_step,
-    calls_of,
     claim_seconds,
     continue_conversation,
     finish_step,
     hand_to_worker,
     hold_step,
     last_generation,
-    responses_of,
 )
 from creatify_textgen.chat.toolbox import Toolbox
+from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import PolicyRefusal, TextgenError
 from creatify_textgen.logs import RUNS
 from creatify_textgen.models import Generation
@@ -48,11 +56,14 @@ from creatify_textgen.services.submission import accept_request
 from creatify_textgen.signals import approval_needed, run_finished
 from creatify_textgen.states import Mode, Status
 
-__all__ = ["Claim", "claim_run", "forget_responses", "link_first_step", "wake"]
+__all__ = ["Claim", "claim_run", "link_first_step", "wake"]
 
-POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 300.0
-"""If a generation takes longer than a call waits, its run continues after this time."""
-UNKNOWN = "The process died during the call. Nobody knows whether the function ran."
+POLL_SECONDS = 5.0
+"""A run continues after this time at the earliest if its generation takes longer than a call waits,
+and after `POLL_MAX_INTERVAL` at the latest."""
+
+LONGEST_CODE = 40
+"""The length of the column `Run.error_code`."""
 
 
 class _LostClaimError(Exception):
@@ -73,6 +84,7 @@ def claim_run(run_id: uuid.UUID, *, toolbox: Toolbox | None = None) -> Claim | N
     """Claim a running run on which no process works; None if that is impossible."""
     now, claim = clock.now(), uuid.uuid4()
     last, is_free = last_generation(run_id), Q(claim=None)
+    # While a pump works on the last stream, its process has the run, though the claim is over.
     if last is None or not last.is_pumped(now=now):
         is_free |= Q(due_at__lte=now)
     is_streamed = last is not None and last.mode == Mode.STREAM
@@ -101,10 +113,14 @@ class Claim:
             while self._go_one_step():
                 pass
         except _LostClaimError:
-            RUNS.info("Another process goes on with run %s.", self.run.pk)
+            # A call that ran while the run was stopped has saved its response after that.
+            if _has_ended(self.run.pk):
+                forget_responses(self.run.pk)
+            RUNS.info("Run %s was stopped, or another process goes on with it.", self.run.pk)
 
     def _go_one_step(self) -> bool:
         """Finish the last request and answer its calls. Return whether another step follows."""
+        # From the rows each time, as a process that takes the run over does it.
         step = self._last_step()
         if step is None:
             self._finish(Run.State.FAILED, "content_removed")
@@ -118,6 +134,7 @@ class Claim:
             self._finish(Run.State.FAILED, generation.error_code or str(generation.status))
         elif not generation.is_final:
             self._postpone(_seconds_until(generation.due_at))
+        # From here on it is done. An answer without calls is the answer to the user.
         elif not generation.content.response_function_calls:
             self._finish(Run.State.DONE)
         elif code := self._reached(step):
@@ -138,49 +155,22 @@ class Claim:
             return ""
         used = self.run.credits_used
         if used is None:
+            # An unknown cost may be above the limit, so nothing more is spent.
             return "cost_unknown"
         return "credits_reached" if used >= self.run.max_credits else ""
 
     def _answer_calls(self, step: Step, generation: Generation) -> bool:
         """Execute the calls. Return whether all have a response; otherwise the run waits."""
-        self._save_calls(step, generation)
+        save_calls(step, generation, toolbox=self._toolbox)
         for call in calls_of(step):
             if call.state == ToolCall.State.RUNNING:
-                self._recover(call)
+                recover(call, toolbox=self._toolbox)
             if call.state == ToolCall.State.READY:
                 self._execute(call)
         if not ToolCall.objects.filter(step=step, state=ToolCall.State.WAITING).exists():
             return True
         self._wait_for_approval(step)
         return False
-
-    def _save_calls(self, step: Step, generation: Generation) -> None:
-        if ToolCall.objects.filter(step=step).exists():
-            return
-        calls = generation.content.response_function_calls
-        rows = [self._new_call(step, at, str(call["name"])) for at, call in enumerate(calls)]
-        ToolCall.objects.bulk_create(rows, ignore_conflicts=True)
-
-    def _new_call(self, step: Step, position: int, name: str) -> ToolCall:
-        call = ToolCall(step=step, position=position, name=name)
-        tool = self._toolbox.get(name)
-        if tool is None:
-            call.state, call.response = ToolCall.State.FAILED, {"error": "No such function."}
-        elif tool.needs_approval:
-            call.state = ToolCall.State.WAITING
-        return call
-
-    def _recover(self, call: ToolCall) -> None:
-        """Decide about a call that another process began and did not finish."""
-        tool = self._toolbox.get(call.name)
-        running = ToolCall.objects.filter(pk=call.pk, state=ToolCall.State.RUNNING)
-        if tool is not None and tool.idempotent:
-            running.update(state=ToolCall.State.READY)
-            call.state = ToolCall.State.READY
-        else:
-            response = {"error": UNKNOWN}
-            running.update(state=ToolCall.State.LOST, response=response, finished_at=clock.now())
-            call.state = ToolCall.State.LOST
 
     def _execute(self, call: ToolCall) -> None:
         tool = self._toolbox.get(call.name)
@@ -190,13 +180,16 @@ class Claim:
             mine.update(state=ToolCall.State.FAILED, response=response, finished_at=clock.now())
             return
         arguments = call.args
+        # Before the call, because no process can renew the claim while the function runs.
         now = self._renew(tool.timeout + GRACE_SECONDS)
         ready = mine.filter(state=ToolCall.State.READY)
         if not ready.update(state=ToolCall.State.RUNNING, started_at=now):
             raise _LostClaimError
+        # No connection is held while the function runs. Inside, a function keeps what it opens.
         databases.let_go()
         with during_call(self.run), databases.letting_go(allowed=False):
             response, is_error = tool.call(arguments)
+        # If another process has taken the run over, it has decided about this call already.
         state = ToolCall.State.FAILED if is_error else ToolCall.State.DONE
         running = mine.filter(state=ToolCall.State.RUNNING)
         if not running.update(state=state, response=response, finished_at=clock.now()):
@@ -210,6 +203,7 @@ class Claim:
         is_streamed = generation.mode == Mode.STREAM
 
         def link(new: Generation) -> None:
+            # In the transaction that saves the step: a process without the claim saves nothing.
             self._renew(claim_seconds(is_streamed=is_streamed))
             Step.objects.create(run=self.run, number=step.number + 1, generation=new)
             continue_conversation(step, new, messages_added=len(responses))
@@ -243,11 +237,16 @@ class Claim:
             self._finish(Run.State.FAILED, error.code)
 
     def _wait_for_approval(self, step: Step) -> None:
-        self._write(state=Run.State.WAITING, due_at=None, claim=None)
-        # A person decided after this process read the calls, so nobody else continues the run.
-        states = set(ToolCall.objects.filter(step=step).values_list("state", flat=True))
-        if ToolCall.State.READY in states or ToolCall.State.WAITING not in states:
-            wake(self.run.pk)
+        # In one transaction, because no sweep looks for a run that waits: if this process dies in
+        # between, the run must still be running. `open_runs` locks the run before the call, so the
+        # states are read before a decision, which then finds a run that waits, or after it.
+        with databases.short_transaction():
+            self._write(state=Run.State.WAITING, due_at=None, claim=None)
+            states = set(ToolCall.objects.filter(step=step).values_list("state", flat=True))
+            is_decided = ToolCall.State.READY in states or ToolCall.State.WAITING not in states
+            if is_decided:
+                wake(self.run.pk)
+        if is_decided:
             hand_to_worker(self.run.pk)
         else:
             approval_needed.send_robust(sender=Run, run=self.run)
@@ -258,6 +257,8 @@ class Claim:
 
     def _finish(self, state: Run.State, code: str = "") -> None:
         now = clock.now()
+        # A `POLICY` may have a code of any length, and a run must end nevertheless.
+        code = code[:LONGEST_CODE]
         self._write(state=state, error_code=code, finished_at=now, due_at=None, claim=None)
         forget_responses(self.run.pk)
         run_finished.send_robust(sender=Run, run=self.run)
@@ -275,17 +276,16 @@ class Claim:
             setattr(self.run, name, value)
 
 
+def _has_ended(run_id: uuid.UUID) -> bool:
+    return Run.objects.filter(pk=run_id).exclude(state__in=OPEN).exists()
+
+
 def wake(run_id: uuid.UUID) -> bool:
     """Continue a run that waits for approval. Return whether this call did it."""
     waiting = Run.objects.filter(pk=run_id, state=Run.State.WAITING)
     return bool(waiting.update(state=Run.State.RUNNING, claim=None, due_at=clock.now()))
 
 
-def forget_responses(run_id: uuid.UUID) -> None:
-    """Delete responses that the model will never receive, because the run has ended."""
-    ToolCall.objects.filter(step__in=Step.objects.filter(run=run_id)).update(response=None)
-
-
 def _seconds_until(due_at: datetime | None) -> float:
     seconds = (due_at - clock.now()).total_seconds() if due_at else 0.0
-    return min(max(seconds, POLL_SECONDS), LONGEST_POLL_SECONDS)
+    return min(max(seconds, POLL_SECONDS), conf.poll_max_interval)

@@ -47,6 +47,7 @@ def read_progress(run_id: uuid.UUID, *, calls_of: uuid.UUID | None) -> Progress:
     return Progress(
         state=run.state,
         error_code=run.error_code,
+        # Readers poll a running run; its cost is one query more, and would change with each step.
         credits_used=None if run.state == Run.State.RUNNING else run.credits_used,
         generations=generations,
         calls=_calls(calls_of, generations) if calls_of in generations else [],
@@ -56,6 +57,7 @@ def read_progress(run_id: uuid.UUID, *, calls_of: uuid.UUID | None) -> Progress:
 def _calls(generation_id: uuid.UUID, generations: list[uuid.UUID]) -> list[CallProgress]:
     found = ToolCall.objects.filter(step__generation=generation_id)
     calls = list(found.order_by("position"))
+    # The next request has the responses at its end, in the order of the calls.
     following = generations[generations.index(generation_id) + 1 :]
     sent: dict[int, dict[str, Any]] = {}
     if following and any(call.response is None for call in calls):
@@ -77,6 +79,7 @@ def _sent_responses(generation_id: uuid.UUID) -> dict[int, dict[str, Any]]:
     contents = GenerationContent.objects.filter(generation=generation_id)
     responses: list[dict[str, Any]] = []
     for message in reversed(contents.values_list("messages", flat=True).first() or []):
+        # An earlier step's responses come before the model's message, which ends the search.
         if "function_response" not in message:
             break
         responses.insert(0, message["function_response"]["response"])

@@ -93,6 +93,7 @@ class Run(models.Model):
             models.Index(fields=["owner", "created_at"], name="textgen_run_owner"),
         ]
         constraints = [
+            # The sweep finds runs only by `due_at`.
             models.CheckConstraint(
                 condition=~Q(state="running") | Q(due_at__isnull=False),
                 name="textgen_run_never_forgotten",
@@ -123,6 +124,7 @@ class Run(models.Model):
     def credits_used(self) -> Decimal | None:
         """The cost of all steps, or None while the cost of a step is unknown. One query."""
         steps = Step.objects.filter(run=self)
+        # Not SUM, which leaves out what is NULL and would call an unknown cost zero.
         total = Decimal(0)
         for cost in steps.values_list("generation__credits_used", flat=True):
             if cost is None:
@@ -156,6 +158,7 @@ class Step(models.Model):
         verbose_name = _("step")
         verbose_name_plural = _("steps")
         constraints = [
+            # Of two processes that begin the same step, the database refuses the second.
             models.UniqueConstraint(fields=["run", "number"], name="textgen_step_number"),
         ]
 
@@ -204,6 +207,7 @@ class ToolCall(models.Model):
         verbose_name = _("call of a function")
         verbose_name_plural = _("calls of functions")
         constraints = [
+            # The same for the calls: two rows of one call would be two executions.
             models.UniqueConstraint(fields=["step", "position"], name="textgen_call_position"),
         ]
 

@@ -15,6 +15,7 @@ from creatify_textgen.intake.reading import Reader
 __all__ = ["read_settings", "read_title", "refuse_unstored"]
 
 KEPT = ("account", "owner", "model_name", "system_instruction", "config", "tools", "tool_config")
+# The largest number that a PositiveIntegerField has on every database.
 LARGEST_WINDOW = 2**31 - 1
 
 
@@ -29,6 +30,7 @@ def read_settings(
         **{name: _read_window(windows[name], path=name, reader=reader) for name in windows},
     }
     try:
+        # With any text: what is wrong now would be wrong in each turn. Nothing is stored.
         intake = accept("?", **request)
     except RequestError as error:
         for path, rules in error.errors.items():

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from creatify_textgen import enqueue
-from creatify_textgen.chat.runs import Step, ToolCall
+from creatify_textgen.chat.runs import Step
 from creatify_textgen.chat.turns import Turn
 from creatify_textgen.conf import conf
 from creatify_textgen.intake import Intake
@@ -25,14 +25,12 @@ from creatify_textgen.streams.pickup import hold_stream
 __all__ = [
     "GRACE_SECONDS",
     "begin_step",
-    "calls_of",
     "claim_seconds",
     "continue_conversation",
     "finish_step",
     "hand_to_worker",
     "hold_step",
     "last_generation",
-    "responses_of",
 ]
 
 
@@ -55,6 +53,7 @@ def claim_seconds(*, is_streamed: bool) -> float:
 
     For a stream only until a pump reads it: see `is_pumped`.
     """
+    # A pump shows signs of life, so its run needs no long claim: see `claim_run`.
     if is_streamed:
         return GRACE_SECONDS
     return conf.timeouts["sync"] + conf.timeouts["connect"] + conf.submit_lease + GRACE_SECONDS
@@ -85,6 +84,7 @@ def finish_step(generation: Generation) -> Generation:
     """Send it unless it was sent, wait, and return it as it is then. May be called twice."""
     if generation.mode != Mode.STREAM:
         return finish_blocking(generation)
+    # Here and not in another worker: one worker alone would wait for itself.
     pump_stream(generation.pk)
     return generation.reloaded()
 
@@ -114,21 +114,3 @@ def continue_conversation(step: Step, new: Generation, *, messages_added: int) -
         messages_added=messages_added,
         created_at=new.created_at,
     )
-
-
-def calls_of(step: Step) -> list[ToolCall]:
-    """Return the calls that a step's answer asks for, in their order."""
-    calls = ToolCall.objects.filter(step=step).select_related("step__generation__content")
-    return list(calls.order_by("position"))
-
-
-def responses_of(step: Step, generation: Generation) -> list[dict[str, Any]]:
-    """Return the messages that answer these calls."""
-    asked = generation.content.response_function_calls
-    messages = []
-    for call in calls_of(step):
-        response = {"name": call.name, "response": call.response or {}}
-        if identifier := asked[call.position].get("id"):
-            response["id"] = identifier
-        messages.append({"role": "user", "function_response": response})
-    return messages

@@ -29,6 +29,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 LONGEST_RESPONSE = 200_000
 """Characters of JSON. A model reads them all, and they are paid for in every further step."""
 LONGEST_ERROR = 500
+# On the function itself, so that a worker that imports it finds how it may be called.
 _MARK = "creatify_textgen_tool"
 
 
@@ -128,6 +129,7 @@ def tool(
 
 def _find(path: str) -> Any:
     module, _, name = path.partition(":")
+    # "<" is in the names of inner functions and lambdas, which no import finds.
     if not module or not name or "<" in name:
         return None
     try:
@@ -151,9 +153,13 @@ def _as_sync(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _response(result: Any) -> dict[str, Any]:
-    response = Reader().object_tree(
+    # With the limits of a request, because the next request contains it. A result beyond them is an
+    # error: the model must not read 0 for a number that is too large.
+    reader = Reader()
+    response = reader.object_tree(
         result if isinstance(result, Mapping) else {"result": result}, path="response"
     )
+    reader.raise_if_refused()
     if len(json.dumps(response)) > LONGEST_RESPONSE:
         return {"error": f"The result is longer than {LONGEST_RESPONSE} characters: ask for less."}
     return response

@@ -62,8 +62,8 @@ def pause_if_low(account: str, *, now: datetime) -> bool:
     minimum = conf.min_remaining
     if minimum is None:
         return False
-    # The remote lowers the balance only when generations end, or minutes later (contract, section
-    # 7). So this pause comes late by what is in flight; a hard limit is the work of a budget.
+    # The balance drops only when a generation ends, or minutes later (contract, section 7). So this
+    # pause is late by what is in flight; a budget is the hard limit.
     balance, age = remaining_credits(account)
     if balance is None or age is None or age > BELIEVED_SECONDS or balance >= minimum:
         return False

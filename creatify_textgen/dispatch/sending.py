@@ -119,8 +119,7 @@ def prepare_send(generation: Generation, *, sync: bool = False) -> Send | None:
 
 
 def _take_lease(generation: Generation, *, seconds: float) -> bool:
-    # Kept on the row: after a change of keys, the list of another workspace proves nothing about
-    # it.
+    # Kept on the row: the list of another workspace would prove nothing about it.
     generation.workspace = gateway.workspace_of(generation.account)
     # The caller's `now` may be old, because it may have sent other rows of the same batch first.
     return lifecycle.mark_submitting(generation, now=clock.now(), lease_seconds=seconds)

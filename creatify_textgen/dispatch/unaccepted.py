@@ -92,7 +92,7 @@ def ask_as_text(
 
 
 def fail_send(generation: Generation, *, code: str, reason: str, now: datetime) -> None:
-    """Fail a generation that the remote will never accept. It costs nothing (contract, 7)."""
+    """Fail a generation that the remote will never accept. It is free (contract, section 7)."""
     outcome = Outcome(error_code=code, failed_reason=reason, credits_used=Decimal())
     lifecycle.mark_failed(
         generation.pk, cause=Cause.SUBMIT, now=now, outcome=outcome, attempt=generation.attempts
@@ -119,8 +119,7 @@ def settle_impossible(generation: Generation, error: Exception, *, now: datetime
     if isinstance(error, RequestError):
         fail_send(generation, code=error.code, reason=str(error), now=now)
         return
-    # For the site's operators, who alone can mend it. The row waits, because it cost nothing so
-    # far.
+    # For the site's operators, who alone can mend it. The row can wait: it has cost nothing.
     SENDING.error("Generation %s cannot be sent: %s", generation.pk, error)
     detail = error.code if isinstance(error, TextgenError) else "not configured"
     requeue(generation, now=now, retry_at=now + OUR_FAULT_RETRY, detail=detail)

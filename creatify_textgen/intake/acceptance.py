@@ -72,6 +72,7 @@ class Intake:
         return getattr(self.owner, "pk", None)
 
 
+# Each field is read even after a problem in another, so that one error names all wrong fields.
 def accept(
     messages: Any,
     *,

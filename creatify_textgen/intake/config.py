@@ -16,8 +16,7 @@ KEYS = frozenset(CONFIG)
 JSON_MIME_TYPE = "application/json"
 # The guide names no range for these two, but Gemini refuses a count below one.
 COUNTS = ("max_output_tokens", "top_k")
-# Gemini accepts five today. The server may change that, so it decides (contract, section 11, row
-# 18).
+# Gemini accepts five. It may change that, so it decides (contract, section 11, row 18).
 MAX_STOP_SEQUENCES = 64
 
 

@@ -19,8 +19,7 @@ __all__ = ["read_messages"]
 MESSAGE_FIELDS = frozenset({"role", "content", "function_call", "function_response"})
 CALL_FIELDS = frozenset({"name", "args", "id", "thought_signature"})
 RESPONSE_FIELDS = frozenset({"name", "response", "id"})
-# Gemini needs these back exactly as it sent them (contract, section 9). They are passed on, never
-# read.
+# Gemini needs these back as it sent them (contract, section 9). They are passed on, never read.
 OPAQUE_FIELDS = ("id", "thought_signature")
 
 SPACES = " \t\r\n"
@@ -99,8 +98,7 @@ def _read_message(
 def _is_blank(content: Any) -> bool:
     """Whether a prompt is spaces, without an image or a video. An empty one is for the remote."""
     if isinstance(content, list):
-        # A medium counts as a letter, because a prompt may be an image alone. So does an empty
-        # text.
+        # A medium counts as a letter: a prompt may be an image alone. So does an empty text.
         content = "".join(part.get("text") or "x" for part in content)
     return isinstance(content, str) and bool(content) and not content.strip(SPACES)
 
@@ -137,8 +135,7 @@ def _read_content(value: Any, *, path: str, reader: Reader, slots: list[MediaSlo
 
 
 def _read_call(value: Any, *, path: str, reader: Reader) -> dict[str, Any]:
-    # Gemini may answer with several calls at once; a message has room for one (contract, section
-    # 3.1).
+    # Gemini may make several calls at once; a message has room for one (contract, section 3.1).
     if isinstance(value, list | tuple):
         reader.refuse(path, "Must be one object; put each further call into its own message.")
         return {}

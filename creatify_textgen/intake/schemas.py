@@ -116,8 +116,7 @@ def _rewritten(source: Mapping[str, Any]) -> dict[str, Any]:
     # For numbers with a fraction there is no next one, so `exclusiveMinimum` stays and is refused.
     if schema.get("type") == "integer":
         for key, (equal, step) in _NEXT_INTEGER.items():
-            # Not True, which the fourth draft of JSON Schema has there, and which Python counts as
-            # 1.
+            # Not True, which draft 4 of JSON Schema has there, and which Python counts as 1.
             if type(schema.get(key)) is int and equal not in schema:
                 schema[equal] = schema.pop(key) + step
     return schema

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from django.db import IntegrityError
-
 from creatify_textgen import clock
+from creatify_textgen.exceptions import TransitionError
 from creatify_textgen.lifecycle.holds import hold_imported
 from creatify_textgen.lifecycle.outcome import Outcome
+from creatify_textgen.lifecycle.remote_ids import remote_id_once
 from creatify_textgen.lifecycle.rollup import add_to_rollup
 from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent, GenerationEvent
@@ -33,13 +33,12 @@ def import_generation(
     if to in TERMINAL:
         generation.finished_at, generation.due_at = generation.created_at, None
     try:
-        in_short_transaction(partial(_save, generation, content))
-    except IntegrityError:
+        with remote_id_once():
+            in_short_transaction(partial(_save, generation, content))
+    except TransitionError:
         # Two reconciliations at once, or a row that has just got this id. All that was saved here
         # is rolled back, so the cost is counted once.
-        if Generation.objects.filter(remote_id=generation.remote_id).exists():
-            return False
-        raise
+        return False
     return True
 
 

@@ -37,6 +37,12 @@ class TestDelay:
         publish(delay_seconds=30)
         assert [how["countdown"] for how in options] == [30]
 
+    def test_is_left_to_a_sweep_if_no_broker_should_hold_it(
+        self, publish: Publish, options: list[dict[str, Any]]
+    ) -> None:
+        publish(delay_seconds=86_400)
+        assert options == []
+
     def test_is_none_by_default(self, publish: Publish, options: list[dict[str, Any]]) -> None:
         publish()
         assert "countdown" not in options[0]

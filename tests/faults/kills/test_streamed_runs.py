@@ -65,8 +65,8 @@ FIRST = {
     "stream ended": Case(after(f"{LOOP}:finish_step")),
 }
 CALLS = {
-    "before the calls are saved": Case(before(f"{CLAIM}._save_calls")),
-    "calls saved": Case(after(f"{CLAIM}._save_calls")),
+    "before the calls are saved": Case(before(f"{LOOP}:save_calls")),
+    "calls saved": Case(after(f"{LOOP}:save_calls")),
     "before a call is claimed": Case(before(f"{CLAIM}._execute")),
     "call claimed": Case(before(CALL), booked=0),
     "call begun": Case(before(NOTED, nth=2), booked=0),
@@ -100,9 +100,9 @@ SAVED = {
     "second": after(f"{LOOP}:begin_step"),
 }
 TAKE_OVERS = {
-    "run is due": before("creatify_textgen.chat.running:go_on"),
+    "run is due": before("creatify_textgen.chat.open_runs:go_on"),
     "readers wait": after(f"{LOOP}:hold_step"),
-    "run claimed": after("creatify_textgen.chat.running:claim_run"),
+    "run claimed": after("creatify_textgen.chat.open_runs:claim_run"),
     "before the lease": before(LEASE),
     "request sent": SENT,
     "stream under way": before(PUBLISH, nth=2),

@@ -213,6 +213,13 @@ class TestFunctionCalls:
             conversation.say("")
         creatify_stub.assert_not_asked()
 
+    def test_refuses_more_messages_than_a_turn_can_count(
+        self, conversation: Conversation, creatify_stub: Stub
+    ) -> None:
+        with pytest.raises(RequestError, match="at most 32767 messages"):
+            conversation.say([user_says("a")] * 32_768)
+        assert conversation.last_turn is None
+
 
 class TestMedia:
     IMAGE = {"type": "image", "mime_type": "image/png", "data": base64.b64encode(PNG).decode()}

@@ -82,8 +82,18 @@ def return_much(size: int) -> str:
 
 
 def return_odd(kind: str) -> Any:
-    """Return what is no JSON."""
-    return {"set": {1}, "bytes": b"\xff", "object": object()}[kind]
+    """Return what no request can contain."""
+    deep: list[Any] = []
+    for _ in range(30):
+        deep = [deep]
+    odd = {"set": {1}, "bytes": b"\xff", "object": object(), "number": 2**70, "depth": deep}
+    return odd[kind]
+
+
+def give_up() -> str:
+    """Stop the run that calls this."""
+    chat.stop_run(chat.current_run())
+    return "private"
 
 
 def call(name: str, identifier: str = "", **args: Any) -> dict[str, Any]:
@@ -112,6 +122,11 @@ def _empty_log() -> None:
     log.clear()
 
 
+def die(*_: Any, **__: Any) -> None:
+    """End this process, as far as the app knows."""
+    raise SystemExit
+
+
 def responses(stub: Stub, at: int = -1) -> list[Any]:
     """Return what the model received of its last calls."""
     messages = stub.asked[at].messages
@@ -121,6 +136,14 @@ def responses(stub: Stub, at: int = -1) -> list[Any]:
 
 def errors_of(stub: Stub) -> list[str]:
     return [response["error"] for response in responses(stub)]
+
+
+class TestOddCall:
+    def test_with_a_very_long_name_fails_the_run(self, creatify_stub: Stub) -> None:
+        creatify_stub.answer([asks(call("a" * 200))])
+        run = chat.run("Weather?", tools=[get_weather])
+        assert (run.state, run.error_code) == ("failed", "invalid_request")
+        assert [each.name for each in run.calls] == ["a" * 128]
 
 
 class TestCurrentRun:
@@ -267,8 +290,10 @@ class TestErrors:
             call("return_much", size=300_000),
             call("return_odd", kind="bytes"),
             call("return_odd", kind="object"),
+            call("return_odd", kind="number"),
+            call("return_odd", kind="depth"),
         ],
-        ids=["much", "bytes", "object"],
+        ids=["much", "bytes", "object", "number", "depth"],
     )
     def test_of_results_that_cannot_be_sent(
         self, creatify_stub: Stub, asked: dict[str, Any]
@@ -297,6 +322,7 @@ class TestErrors:
             ({"limit": True}, "limit"),
             ({"max_credits": 0.5}, "max_credits"),
             ({"max_credits": Decimal("NaN")}, "max_credits"),
+            ({"max_credits": Decimal("1e10")}, "max_credits"),
             ({"owner": 3}, "owner"),
         ],
     )
@@ -332,17 +358,16 @@ class TestLimits:
             chat.run("Weather?", tools=[get_weather], owner=owner)
         assert not Run.objects.exists()
 
-    def test_of_the_site_in_between(
-        self, creatify_stub: Stub, settings: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.parametrize("code", ["no_more", "no_more" * 10])
+    def test_of_the_site_in_between(self, creatify_stub: Stub, settings: Any, code: str) -> None:
         def rule(user: Any, request: Any, *, door: str) -> None:
             if len(request.messages) > 1:
-                raise PolicyRefusal("No more.", code="no_more")
+                raise PolicyRefusal("No more.", code=code)
 
         settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "POLICY": rule}
         creatify_stub.answer([asks(PARIS)])
         run = chat.run("Weather?", tools=[get_weather])
-        assert (run.state, run.error_code) == ("failed", "no_more")
+        assert (run.state, run.error_code) == ("failed", code[:40])
 
     def test_of_the_moment_is_waited_for(
         self, creatify_stub: Stub, settings: Any, monkeypatch: pytest.MonkeyPatch
@@ -403,6 +428,30 @@ class TestTask:
         let_the_sweep_come(here=here)
         run.refresh_from_db()
         assert run.state == "done"
+
+
+class TestSweep:
+    def test_goes_on_with_the_others_if_a_run_fails(
+        self, creatify_stub: Stub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def find(path: str) -> Any:
+            if path.endswith("read_page"):
+                raise SyntaxError("A module of the host cannot be imported.")
+            return get_weather
+
+        creatify_stub.answer(["Clear.", "Clear."])
+        with monkeypatch.context() as lost:
+            lost.setattr(enqueue, "run", lambda _, **__: None)
+            broken, whole = (
+                chat.submit_run("Weather?", tools=[tool]) for tool in (read_page, get_weather)
+            )
+        monkeypatch.setattr("creatify_textgen.chat.toolbox._find", find)
+        let_the_sweep_come(here=True)
+        for run in (broken, whole):
+            run.refresh_from_db()
+        assert (broken.state, whole.state) == ("running", "done")
+        assert broken.due_at is not None
+        assert broken.due_at > clock.now()
 
 
 class TestApproval:
@@ -474,6 +523,35 @@ class TestApproval:
         run = chat.run("Mail Ann.", tools=FUNCTIONS)
         assert (run.state, log) == ("done", ["ann"])
 
+    def test_is_kept_if_the_process_of_the_run_dies_after_it(
+        self, creatify_stub: Stub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wait = Claim._wait_for_approval
+        creatify_stub.answer([asks(MAIL), "Sent."])
+
+        def late(self: Claim, step: Step) -> None:
+            chat.approve(ToolCall.objects.get(step=step))
+            wait(self, step)
+
+        with monkeypatch.context() as dying:
+            dying.setattr(Claim, "_wait_for_approval", late)
+            dying.setattr("creatify_textgen.chat.loop.wake", die)
+            with pytest.raises(SystemExit):
+                chat.run("Mail Ann.", tools=FUNCTIONS)
+        let_the_sweep_come()
+        assert (Run.objects.get().state, log) == ("done", ["ann"])
+
+    def test_can_be_given_again_if_its_process_dies(
+        self, waiting: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as dying:
+            dying.setattr("creatify_textgen.chat.open_runs.wake", die)
+            with pytest.raises(SystemExit):
+                chat.approve(waiting.calls[0])
+        chat.approve(waiting.calls[0])
+        waiting.refresh_from_db()
+        assert (waiting.state, log) == ("done", ["Paris", "ann"])
+
 
 class TestStop:
     def test_ends_before_the_next_call(self, creatify_stub: Stub) -> None:
@@ -488,6 +566,11 @@ class TestStop:
         creatify_stub.assert_asked(times=1)
         with pytest.raises(TransitionError, match="has ended"):
             chat.stop_run(run)
+
+    def test_during_a_call_keeps_no_response(self, creatify_stub: Stub) -> None:
+        creatify_stub.answer([asks(call("give_up"))])
+        run = chat.run("Go", tools=[give_up])
+        assert (run.state, [each.response for each in run.calls]) == ("stopped", [None])
 
 
 class TestDeath:
