@@ -247,7 +247,7 @@ def _settle_absent(generation: Generation, *, now: datetime) -> bool:
         )
         _fail(generation, outcome, now=now)
         return True
-    # A second proof for one row would mean that the first was wrong: a person decides.
+    # If the list lies, each resend is paid for. So there is one at most, and then a person decides.
     if generation.resends or conf.resend_unconfirmed == "never":
         return False
     detail = "not in two lists: nothing was created"

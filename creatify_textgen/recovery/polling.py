@@ -128,7 +128,7 @@ def _needs_a_poll(generation: Generation, *, now: datetime) -> bool:
 def _warn_of_dead_pump(generation: Generation, *, now: datetime) -> None:
     is_streamed = generation.mode == Mode.STREAM and generation.status == Status.RUNNING
     silent = now - generation.updated_at
-    # At its first poll since the pump wrote. A pump that gave up its stream wrote a moment ago.
+    # Once, at the first poll since the pump wrote. A pump that gave up wrote a moment ago.
     if (
         is_streamed
         and generation.polls == 1
