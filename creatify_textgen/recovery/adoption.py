@@ -53,7 +53,7 @@ __all__ = ["adopt", "adopt_from", "may_adopt", "settle_lost"]
 # No proof is needed: a stream is never sent again. One list alone may have been read too early.
 POLLS_FOR_A_STREAM = 2
 LISTED_LATE = "It was closed without an answer, and found later: its answer and its cost are here."
-LISTED_WITHIN = timedelta(minutes=5)
+STREAM_LISTED_WITHIN = timedelta(minutes=5)
 """The remote may list a stream only after its end, and may still write it after our connection was
 cut. So within this time after its last sign of life, no number of polls proves anything."""
 
@@ -276,7 +276,7 @@ def _settle_absent_streams(
 
 
 def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
-    if generation.polls < POLLS_FOR_A_STREAM or now < generation.updated_at + LISTED_WITHIN:
+    if generation.polls < POLLS_FOR_A_STREAM or now < generation.updated_at + STREAM_LISTED_WITHIN:
         # It does not expire here, although it may be time: it fails within minutes.
         lifecycle.reschedule({generation: next_poll_at(generation, now=now)})
         return

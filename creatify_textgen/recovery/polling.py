@@ -39,7 +39,10 @@ from creatify_textgen.recovery.reading import next_list_at, read_list
 from creatify_textgen.remote import RemoteGeneration, asked_by, asked_seconds
 from creatify_textgen.states import Cause, Mode, Status
 
-__all__ = ["Poll", "settle_polls", "start_polls"]
+__all__ = ["HOLD_SECONDS", "Poll", "settle_polls", "start_polls"]
+
+HOLD_SECONDS = 120.0
+"""How long a claimed row belongs to the process that claimed it. If that died, another takes it."""
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ from creatify_textgen.states import TERMINAL, Cause, Mode, Status
 __all__ = ["reconcile"]
 
 BATCH = 500
-SETTLED_AFTER = timedelta(minutes=5)
+LISTED_AFTER = timedelta(minutes=5)
 """A younger row may not be listed yet."""
 
 
@@ -231,7 +231,7 @@ def _find_ours_only(
     rows = Generation.objects.filter(
         account=account,
         remote_id__isnull=False,
-        created_at__lt=clock.now() - SETTLED_AFTER,
+        created_at__lt=clock.now() - LISTED_AFTER,
     )
     if since is not None:
         rows = rows.filter(created_at__gte=clock.to_stored(since))
