@@ -23,12 +23,14 @@ from creatify_textgen.conf import conf
 from creatify_textgen.dispatch.snapshots import expects_webhook
 from creatify_textgen.models import Generation, uuid7
 from creatify_textgen.mounting import route_name
+from creatify_textgen.remote.contract import MAX_WEBHOOK_URL_LENGTH
 
 __all__ = ["is_valid_token", "make_token", "probe_urls", "webhook_path", "webhook_url"]
 
 SALT = b"creatify_textgen.webhook"
 TOKEN_LENGTH = 32
-"""Hex digits: 128 bits, and the URL stays under the remote's 200 characters."""
+"""Hex digits: 128 bits, and few of the characters that the remote accepts in a URL."""
+LONGEST_URL = MAX_WEBHOOK_URL_LENGTH
 
 
 def make_token(generation_id: uuid.UUID) -> str:

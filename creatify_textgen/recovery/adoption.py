@@ -64,21 +64,15 @@ Adopt = Callable[[Generation, RemoteGeneration, datetime], bool]
 def settle_lost(lost: Sequence[Generation], reading: Reading, *, now: datetime) -> None:
     """Adopt the generations found for these claimed rows, and decide about the other rows."""
     skew = skew_of(reading, now=clock.as_utc_range(now), monotonic=time.monotonic())
-    # Equal requests come first: what only resembles a row may be another row's equal.
-    left = _adopt_listed(lost, reading, skew, now=now)
+    # Equal requests come first: what only resembles a row may be another row's equal. If the
+    # remote's clock is unknown, the minutes around each send have to be enough.
+    left = adopt_from(lost, reading.candidates, now=now, skew=skew or NO_SKEW)
     for generation, remote in pairs_alike(left, reading, skew=skew):
         if adopt(generation, remote, now):
             left.remove(generation)
     streams = [row for row in left if row.mode == Mode.STREAM]
     _settle_absent_streams(streams, reading, now=now)
     _judge_all([row for row in left if row not in streams], reading, skew, now=now)
-
-
-def _adopt_listed(
-    lost: Sequence[Generation], reading: Reading, skew: Skew | None, *, now: datetime
-) -> list[Generation]:
-    # If the remote's clock is unknown, the minutes around each send have to be enough.
-    return adopt_from(lost, reading.candidates, now=now, skew=skew or NO_SKEW)
 
 
 def adopt_from(
