@@ -1,4 +1,4 @@
-"""Makes a client of the remote from the settings. Only this room passes keys on.
+"""Makes a client of the remote from the settings. Only this module gives it the keys.
 
 Invariant: a process has one client per credentials and timeouts, so connections are reused.
 """

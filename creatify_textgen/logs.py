@@ -111,9 +111,9 @@ def warn_of(
     *args: object,
     level: int = logging.WARNING,
 ) -> None:
-    """Log a line, a warning if not said otherwise, the first time that this cause occurs here.
+    """Log a line, a warning by default, the first time that this cause occurs in this process.
 
-    Until `REPEAT_SECONDS` later the same cause is only counted; the next line gives the number.
+    Until `REPEAT_SECONDS` later the same cause is only counted. The next line gives the number.
     """
     count = causes.note(cause)
     if count is None:

@@ -27,14 +27,12 @@ from creatify_textgen.checks.addresses import is_loopback
 from creatify_textgen.checks.rules import RULES
 from creatify_textgen.checks.servers import broker_scheme, server_messages
 from creatify_textgen.conf import conf
-from creatify_textgen.dispatch.callbacks import TOKEN_LENGTH, webhook_path
+from creatify_textgen.dispatch.callbacks import LONGEST_URL, TOKEN_LENGTH, webhook_path
 from creatify_textgen.models import uuid7
 
 __all__ = ["check_deployment"]
 
 APP = "creatify_textgen"
-LONGEST_WEBHOOK_URL = 200
-"""Characters that Creatify accepts (contract, section 3)."""
 MODEL_NOTICE = timedelta(days=60)
 """How long before a model ends the check begins to warn."""
 DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
@@ -150,10 +148,10 @@ def _webhook_messages() -> Iterator[CheckMessage]:
             hint='Add path("textgen/", include("creatify_textgen.urls")) to ROOT_URLCONF.',
             id="creatify_textgen.E011",
         )
-    elif len(base_url + path) > LONGEST_WEBHOOK_URL:
+    elif len(base_url + path) > LONGEST_URL:
         yield Error(
             f"Webhook URLs would have {len(base_url + path)} characters; Creatify accepts at most "
-            f"{LONGEST_WEBHOOK_URL}.",
+            f"{LONGEST_URL}.",
             hint="Include creatify_textgen.urls under a shorter path, or use a shorter host name.",
             id="creatify_textgen.E012",
         )

@@ -23,6 +23,7 @@ from creatify_textgen.conf import conf
 from creatify_textgen.dispatch.snapshots import expects_webhook
 from creatify_textgen.models import Generation, uuid7
 from creatify_textgen.mounting import route_name
+from creatify_textgen.remote.contract import MAX_WEBHOOK_URL_LENGTH
 
 __all__ = ["is_valid_token", "make_token", "probe_urls", "webhook_path", "webhook_url"]
 
@@ -30,6 +31,7 @@ SALT = b"creatify_textgen.webhook"
 TOKEN_LENGTH = 32
 """Hex digits: 128 bits, half of the HMAC, as RFC 2104, 5 allows. A whole one would take 32 more of
 the 200 characters that the remote allows for a URL (contract, section 3)."""
+LONGEST_URL = MAX_WEBHOOK_URL_LENGTH
 
 
 def make_token(generation_id: uuid.UUID) -> str:

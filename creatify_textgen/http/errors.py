@@ -142,7 +142,9 @@ def _uniform(detail: Any, error: Exception) -> dict[str, Any]:
         # `detail` as well, which clients of DRF read.
         return {"error": text, "code": code, "detail": text}
     errors = {field: list(_texts(texts)) for field, texts in _by_field(detail)}
-    text = "; ".join(f"{field}: {texts[0]}" for field, texts in errors.items())
+    text = "; ".join(
+        f"{field}: {texts[0]}" if field else texts[0] for field, texts in errors.items() if texts
+    )
     return {"error": text, "code": "invalid_request", "detail": text, "errors": errors}
 
 
@@ -154,7 +156,8 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield str(value)
     else:
-        for item in value:
+        # An error of a nested serializer of the host is an object, and its keys are no texts.
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(item)
 
 

@@ -48,7 +48,7 @@ def _may_call(request: Request, view: APIView, method: str) -> bool:
 
 @contextmanager
 def _as_if(request: Request, view: Any, method: str) -> Iterator[Request]:
-    """Let the view believe that the request has another method. Permissions read both."""
+    """Show the view the request with another method. Permissions read the view and the request."""
     before = view.request, getattr(view, "action", None)
     view.request = clone_request(request, method)
     view.action = getattr(view, "action_map", {}).get(method.lower())

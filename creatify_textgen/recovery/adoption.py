@@ -53,7 +53,7 @@ __all__ = ["adopt", "adopt_from", "may_adopt", "settle_lost"]
 # No proof is needed: a stream is never sent again. One list alone may have been read too early.
 POLLS_FOR_A_STREAM = 2
 LISTED_LATE = "It was closed without an answer, and found later: its answer and its cost are here."
-LISTED_WITHIN = timedelta(minutes=5)
+STREAM_LISTED_WITHIN = timedelta(minutes=5)
 """The remote may list a stream only after its end, and may still write it after our connection was
 cut. So within this time after its last sign of life, no number of polls proves anything."""
 
@@ -64,21 +64,15 @@ Adopt = Callable[[Generation, RemoteGeneration, datetime], bool]
 def settle_lost(lost: Sequence[Generation], reading: Reading, *, now: datetime) -> None:
     """Adopt the generations found for these claimed rows, and decide about the other rows."""
     skew = skew_of(reading, now=clock.as_utc_range(now), monotonic=time.monotonic())
-    # Equal requests come first: what only resembles a row may be another row's equal.
-    left = _adopt_listed(lost, reading, skew, now=now)
+    # Equal requests come first: what only resembles a row may be another row's equal. If the
+    # remote's clock is unknown, the minutes around each send have to be enough.
+    left = adopt_from(lost, reading.candidates, now=now, skew=skew or NO_SKEW)
     for generation, remote in pairs_alike(left, reading, skew=skew):
         if adopt(generation, remote, now):
             left.remove(generation)
     streams = [row for row in left if row.mode == Mode.STREAM]
     _settle_absent_streams(streams, reading, now=now)
     _judge_all([row for row in left if row not in streams], reading, skew, now=now)
-
-
-def _adopt_listed(
-    lost: Sequence[Generation], reading: Reading, skew: Skew | None, *, now: datetime
-) -> list[Generation]:
-    # If the remote's clock is unknown, the minutes around each send have to be enough.
-    return adopt_from(lost, reading.candidates, now=now, skew=skew or NO_SKEW)
 
 
 def adopt_from(
@@ -247,7 +241,7 @@ def _settle_absent(generation: Generation, *, now: datetime) -> bool:
         )
         _fail(generation, outcome, now=now)
         return True
-    # A second proof for one row would mean that the first was wrong: a person decides.
+    # If the list lies, each resend is paid for. So there is one at most, and then a person decides.
     if generation.resends or conf.resend_unconfirmed == "never":
         return False
     detail = "not in two lists: nothing was created"
@@ -276,7 +270,7 @@ def _settle_absent_streams(
 
 
 def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
-    if generation.polls < POLLS_FOR_A_STREAM or now < generation.updated_at + LISTED_WITHIN:
+    if generation.polls < POLLS_FOR_A_STREAM or now < generation.updated_at + STREAM_LISTED_WITHIN:
         # It does not expire here, although it may be time: it fails within minutes.
         lifecycle.reschedule({generation: next_poll_at(generation, now=now)})
         return

@@ -9,7 +9,7 @@ disappear later.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.core.exceptions import ImproperlyConfigured
@@ -24,6 +24,10 @@ __all__ = ["BalanceAudit", "audit_balance", "latest_audit"]
 
 # Expired rows, too: the balance may have fallen by their costs, which no row shows.
 OPEN = sorted({*IN_FLIGHT, Status.EXPIRED})
+CHARGED_WITHIN = timedelta(minutes=5)
+"""The remote may lower the balance minutes after the end of a generation (contract, 7)."""
+LONGEST = timedelta(days=1)
+"""Rows that are older than this are not searched for those that ended a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class BalanceAudit:
 
     @property
     def may_even_out(self) -> bool:
-        """Whether costs that are not known yet may explain the difference."""
+        """Whether costs that were not known, or not charged, at a reading may explain it."""
         readings = (self.before, self.after)
         return any(reading.unknown or reading.in_flight for reading in readings)
 
@@ -75,12 +79,20 @@ def audit_balance(account: str, *, now: datetime, save: bool) -> BalanceAudit | 
         balance=balance,
         used=sums["used"] or Decimal(),
         unknown=sums["unknown"] or 0,
-        in_flight=Generation.objects.filter(account=account, status__in=OPEN).count(),
+        in_flight=_under_way(account, now=now),
     )
     before = BalanceReading.objects.filter(account=account).order_by("-at").first()
     if save:
         after.save()
     return None if before is None else BalanceAudit(before, after)
+
+
+def _under_way(account: str, *, now: datetime) -> int:
+    rows = Generation.objects.filter(account=account)
+    # Rows that ended a moment ago matter only if no other row makes the difference uncertain. They
+    # are found by `created_at`, because `finished_at` has no index.
+    ended = rows.filter(created_at__gt=now - LONGEST, finished_at__gt=now - CHARGED_WITHIN)
+    return rows.filter(status__in=OPEN).count() or ended.count()
 
 
 def latest_audit(account: str) -> BalanceAudit | None:

@@ -1,7 +1,8 @@
-"""Whether a generation in the remote's list may belong to a row. Pure, except that content is lazy.
+"""Whether a generation in the remote's list may belong to a row.
 
-Requests are distinguished by fingerprint, media and time; streams of equal requests by the received
-text. Invariant: a text is never continued with an answer that may belong to another row.
+Pure, except that a row's content is read when it is first needed. Requests are distinguished by
+fingerprint, media and time, and streams of equal requests by the received text. Invariant: a
+text is never continued with an answer that may belong to another row.
 """
 
 from __future__ import annotations

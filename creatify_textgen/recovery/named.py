@@ -40,7 +40,7 @@ def forget_named(generation: Generation, *, now: datetime) -> None:
     A row that left the queue because of the id is queued again, unless it was sent before. Then the
     remote has used the row's webhook URL, so it has accepted the request under another id.
     """
-    _keep_unsent(generation, now=now)
+    _doubt_if_sent(generation, now=now)
     # A send that still runs will write its answer itself.
     due_at = max(now, generation.lease_until or now)
     if not lifecycle.mark_unnamed(generation, now=now, due_at=due_at):
@@ -86,15 +86,15 @@ def _adopt(snapshot: Snapshot, *, now: datetime) -> bool:
     return True  # Or the row has another status by now. Nothing is left to do.
 
 
-def _keep_unsent(generation: Generation, *, now: datetime) -> None:
-    """Search the list for a row that was sent and has a delivery; it is never sent again."""
+def _doubt_if_sent(generation: Generation, *, now: datetime) -> None:
+    """Have the list searched for a row that was sent before, instead of sending it again."""
     if generation.attempts and generation.lease_until is None:
         lifecycle.mark_unconfirmed(
             generation.pk,
             cause=Cause.WEBHOOK,
             now=now,
             due_at=now,
-            detail="a delivery named what is not its own",
+            detail="a delivery named a generation that is not its",
             attempt=generation.attempts,
             reason=MAY_BE_CHARGED,
         )

@@ -39,7 +39,10 @@ from creatify_textgen.recovery.reading import next_list_at, read_list
 from creatify_textgen.remote import RemoteGeneration, asked_by, asked_seconds
 from creatify_textgen.states import Cause, Mode, Status
 
-__all__ = ["Poll", "settle_polls", "start_polls"]
+__all__ = ["HOLD_SECONDS", "Poll", "settle_polls", "start_polls"]
+
+HOLD_SECONDS = 120.0
+"""How long a claimed row belongs to the process that claimed it. If that died, another takes it."""
 
 
 @dataclass(slots=True)
@@ -128,7 +131,7 @@ def _needs_a_poll(generation: Generation, *, now: datetime) -> bool:
 def _warn_of_dead_pump(generation: Generation, *, now: datetime) -> None:
     is_streamed = generation.mode == Mode.STREAM and generation.status == Status.RUNNING
     silent = now - generation.updated_at
-    # At its first poll since the pump wrote. A pump that gave up its stream wrote a moment ago.
+    # Once, at the first poll since the pump wrote. A pump that gave up wrote a moment ago.
     if (
         is_streamed
         and generation.polls == 1

@@ -38,7 +38,7 @@ from creatify_textgen.states import TERMINAL, Cause, Mode, Status
 __all__ = ["reconcile"]
 
 BATCH = 500
-SETTLED_AFTER = timedelta(minutes=5)
+LISTED_AFTER = timedelta(minutes=5)
 """A younger row may not be listed yet."""
 
 
@@ -72,11 +72,11 @@ def _read_list(
     # Read once: what is adopted from one batch is no longer lost when the next is compared.
     lost = _lost(report.account)
     batch: list[RemoteGeneration] = []
+    note = "INSERT OR IGNORE INTO ids VALUES (?)"
 
     def compare() -> None:
         nonlocal lost
         # Pages that shift while they are read repeat what they have listed before.
-        note = "INSERT OR IGNORE INTO ids VALUES (?)"
         fresh = [remote for remote in batch if listed.execute(note, (remote.id,)).rowcount]
         report.remote_total += len(fresh)
         unknown = _compare(fresh, report, fix=fix)
@@ -86,6 +86,9 @@ def _read_list(
     def take(remote: RemoteGeneration) -> bool:
         if since is None or remote.created_at is None or remote.created_at >= since:
             batch.append(remote)
+        else:
+            # Its row may be younger, because the clocks differ: it is not missing from the list.
+            listed.execute(note, (remote.id,))
         if len(batch) >= BATCH:
             compare()
         return False
@@ -228,7 +231,7 @@ def _find_ours_only(
     rows = Generation.objects.filter(
         account=account,
         remote_id__isnull=False,
-        created_at__lt=clock.now() - SETTLED_AFTER,
+        created_at__lt=clock.now() - LISTED_AFTER,
     )
     if since is not None:
         rows = rows.filter(created_at__gte=clock.to_stored(since))

@@ -58,7 +58,7 @@ class ReconcileReport:
     def is_clean(self) -> bool:
         """Whether no difference was found."""
         audit = self.balance
-        # A balance that rose was bought, and costs that are not known yet may explain a fall.
+        # Credits were bought if it rose, and costs that are not known yet may explain a fall.
         differs = audit is not None and audit.unexplained > 0 and not audit.may_even_out
         found = any(findings.count for findings in self._differences().values())
         return not (self.unreadable or differs or found)

@@ -6,7 +6,7 @@ something about the row since it was read, the decision is refused. An unknown c
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -40,6 +40,7 @@ from creatify_textgen.recovery.matching import (
     texts_of,
     texts_of_row,
 )
+from creatify_textgen.recovery.polling import HOLD_SECONDS
 from creatify_textgen.recovery.taken import deleted_ids
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.remote.wire import charge
@@ -48,8 +49,6 @@ from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Decision, Stat
 
 __all__ = ["settle"]
 
-# As a sweep holds its rows: after a crash of this process the row is due again.
-HOLD = timedelta(seconds=120)
 WORDS = {
     Decision.NEVER_ACCEPTED: "It was never accepted: nothing was created or charged.",
     Decision.CHARGED: "It was charged, and its answer is lost.",
@@ -176,7 +175,7 @@ def _time_of_day(moment: datetime) -> str:
 
 def _claim(row: Generation, *, now: datetime) -> Generation:
     """Claim the row, so that no sweep changes it. Raises if it has changed since it was read."""
-    claimed = lifecycle.claim_one(row.pk, now=now, hold_until=now + HOLD)
+    claimed = lifecycle.claim_one(row.pk, now=now, hold_until=clock.after(now, HOLD_SECONDS))
     return _undecided(claimed or row.reloaded())
 
 

@@ -2,8 +2,8 @@
 
 What can happen, in which order, and why it is still right:
 
-1. Rows are claimed: `due_at` is moved `HOLD` ahead, so no other sweep takes them. If this process
-   dies, the claim runs out and another sweep takes the rows.
+1. Rows are claimed: `due_at` is moved `HOLD_SECONDS` ahead, so no other sweep takes them. If this
+   process dies, the claim runs out and another sweep takes the rows.
 2. Calls run side by side in threads of the process. Each answer is written down within
    `SETTLE_SECONDS`, however slow the other calls are. A claim is renewed while its call runs, so
    that the answer of a slow call still counts.
@@ -44,7 +44,7 @@ from creatify_textgen.logs import SWEEP, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.confinement import Confinement
 from creatify_textgen.recovery.fanout import SENDS_AT_ONCE, Fanout, Lane
-from creatify_textgen.recovery.polling import Poll, settle_polls, start_polls
+from creatify_textgen.recovery.polling import HOLD_SECONDS, Poll, settle_polls, start_polls
 from creatify_textgen.states import TERMINAL, Status
 
 __all__ = ["SweepReport", "sweep"]
@@ -55,12 +55,10 @@ SETTLE_SECONDS = 0.5
 """Answers are saved at least this often while other calls are slow."""
 LINGER_SECONDS = 1.0
 """How long a sweep waits, after its time limit, for calls that are nearly finished."""
-HOLD_SECONDS = 120.0
-"""How long a claimed row belongs to this sweep. If the sweep died, another takes it then."""
 LATE_SECONDS = 60.0
 """A row that is due for longer shows that sweeps are late: even beat requests one per minute."""
 RENEW_SECONDS = 30.0
-"""Well below `HOLD`, so that a thread that is late still keeps its rows."""
+"""Well below `HOLD_SECONDS`, so that a thread that is late still keeps its rows."""
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from creatify_textgen.exceptions import RemoteError, RequestError
 from creatify_textgen.intake import Intake
 from creatify_textgen.intake.text import shown
 from creatify_textgen.models import Generation, GenerationContent
-from creatify_textgen.recovery.polling import settle_polls, start_polls
+from creatify_textgen.recovery.polling import HOLD_SECONDS, settle_polls, start_polls
 from creatify_textgen.states import Status
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
 
 LONGEST_WAIT = 366 * 86400.0
 """A longer wait is a mistake, such as milliseconds for seconds; `time.sleep` refuses huge ones."""
-HOLD_SECONDS = 120.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two polls. If the row is due later than the longest, the caller stops waiting and
 the sweep does the rest."""
@@ -85,6 +84,7 @@ def wait_while_due(generation: Generation, *, deadline: float) -> Generation:
     # Read again after each pause: a delivery, or the sweep, may have been faster.
     while not generation.is_final and _pause_until_due(generation, deadline=deadline):
         generation = _poll_quietly(generation.reloaded())
+    # The caller waits no longer, so a sweep has to go on with the row.
     sweep_schedule.request_next_sweep(now=clock.now())
     return generation
 

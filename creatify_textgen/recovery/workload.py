@@ -35,7 +35,7 @@ LATEST = 500
 """How many of the latest generations are examined for deliveries."""
 # Longer than the day that the key names, however exactly the cache counts the time.
 KEPT_SECONDS = 2 * 86400
-SETTLED_AFTER = timedelta(minutes=5)
+DELIVERED_AFTER = timedelta(minutes=5)
 """A younger generation may still get its delivery."""
 
 
@@ -121,7 +121,7 @@ def _refused_key(now: datetime) -> str:
 
 
 def _deliveries(*, now: datetime) -> tuple[int, int]:
-    older = Generation.objects.filter(created_at__lt=now - SETTLED_AFTER).order_by("-created_at")
+    older = Generation.objects.filter(created_at__lt=now - DELIVERED_AFTER).order_by("-created_at")
     latest = older.values_list("mode", "deliveries", "attempts")[:LATEST]
     # A row without a send, such as one that was cancelled, gets no delivery.
     sent = [deliveries for mode, deliveries, tries in latest if mode == Mode.ASYNC and tries]

@@ -1,8 +1,8 @@
-"""Which generation an answer names that is not simply a generation: an error, a page, a cut body.
+"""Finds the generation that an unusual answer names: an error, a page, a body that was cut off.
 
-Pure. An error may repeat our request, and may have an id, so only fields count that the remote
-alone writes, and only for generations. Invariant: what may well be a generation counts. At worst
-its row waits until the remote says that it does not know the id.
+Pure. An error may repeat our request, and may have an id. So only those fields count that the
+remote itself writes, and only into generations. Invariant: in doubt an id counts. At worst its row
+waits until the remote answers that it does not know the id.
 """
 
 from __future__ import annotations

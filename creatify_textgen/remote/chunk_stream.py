@@ -93,7 +93,7 @@ class ChunkStream:
     def close(self) -> None:
         """Close the connection and wake a waiting reader. Any thread may call it, also twice."""
         self._line.cut()
-        # A thread that is reading gets an error or the end, and closes at the end of its block.
+        # A thread that is reading gets an error or the end, and closes the rest itself.
         if self._reading.acquire(blocking=False):
             try:
                 self._release()

@@ -98,7 +98,7 @@ class ListReader:
             self.next_url = wire.text(value)
             self.has_other_keys |= bool(value) and not self.next_url
         elif key == "count":
-            # -1 is the number of no list, so a count that cannot be read proves nothing.
+            # No list has -1 items, so with a count that cannot be read the list is not whole.
             self.count = value if isinstance(value, int) else -1
         elif key != "previous":
             self.has_other_keys = True

@@ -1,7 +1,7 @@
 """HTTP without what `requests` and `http.client` add to it: one request, and the answer to it.
 
-Invariant: nothing that the remote writes into a head raises an error of another kind than for a
-broken connection, sends a further request, or is sent back to it.
+Invariant: whatever the remote writes into a head, it raises no error but that of a broken
+connection, causes no further request, and is not sent back.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def latest_receipt(known: Receipt | None, chunk: Chunk) -> Receipt | None:
     """Return the receipt of a stream after this chunk; `known` is the one before it."""
     found = chunk.receipt
     receipt = found or known
-    # A later receipt without a cost, or with 0, is older knowledge than a cost.
+    # A receipt without a cost, or with 0, replaces no cost, even if it comes later.
     if known is not None and known.credits_used and not (found and found.credits_used):
         receipt = known
     if receipt is None or not chunk.has_candidates:

@@ -429,6 +429,12 @@ class TestAbsence:
             "not in two lists: nothing was created",
         )
 
+    def test_proved_sends_again_on_a_site_without_time_zones(self, settings: Any) -> None:
+        row, reading = lost(**absent_facts()), honest_reading()
+        settings.USE_TZ = False
+        settle_lost([fresh(row)], reading, now=NOW.replace(tzinfo=None))
+        assert fresh(row).status == Status.QUEUED
+
     def test_is_noted_the_first_time(self) -> None:
         row = self.settle(lost(**{**absent_facts(), "absent_since": None}))
         assert (row.status, row.absent_since) == ("unconfirmed", NOW)

@@ -84,6 +84,18 @@ class TestAudit:
         remote.balance = Decimal(99)
         assert audit(days=1).may_even_out
 
+    @pytest.mark.parametrize(("minutes", "may_even_out"), [(4, True), (6, False)])
+    def test_says_that_what_had_just_ended_may_explain_it(
+        self, remote: Remote, minutes: int, *, may_even_out: bool
+    ) -> None:
+        ended = NOW - timedelta(minutes=minutes)
+        make_generation(status="done", created_at=ended, finished_at=ended)
+        use(1)
+        audit()
+        remote.balance = Decimal(99)
+        found = audit(days=1)
+        assert (found.unexplained, found.may_even_out) == (1, may_even_out)
+
     def test_is_missing_where_the_remote_reports_no_balance(self, remote: Remote) -> None:
         audit()
         remote.balance = None

@@ -80,6 +80,15 @@ class TestReport:
         Generation.objects.update(remote_id="gone", created_at=timezone.now() - timedelta(hours=1))
         assert services.reconcile().ours_only.examples == [str(generation.pk)]
 
+    def test_misses_nothing_that_the_remote_dates_before_the_row(
+        self, double: RemoteDouble
+    ) -> None:
+        since = timezone.now() - timedelta(days=1)
+        make_generation(status=Status.DONE, remote_id="r1", created_at=since + timedelta(seconds=1))
+        dated = RemoteGeneration("r1", "done", created_at=since - timedelta(seconds=1))
+        double.generations = {"r1": dated}
+        assert services.reconcile(since=since).ours_only.count == 0
+
     def test_changes_nothing_unless_asked(self, remote: Emulator) -> None:
         generation = sent()
         remote.finish(generation.remote_id)

@@ -90,6 +90,17 @@ class TestRenderError:
     def test_takes_a_validation_without_fields(self) -> None:
         response = render_error(ValidationError(["Wrong."]), {})
         assert response.data["errors"] == {"": ["Wrong."]}
+        assert response.data["error"] == "Wrong."
+
+    def test_takes_a_validation_of_nested_fields(self) -> None:
+        nested = {"address": {"city": ["Unknown."]}, "lines": [{}, {"price": ["Too low."]}]}
+        response = render_error(ValidationError({**nested, "empty": []}), {})
+        assert response.data["errors"] == {
+            "address": ["Unknown."],
+            "lines": ["Too low."],
+            "empty": [],
+        }
+        assert response.data["error"] == "address: Unknown.; lines: Too low."
 
     def test_names_the_setting_and_the_upload_route(self) -> None:
         text = render_error(RequestDataTooBig("…"), {}).data["error"]
