@@ -1,7 +1,7 @@
 """Receives a delivery: from its bytes to a row that is due.
 
-Invariant: a right token costs at most one statement, and a wrong token none. Neither calls the
-remote.
+Invariant: a wrong token costs no statement, and neither token calls the remote. With a right one, a
+delivery costs one statement, besides the request of a sweep, which many deliveries share.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from creatify_textgen.states import Cause
 __all__ = ["receive_delivery"]
 
 SECOND = timedelta(seconds=1)
+"""The least time between two polls of a row, however many deliveries name it."""
 
 _finished = FinalRowCache()
 
@@ -42,6 +43,7 @@ def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> No
     if not is_valid_token(generation_id, token):
         raise _rejected("bad_token", "The webhook's token is wrong.")
     del token  # An error report shows the variables of this frame.
+    # Only now: without a token, nobody can have this process parse ten megabytes.
     try:
         remote = parse_webhook(body)
     except WebhookError as error:
@@ -73,14 +75,13 @@ def _make_due(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
 
 
 def _apply(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
-    """Write what the body says on the row. Return False if the row was final before.
+    """Write what the body says on the row. Return False if it is final or was deleted.
 
     A body has no request (contract, 5): for a row without a remote id, a sweep compares that.
     """
     generation = Generation.objects.filter(pk=generation_id).first()
-    if generation is None:
-        return True  # A host's replica may not have it yet.
-    if generation.is_final:
+    # A row that is missing was deleted: its URL was sent to the remote after the row was committed.
+    if generation is None or generation.is_final:
         return False
     if generation.remote_id is None:
         return _make_due(generation_id, remote)
@@ -94,5 +95,6 @@ def _apply(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
 def _rejected(code: str, message: str) -> WebhookError:
     warn_of(("webhook", code), WEBHOOKS, "A delivery was refused: %s (%s)", message, code)
     note_refused_delivery()
+    # Robust: a receiver of the host that fails must not make a 500 of a refusal.
     webhook_rejected.send_robust(sender=Generation, generation=None, reason=code)
     return WebhookError(message, code=code)

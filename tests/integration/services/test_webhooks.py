@@ -301,6 +301,17 @@ class TestBelief:
         services.send_generation(generation.pk)
         assert remote.counters["creates"] == 0
 
+    def test_of_a_deleted_row_costs_no_statement_when_it_is_repeated(
+        self, django_assert_num_queries: Any
+    ) -> None:
+        generation = make_generation(status=Status.DONE, remote_id="r1")
+        key = generation.pk
+        generation.delete()
+        generation.pk = key
+        deliver(generation, body())
+        with django_assert_num_queries(0):
+            deliver(generation, body())
+
     def test_keeps_to_the_first_final_word(self) -> None:
         generation = make_generation(status=Status.PENDING, remote_id="r1")
         deliver(generation, body(response_text="Hi"))
