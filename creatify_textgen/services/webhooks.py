@@ -58,7 +58,7 @@ def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> No
 def _make_due(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
     """Make the row due. Return False if it is final or was deleted.
 
-    A remote id of a wrong form is not kept: a row that waits to be sent would wait for ever for
+    A remote id of a wrong form is not kept: a row that waits to be sent would wait in vain for
     the remote to confirm it.
     """
     now = clock.now()

@@ -39,8 +39,8 @@ from creatify_textgen.streams.hub import END, ERROR, START, Frame, Position
 __all__ = ["stream_run"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
-"""Seconds between two reads of a run of which nothing new is shown. Each pause is a tenth longer
-than the one before, so what comes late is shown at most a tenth later."""
+"""Seconds between two reads of a run that has nothing new. Each pause is a tenth longer than the
+last one, so a result is shown late by at most a tenth of the time that it took."""
 BROKEN_OFF = "The stream broke off: resume it in a moment."
 
 
@@ -51,7 +51,7 @@ class ReadRun(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Asks for the frames of a step behind `after`: each batch goes to `render`, up to the end."""
+    """Asks for the frames of a step after this position: each batch goes to `render`."""
 
     generation_id: uuid.UUID
     after: Position
