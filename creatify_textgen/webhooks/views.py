@@ -53,19 +53,22 @@ def receive(request: HttpRequest, generation_id: UUID, token: str) -> HttpRespon
 
 
 def _report(error: Exception, generation_id: UUID) -> None:
+    name = type(error).__name__
     if databases.is_outage(error):
-        name = type(error).__name__
         text = (
             "Deliveries cannot be saved, their rows are polled: the database does not answer (%s)."
         )
         warn_of(("outage", name), WEBHOOKS, text, name, level=logging.ERROR)
         return
-    # Without the frame of the view, whose variables include the path and the token.
+    # Without the frame of the view, whose variables include the path and the token. An error of the
+    # database comes without its words, too: they may quote the answer.
     frames = error.__traceback__ and error.__traceback__.tb_next
+    is_quoting = isinstance(error, DatabaseFault)
     WEBHOOKS.error(
-        "The delivery for generation %s could not be saved; the row is polled in any case.",
+        "The delivery for generation %s could not be saved (%s); the row is polled in any case.",
         generation_id,
-        exc_info=(type(error), error, frames),
+        name,
+        exc_info=None if is_quoting else (type(error), error, frames),
     )
 
 
