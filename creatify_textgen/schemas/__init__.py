@@ -175,7 +175,7 @@ def _inline(value: Any, definitions: Mapping[str, Any], inside: tuple[str, ...])
         name = value.get("$ref")
         if not isinstance(name, str):
             return {key: _inline(item, definitions, inside) for key, item in value.items()}
-        # JSON Schema 2020-12 lets rules stand beside a `$ref`: pydantic writes descriptions there.
+        # Since 2019-09 other keys may stand beside a `$ref`: pydantic writes descriptions there.
         beside = {key: item for key, item in value.items() if key != "$ref"}
         return _definition(name, definitions, inside) | _inline(beside, definitions, inside)
     if isinstance(value, Sequence) and not isinstance(value, str):

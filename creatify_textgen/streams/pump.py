@@ -185,8 +185,8 @@ class _Pump:
         """Write the end on the row, then publish it to the readers."""
         broken = error if isinstance(error, StreamError) or error is None else StreamError("broken")
         if self._marking is not None:
-            # Else the first write could follow the last one, and move `due_at` of a row that is
-            # left to the sweep. `wait` does not raise its error.
+            # Otherwise the first write could follow the last one, and move `due_at` of a row that
+            # is left to the sweep. `wait` does not raise its error.
             wait([self._marking])
         time.sleep(HEAD_START_SECONDS)
         self._outlet.close()
