@@ -58,6 +58,8 @@ class Watch(NamedTuple):
 
 
 class Pause(NamedTuple):
+    """Asks to wait."""
+
     seconds: float
 
 
@@ -82,6 +84,7 @@ class RunReading:
         self._failure, self._is_stopped, self._reason = "", False, "other"
 
     def steps(self) -> Generator[RunStep, Any, None]:
+        """Yield bytes for the client, and what is needed for the next ones, up to `[DONE]`."""
         while True:
             last = self._shown[-1] if self._shown else None
             run: Progress | None = yield ReadRun(last)
