@@ -1,4 +1,8 @@
-"""Filters of the history. They can only remove rows from the queryset, never add any."""
+"""Filters of the history, and the query strings of other endpoints.
+
+Invariant: a filter only removes rows from the queryset, and never searches content that its caller
+may not read.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,7 @@ __all__ = [
 UNINDEXED = ("mode", "model_name", "account")
 """Filters on columns without an index."""
 SEARCHED = timedelta(days=30)
-"""How far back staff find what no index finds, if they name no time."""
+"""How far back a search of staff goes that no index helps, if they name no time."""
 METADATA = "metadata__"
 MOST_KEYS = 5
 LONGEST_WORD = 200
@@ -55,7 +59,11 @@ def _sees_all(user: Any) -> bool:
 
 
 class MomentField(forms.DateTimeField):
+    """A time in the form in which the database of this site stores times."""
+
     def clean(self, value: Any) -> datetime | None:
+        # With USE_TZ, Django puts a time without an offset into the zone that the host has
+        # activated for the request.
         moment = super().clean(value)
         if moment is None:
             return None

@@ -1,4 +1,7 @@
-"""Times in requests and responses. They do not depend on the host's USE_TZ and TIME_ZONE."""
+"""Times in requests and responses.
+
+Invariant: responses are in UTC, whatever the host's USE_TZ and TIME_ZONE.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ __all__ = ["to_stored", "to_text"]
 def to_stored(moment: datetime) -> datetime:
     """Return the time in the form in which this site's database stores times.
 
-    A time without an offset is in the site's time zone. Raises: ValueError if the offset moves the
+    A time without an offset is in the zone of TIME_ZONE. Raises: ValueError if the offset moves the
     time out of the calendar (before year 1 or after year 9999).
     """
     try:

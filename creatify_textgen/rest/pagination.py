@@ -29,6 +29,8 @@ OF_ONE_OWNER = "Generations of all owners have no order by updated_at: name an o
 
 
 class GenerationPages(CursorPagination):
+    """Pages of the history, from the newest or from the oldest."""
+
     page_size = 50
     max_page_size = 200
     page_size_query_param = "page_size"
@@ -70,6 +72,8 @@ class GenerationPages(CursorPagination):
 
 
 class ConversationPages(GenerationPages):
+    """Pages of conversations; by default the one with the latest message is first."""
+
     ordering = "-updated_at"
 
     def _is_of_all(self, request: Request) -> bool:

@@ -99,6 +99,8 @@ class RunSerializer(serializers.Serializer[Run]):
 
 
 class RunPages(GenerationPages):
+    """Pages of runs, from the newest or from the oldest."""
+
     # Each run takes four queries, so pages are shorter than those of generations.
     page_size = 20
     max_page_size = 50

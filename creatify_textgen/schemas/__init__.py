@@ -26,10 +26,13 @@ __all__ = [
     "parse_answer",
 ]
 
-# A line of JSON is never a fence alone, because its strings hold no line breaks.
-_FENCED = re.compile(r"^[ \t]*```(?:json)?\s(.*?)\s*```[ \t]*$", re.M | re.S | re.I)
-# The end of the block may be there, or only its first characters.
-_FENCE_OPENED = re.compile(r"^[ \t]*```(?:json)?\s(.*?)(?:\n[ \t]*`.*)?\Z", re.M | re.S | re.I)
+# A line of JSON is never a fence alone, because its strings hold no line breaks. Two patterns, each
+# searched once: one for a whole block would try every end for every beginning, and an answer that a
+# model ends with 100,000 line breaks would occupy a process for half a minute.
+_FENCE_OPENS = re.compile(r"^[ \t]*```(?:json)?\s", re.M | re.I)
+_FENCE_CLOSES = re.compile(r"```[ \t\r]*$", re.M)
+# While an answer grows, only the first characters of the closing fence may be there.
+_FENCE_BEGINS_TO_CLOSE = re.compile(r"\n[ \t]*`")
 _ROOT = "#/$defs/"
 _NOTHING = object()
 
@@ -81,10 +84,10 @@ def parse_answer(text: str, shape: Any, *, subject: str, is_cut: bool = False) -
     A fenced block is unwrapped. `subject` names the answer in messages; `is_cut` says that its
     end is known to be missing. Raises: AnswerError.
     """
-    fenced = _FENCED.search(text)
-    source = fenced[1] if fenced else text.strip()
+    source = _unfenced(text)
     if not source:
         raise AnswerError(f"{subject} has no text.", code="no_text")
+    # Before the type: pydantic would call an answer that was cut a wrong one.
     value, problem, is_short = _load(source)
     if is_cut or is_short:
         raise AnswerError(
@@ -111,7 +114,7 @@ def parse_answer(text: str, shape: Any, *, subject: str, is_cut: bool = False) -
 
 
 class PartialAnswer:
-    """Reads an answer as it grows: gives a value of the type whenever what there is fits it."""
+    """Reads an answer as it grows: returns a value of the type each time that the text fits it."""
 
     def __init__(self, shape: Any) -> None:
         """Raises: RequestError if it is not a type; ImproperlyConfigured without pydantic."""
@@ -120,9 +123,8 @@ class PartialAnswer:
 
     def read(self, text: str) -> list[Any]:
         """Return the value of this beginning; nothing if it has none, or has not changed."""
-        fenced = _FENCE_OPENED.search(text)
         try:
-            return self.changed(self._read(fenced[1] if fenced else text.lstrip()))
+            return self.changed(self._read(_unfenced_so_far(text)))
         except ValueError:
             return []
 
@@ -132,6 +134,21 @@ class PartialAnswer:
             return []
         self._last = value
         return [value]
+
+
+def _unfenced(text: str) -> str:
+    opening = _FENCE_OPENS.search(text)
+    closing = opening and _FENCE_CLOSES.search(text, opening.end())
+    # If nothing closes the first block, nothing closes a later one.
+    return text[opening.end() : closing.start()].rstrip() if opening and closing else text.strip()
+
+
+def _unfenced_so_far(text: str) -> str:
+    opening = _FENCE_OPENS.search(text)
+    if opening is None:
+        return text.lstrip()
+    closing = _FENCE_BEGINS_TO_CLOSE.search(text, opening.end())
+    return text[opening.end() : closing.start() if closing else None]
 
 
 def _load(source: str) -> tuple[Any, str, bool]:
@@ -149,6 +166,7 @@ def _load(source: str) -> tuple[Any, str, bool]:
 
 
 def _refuse_constant(name: str) -> None:
+    # Python reads NaN and Infinity, which JSON does not have (RFC 8259, 6).
     raise ValueError(name)
 
 
@@ -157,6 +175,7 @@ def _inline(value: Any, definitions: Mapping[str, Any], inside: tuple[str, ...])
         name = value.get("$ref")
         if not isinstance(name, str):
             return {key: _inline(item, definitions, inside) for key, item in value.items()}
+        # Since 2019-09 other keys may stand beside a `$ref`: pydantic writes descriptions there.
         beside = {key: item for key, item in value.items() if key != "$ref"}
         return _definition(name, definitions, inside) | _inline(beside, definitions, inside)
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -167,6 +186,7 @@ def _inline(value: Any, definitions: Mapping[str, Any], inside: tuple[str, ...])
 def _definition(name: str, definitions: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
     key = name.removeprefix(_ROOT)
     problem = ""
+    # `inside` has the types around this one: without it, a type that contains itself never ends.
     if key in inside:
         problem = f"{name} contains itself, so it cannot be inlined: pass it with its $ref."
     elif not name.startswith(_ROOT) or key not in definitions:
@@ -177,6 +197,7 @@ def _definition(name: str, definitions: Mapping[str, Any], inside: tuple[str, ..
 
 
 def _types() -> Any:
+    # Not by catching ImportError, which would hide an error inside pydantic.
     if find_spec("pydantic") is None:
         raise ImproperlyConfigured(
             "Types as schemas need pydantic: pip install 'creatify-textgen[pydantic]', or pass a "

@@ -36,6 +36,7 @@ class _Schema(GenerateJsonSchema):
     def url_schema(self, schema: Any) -> JsonSchemaValue:
         return {"type": "string", "format": "uri"}
 
+    # A set would have `uniqueItems`, which Gemini does not read (contract, 3.2).
     def set_schema(self, schema: Any) -> JsonSchemaValue:
         return self.list_schema(schema)
 
@@ -79,6 +80,7 @@ def call_checked(function: Callable[..., Any], arguments: Mapping[str, Any]) -> 
         return to_jsonable_python(validate_call(_plain(function))(**arguments))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
+    # Raised out here, so that pydantic's error, which quotes the arguments, is not its context.
     text = "; ".join(f"{_path(problem['loc'])}: {problem['msg']}" for problem in problems)
     raise RequestError(text)
 
@@ -104,6 +106,7 @@ def partial_reader(shape: Any) -> Callable[[str], Any]:
     Raises: RequestError at `schema` if it is not a type.
     """
     adapter = _adapter(shape)
+    # "trailing-strings" also accepts a text that is not closed yet, so that it grows on the page.
     return lambda text: adapter.validate_json(text, experimental_allow_partial="trailing-strings")
 
 

@@ -44,6 +44,7 @@ def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> No
     if not is_valid_token(generation_id, token):
         raise _rejected("bad_token", "The webhook's token is wrong.")
     del token  # An error report shows the variables of this frame.
+    # Only now: without a token, nobody can have this process parse ten megabytes.
     try:
         remote = parse_webhook(body)
     except WebhookError as error:
@@ -59,7 +60,7 @@ def receive_delivery(generation_id: uuid.UUID, *, token: str, body: bytes) -> No
 def _make_due(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
     """Make the row due. Return False if it is final or was deleted.
 
-    A remote id of a wrong form is not kept: a row that waits to be sent would wait for ever for
+    A remote id of a wrong form is not kept: a row that waits to be sent would wait in vain for
     the remote to confirm it.
     """
     now = clock.now()
@@ -95,6 +96,7 @@ def _apply(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
 def _rejected(code: str, message: str) -> WebhookError:
     warn_of(("webhook", code), WEBHOOKS, "A delivery was refused: %s (%s)", message, code)
     note_refused_delivery()
-    # Without the generation: a stranger without a token chooses the id in the URL.
+    # Robust, so that a failing receiver makes no 500 of a refusal. Without the generation, because a
+    # stranger without a token chooses the id in the URL.
     webhook_rejected.send_robust(sender=Generation, generation=None, reason=code)
     return WebhookError(message, code=code)

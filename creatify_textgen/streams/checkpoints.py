@@ -26,7 +26,7 @@ from creatify_textgen.per_process import per_process
 from creatify_textgen.streams import database
 from creatify_textgen.streams.transcript import Transcript
 
-__all__ = ["CheckpointWriter", "checkpoint_writer", "missed_at", "stop_here"]
+__all__ = ["CheckpointWriter", "checkpoint_writer", "missed_at", "stop_here", "warn_of_refusal"]
 
 INTERVAL_SECONDS = 1.0
 """The pause between two writes. If frames are lost, a reader takes their text from the row."""
@@ -53,6 +53,8 @@ class WatchedStream:
 
 
 class CheckpointWriter:
+    """The streams that are pumped in this process, and the thread that writes their rows."""
+
     def __init__(self) -> None:
         self._streams: dict[uuid.UUID, WatchedStream] = {}
         # Two locks, because a stream that begins must not wait for a statement of the database.
@@ -180,6 +182,16 @@ def missed_at(now: datetime) -> datetime:
     return clock.after(now, silence + GRACE_SECONDS)
 
 
+def warn_of_refusal(generation_id: uuid.UUID, error: Exception) -> None:
+    """Log that the database refuses a part of what was received; without its own words.
+
+    They may quote the answer: PostgreSQL adds "Failing row contains", MariaDB "Incorrect string
+    value".
+    """
+    text = "The database refuses a part of the answer of generation %s (%s)."
+    STREAMS.error(text, generation_id, type(error).__name__)
+
+
 def _batches(checkpoints: Mapping[uuid.UUID, Outcome]) -> Iterator[dict[uuid.UUID, Outcome]]:
     batch: dict[uuid.UUID, Outcome] = {}
     chars = 0
@@ -209,8 +221,8 @@ def _save(batch: Mapping[uuid.UUID, Outcome], *, now: datetime) -> None:
     for generation_id, saved in batch.items():
         try:
             lifecycle.save_checkpoints({generation_id: saved}, now=now, due_at=due_at)
-        except DatabaseError:
-            STREAMS.exception("The database refuses the text so far of %s.", generation_id)
+        except DatabaseError as error:
+            warn_of_refusal(generation_id, error)
             # Without this, a sweep would regard the pump as dead while the remote still answers.
             sign_of_life = {generation_id: NOTHING_NEW}
             lifecycle.save_checkpoints(sign_of_life, now=now, due_at=due_at)

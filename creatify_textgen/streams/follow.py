@@ -49,7 +49,7 @@ def follow(
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
     row: Generation | None = None,
 ) -> Generator[Batch, None, None]:
-    """Yield the frames behind this position as they come, up to the end frame.
+    """Yield the frames after this position as they arrive, up to the end frame.
 
     An empty batch is a heartbeat; `row` is as for `Reading`. If the database does not answer, the
     last batch is an error frame without an end frame: a reader may reconnect with its last id.

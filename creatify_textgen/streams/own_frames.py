@@ -124,7 +124,9 @@ def ending(
 ) -> list[Frame]:
     """Return the end frame, after an error frame if there is a code.
 
-    `retry_after` is the number of seconds that a client should wait before it asks again.
+    The data of the end frame is `{"id": …, "status": "done", "credits_used": "0.0005",
+    "error_code": "", "partial": false}`. `retry_after` is the number of seconds that a client
+    should wait before it asks again.
     """
     frames = []
     if code:
@@ -144,6 +146,7 @@ def ending(
 def error_frame(
     after: Position, *, code: str, message: str, retry_after: float | None = None
 ) -> Frame:
+    """Return an error frame with `{"code": …, "message": …}`, and `retry_after` if it is known."""
     failure: dict[str, Any] = {"code": code, "message": message}
     if retry_after is not None:
         # Whole seconds, as in the header Retry-After (RFC 9110, 10.2.3); never too early.

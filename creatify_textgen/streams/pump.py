@@ -42,7 +42,7 @@ from creatify_textgen.models import Generation
 from creatify_textgen.remote import ChunkStream, decide
 from creatify_textgen.states import Cause, Status
 from creatify_textgen.streams import database
-from creatify_textgen.streams.checkpoints import checkpoint_writer, missed_at
+from creatify_textgen.streams.checkpoints import checkpoint_writer, missed_at, warn_of_refusal
 from creatify_textgen.streams.hub import START
 from creatify_textgen.streams.outlet import Outlet
 from creatify_textgen.streams.own_frames import ending
@@ -182,8 +182,8 @@ class _Pump:
         """Write the end on the row, then publish it to the readers."""
         broken = error if isinstance(error, StreamError) or error is None else StreamError("broken")
         if self._marking is not None:
-            # Else the first write could follow the last one, and move `due_at` of a row that is
-            # left to the sweep. An error of the first write is not raised by `wait`.
+            # Otherwise the first write could follow the last one, and move `due_at` of a row that
+            # is left to the sweep. `wait` does not raise its error.
             wait([self._marking])
         time.sleep(HEAD_START_SECONDS)
         self._outlet.close()
@@ -212,8 +212,8 @@ class _Pump:
         for less in (verdict.outcome, verdict.outcome.without_json()):
             try:
                 return database.run(partial(self._write_end, verdict._replace(outcome=less)))
-            except _REFUSED:
-                STREAMS.exception("The database refuses what %s has said.", self._key)
+            except _REFUSED as error:
+                warn_of_refusal(self._generation.pk, error)
         bare = verdict._replace(outcome=verdict.outcome.without_answer())
         return database.run(partial(self._write_end, bare))
 
@@ -222,7 +222,7 @@ class _Pump:
             warn_of(
                 ("end waits", type(error)),
                 STREAMS,
-                "The end of %s waits for the database (%s).",
+                "The end of generation %s waits for the database (%s).",
                 self._key,
                 type(error).__name__,
             )
@@ -240,7 +240,8 @@ class _Pump:
                 verdict.outcome, remote_id=None, remote_id_as_sent=None, credits_used=None
             )
             write(verdict._replace(outcome=known))
-            STREAMS.warning("The remote id and cost of %s are on another row.", self._key)
+            text = "The remote id and the cost of generation %s are on another row."
+            STREAMS.warning(text, self._key)
         return database.load(self._generation.pk)
 
     def _mark_final(self, verdict: Verdict) -> None:
@@ -255,7 +256,8 @@ class _Pump:
                 return
         if known.remote_id:
             # For example, the row was found in the list under another id. `reconcile` reports this.
-            STREAMS.error("%s was also charged as %s, not on its row.", self._key, known.remote_id)
+            text = "Generation %s was also charged as %s, which is not on its row."
+            STREAMS.error(text, self._key, known.remote_id)
 
     def _leave_to_the_sweep(self, verdict: Verdict) -> None:
         now = clock.now()

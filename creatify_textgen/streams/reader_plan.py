@@ -48,7 +48,7 @@ Batch = list[Frame]
 
 
 class Wait(NamedTuple):
-    """Asks for frames behind `after`; the answer is a list, empty after so many seconds."""
+    """Asks for the frames after the number `after`; the answer is a list, empty after `seconds`."""
 
     after: int
     seconds: float

@@ -111,7 +111,7 @@ class _Session:
             if frame.event == CHUNK:
                 # A frame from the row has the number of another frame, and its own text.
                 known = None if frame.is_from_row else parsed.get(frame.number)
-                # What cannot be read has no chunk. The position behind it still counts it.
+                # What cannot be read has no chunk, but the position counts it.
                 if chunk := known or chunk_of(frame):
                     self._texts.append(chunk.text)
                     yield chunk

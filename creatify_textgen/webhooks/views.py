@@ -23,7 +23,9 @@ from creatify_textgen.services import receive_delivery
 __all__ = ["receive"]
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+"""Far more than an answer: a long one has some hundred thousand characters."""
 LONGEST_NUMBER = 18
+"""Digits of a length that are read. Python refuses to read a number of thousands."""
 # 404, so that a stranger cannot find out which generations exist.
 STATUS_OF_CODE = {"bad_token": 404}
 
@@ -31,8 +33,8 @@ STATUS_OF_CODE = {"bad_token": 404}
 def receive(request: HttpRequest, generation_id: UUID, token: str) -> HttpResponse:
     """Answer 204 if the delivery was noted, 4xx if it is refused, 503 if the database fails.
 
-    May be called twice with the same delivery. After any other answer than 2xx the remote may
-    deliver again.
+    May be called twice with the same delivery. Whether the remote delivers again after another
+    answer than 2xx is unknown (contract, 5), so the row is also polled.
     """
     if request.method != "POST":
         return _refuse(405, Allow="POST")
@@ -51,19 +53,22 @@ def receive(request: HttpRequest, generation_id: UUID, token: str) -> HttpRespon
 
 
 def _report(error: Exception, generation_id: UUID) -> None:
+    name = type(error).__name__
     if databases.is_outage(error):
-        name = type(error).__name__
         text = (
             "Deliveries cannot be saved, their rows are polled: the database does not answer (%s)."
         )
         warn_of(("outage", name), WEBHOOKS, text, name, level=logging.ERROR)
         return
-    # Without the frame of the view, whose variables include the path and the token.
+    # Without the frame of the view, whose variables include the path and the token. An error of the
+    # database comes without its words, too: they may quote the answer.
     frames = error.__traceback__ and error.__traceback__.tb_next
+    is_quoting = isinstance(error, DatabaseFault)
     WEBHOOKS.error(
-        "The delivery for generation %s could not be saved; the row is polled in any case.",
+        "The delivery for generation %s could not be saved (%s); the row is polled in any case.",
         generation_id,
-        exc_info=(type(error), error, frames),
+        name,
+        exc_info=None if is_quoting else (type(error), error, frames),
     )
 
 
@@ -72,7 +77,6 @@ def _read_body(request: HttpRequest) -> bytes | None:
     stated = request.META.get("CONTENT_LENGTH") or ""
     if stated and not (stated.isascii() and stated.isdigit()):
         return b""
-    # Python refuses to read a number of thousands of digits.
     if stated and int(stated[:LONGEST_NUMBER]) > MAX_BODY_BYTES:
         return None
     try:

@@ -26,6 +26,8 @@ RESERVED_SECONDS = 30.0
 
 
 class TooManyForUserError(APIException):
+    """The user has as many readers in this process as one user may have."""
+
     status_code = 429
     default_code = "too_many_streams"
     default_detail = _("You read too many streams at once: close one first.")
@@ -33,6 +35,8 @@ class TooManyForUserError(APIException):
 
 
 class TooManyForProcessError(APIException):
+    """This process has as many readers as it may have, whoever they are."""
+
     status_code = 503
     default_code = "too_many_readers"
     default_detail = _("This server has as many readers as it can serve: try again in a moment.")
@@ -56,6 +60,8 @@ class Slot:
 
 
 class ReaderSlots:
+    """The places for readers in one process. Threads and coroutines may share it."""
+
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()

@@ -39,8 +39,8 @@ from creatify_textgen.streams.hub import END, ERROR, START, Frame, Position
 __all__ = ["stream_run"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
-"""Seconds between two reads of a run of which nothing new is shown. Each pause is a tenth longer
-than the one before, so what comes late is shown at most a tenth later."""
+"""Seconds between two reads of a run that has nothing new. Each pause is a tenth longer than the
+last one, so a result is shown late by at most a tenth of the time that it took."""
 BROKEN_OFF = "The stream broke off: resume it in a moment."
 
 
@@ -51,13 +51,15 @@ class ReadRun(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Asks for the frames of a step behind `after`: each batch goes to `render`, up to the end."""
+    """Asks for the frames of a step after this position: each batch goes to `render`."""
 
     generation_id: uuid.UUID
     after: Position
 
 
 class Pause(NamedTuple):
+    """Asks to wait."""
+
     seconds: float
 
 
@@ -82,6 +84,7 @@ class RunReading:
         self._failure, self._is_stopped, self._reason = "", False, "other"
 
     def steps(self) -> Generator[RunStep, Any, None]:
+        """Yield bytes for the client, and what is needed for the next ones, up to `[DONE]`."""
         while True:
             last = self._shown[-1] if self._shown else None
             run: Progress | None = yield ReadRun(last)

@@ -60,10 +60,12 @@ class UIMessages:
         self._known: Part = {"finish_reason": "", "usage": None, "model_version": ""}
 
     def render(self, batch: list[Frame]) -> bytes:
+        """Return the events of these frames, and `[DONE]` after the end frame."""
         is_end = any(frame.event == END for frame in batch)
         return encode(list(self.parts_of(batch)), is_end=is_end)
 
     def parts_of(self, batch: list[Frame]) -> Iterator[Part]:
+        """Yield the parts, such as `{"type": "text-delta", "id": "text-1", "delta": "Hi"}`."""
         if batch and not self._has_begun:
             self._has_begun = True
             metadata = {"generation": self._generation_id}

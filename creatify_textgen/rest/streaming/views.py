@@ -72,7 +72,7 @@ HEADERS = {
 
 
 Begin = Callable[[], tuple[Generation, bool]]
-"""Begins a stream, or finds the one that the key stands for; and says whether it is new."""
+"""Begins a stream, or finds the one of the idempotency key; returns it and whether it is new."""
 
 
 class StreamEndpoint(Endpoint):
@@ -81,7 +81,7 @@ class StreamEndpoint(Endpoint):
     has_page = False
 
     def attach(self, request: Request, generation: Generation) -> HttpResponseBase:
-        """Stream a generation from where the reader is, or answer 204."""
+        """Stream a generation from the reader's position; 204 if nothing is left to stream."""
         if wants_ui_messages(request):
             # By the convention of the SDK only an answer that is under way is resumed.
             has_ended = generation.is_final or generation.status == Status.EXPIRED

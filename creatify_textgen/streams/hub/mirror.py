@@ -160,7 +160,7 @@ class Mirror:
             if watch is None:
                 self._control_id = entries[-1][0]
                 continue
-            # Before the entries are parsed: one that cannot be parsed must not come back for ever.
+            # Before the entries are parsed: one that cannot be parsed must not come back each time.
             watch.last_id = entries[-1][0]
             watch.buffer.add([_frame(fields) for _, fields in entries])
             if len(entries) >= ENTRIES_AT_ONCE and not watch.buffer.has_ended:

@@ -23,6 +23,7 @@ RENEW_SECONDS = 10.0
 
 
 def stream_key(stream: str) -> str:
+    """Return the key of a stream in Redis; `stream` is the id of a generation as text."""
     return f"creatify_textgen:stream:{stream}"
 
 
@@ -58,11 +59,11 @@ class StreamTrim:
         if number > self._counted:
             self._counted = number
             steps, before = self._steps, self._bytes
-            self._bytes = behind = before + size
-            if not steps or behind - steps[-1][1] > STEP_BYTES:
+            self._bytes = total = before + size
+            if not steps or total - steps[-1][1] > STEP_BYTES:
                 steps.append((number, before))
             # The last step stays: a frame that is larger than the limit is kept alone.
-            while behind - steps[0][1] > MAX_BYTES and len(steps) > 1:
+            while total - steps[0][1] > MAX_BYTES and len(steps) > 1:
                 steps.popleft()
                 self._oldest = steps[0][0]
         return max(self._oldest, number - MAX_LENGTH + 1, 0)
@@ -76,7 +77,7 @@ class StreamTrim:
 
         From now on a frame does not create the stream (`NOMKSTREAM`). Otherwise, if Redis lost
         the stream, a frame would create one without a time to live; if the writer died before the
-        next renewal, that stream would stay for ever.
+        next renewal, that stream would stay forever.
         """
         self.used_at = now
         self._due_at = now + RENEW_SECONDS

@@ -70,7 +70,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[set[UUID]]:
     def save(outcomes: Mapping[UUID, Outcome], **options: Any) -> None:
         batches.append(set(outcomes))
         if any("bad" in (outcome.response_text or "") for outcome in outcomes.values()):
-            raise DataError("invalid")
+            raise DataError("Failing row contains (bad)")
         save_checkpoints(outcomes, **options)
 
     save_checkpoints = checkpoints.lifecycle.save_checkpoints
@@ -142,7 +142,7 @@ def test_of_long_texts_are_written_apart(
 
 
 @pytest.mark.usefixtures("saved")
-def test_that_are_refused_hold_up_no_others(pumps: Pumps) -> None:
+def test_that_are_refused_hold_up_no_others(pumps: Pumps, caplog: pytest.LogCaptureFixture) -> None:
     begun = {text: pumps.begin() for text in ("one", "bad", "two")}
     for text, (_, transcript) in begun.items():
         say(transcript, text)
@@ -152,6 +152,8 @@ def test_that_are_refused_hold_up_no_others(pumps: Pumps) -> None:
     refused = begun["bad"][0]
     refused.refresh_from_db()
     assert refused.updated_at == NOW + timedelta(seconds=1)
+    assert f"{refused.pk} (DataError)" in caplog.text
+    assert "Failing row" not in caplog.text
 
 
 def test_of_what_has_ended_are_not_written(pumps: Pumps, saved: list[set[UUID]]) -> None:

@@ -473,11 +473,15 @@ class TestDatabase:
         assert row.content.response_text == remote.generations[0].response_text
 
     def test_that_refuses_the_answer_is_told_the_cost(
-        self, queued: Generation, remote: Emulator, monkeypatch: pytest.MonkeyPatch
+        self,
+        queued: Generation,
+        remote: Emulator,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         def mark_short(generation_id: uuid.UUID, *, outcome: Outcome, **options: Any) -> bool:
             if outcome.response_text:
-                raise DataError("too long")
+                raise DataError(f"Failing row contains ({outcome.response_text})")
             return mark_done(generation_id, outcome=outcome, **options)
 
         mark_done = pump.lifecycle.mark_done
@@ -487,3 +491,5 @@ class TestDatabase:
         assert (queued.status, queued.partial) == (Status.DONE, True)
         assert queued.remote_id == remote.generations[0].id
         assert queued.credits_used is not None
+        assert f"{queued.pk} (DataError)" in caplog.text
+        assert "Failing row" not in caplog.text

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
@@ -216,6 +216,23 @@ class TestWithoutDatabase:
         # A sentence, once: an outage has as many deliveries as generations.
         [line] = [one for one in caplog.records if one.name == "creatify_textgen.webhooks"]
         assert (line.levelname, line.exc_info) == ("ERROR", None)
+
+    def test_that_refuses_a_value_is_not_quoted(
+        self,
+        client: Client,
+        pending: Generation,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """If deliveries are believed, the value may be the answer."""
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise DataError("Failing row contains (the answer)")
+
+        monkeypatch.setattr(views, "receive_delivery", refuse)
+        assert post(client, url(pending.pk)).status_code == 503
+        assert f"{pending.pk} could not be saved (DataError)" in caplog.text
+        assert "the answer" not in caplog.text
 
 
 class TestToken:

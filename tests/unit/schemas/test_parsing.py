@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -65,10 +66,19 @@ class TestValue:
             '```JSON {"x": 1} ```',
             'Here it is:\n\n```json\n{\n  "x": 1\n}\n```\nAnything else?',
             '```json\r\n{"x": 1}\r\n```',
+            'Here it is:\r\n```json\r\n{"x": 1}\r\n```\r\nAnything else?',
         ],
     )
     def test_comes_out_of_its_fence(self, text: str) -> None:
         assert parse(text, Point) == Point(1)
+
+    @pytest.mark.parametrize("end", ["\n" * 200_000, " " * 200_000, "```json\n" * 20_000])
+    def test_that_goes_on_and_on_is_read_once(self, end: str) -> None:
+        """By the processor time of this process; one pattern for a block takes minutes."""
+        began = time.process_time()
+        with pytest.raises(AnswerError):
+            parse('```json\n{"x": 1' + end)
+        assert time.process_time() - began < 10
 
     def test_keeps_fences_that_are_its_own_text(self) -> None:
         assert parse('{\n"a": "```json\\n1\\n```"\n}') == {"a": "```json\n1\n```"}
