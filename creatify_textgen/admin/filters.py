@@ -39,6 +39,7 @@ __all__ = [
 
 RECENT = 1000
 """Generations whose values the filters offer."""
+# Read together: each filter of a page has its values from one query.
 RECENT_COLUMNS = ("model_name", "account", "error_code", "owner_id")
 COUNTED = 10_000
 NOBODY = "-"
@@ -51,6 +52,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
+        # PostgreSQL counts by reading each row, so a number without a limit slows every page down.
         return int(rows.order_by()[:COUNTED].count())
 
     @property
@@ -94,6 +96,7 @@ class RecentValueFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         values = {value for value in recent_values(request, self.column) if value}
         chosen = self.value()
+        # Otherwise the filter of an older link would be in effect and not be shown as chosen.
         values |= {chosen} if chosen else set()
         return [(value, render_name(value)) for value in sorted(values)]
 
@@ -134,6 +137,7 @@ class OwnerFilter(RecentValueFilter):
         self.hidden: list[tuple[str, str]] = []
 
     def choices(self, changelist: Any) -> Iterator[Any]:
+        # `choices` is the one place where Django gives a filter the list, and so its other filters.
         self.hidden = hidden_fields(changelist, without=(self.parameter_name,))
         return super().choices(changelist)
 
@@ -144,6 +148,7 @@ class OwnerFilter(RecentValueFilter):
         keys = recent | chosen
         owners = get_user_model()._default_manager.in_bulk(list(keys if is_known else recent))
         named = sorted((str(owner), str(key)) for key, owner in owners.items())
+        # Users who were deleted or whose names this reader may not see: their keys alone.
         strangers = [str(key) for key in keys - owners.keys()]
         return [
             (NOBODY, str(_("the site itself"))),
@@ -192,6 +197,7 @@ def _owner_form(
     site = model_admin.admin_site
     if not can_search_users(request, site):
         return None
+    # Loads only the chosen user; a plain select would have an option for each user of the site.
     widget = AutocompleteSelect(model._meta.get_field("owner"), site)
     rows = get_user_model()._default_manager.all()
     form = forms.Form({"owner": next(iter(chosen), None)})
@@ -212,6 +218,7 @@ def recent_values(request: HttpRequest, column: str) -> set[Any]:
     """
     if not is_staff_with(request.user, "view_generation"):
         return set()
+    # On the request: each filter of the list asks, and Django makes new filters for an action.
     seen = getattr(request, "_textgen_recent", None)
     if seen is None:
         latest = Generation.objects.order_by("-created_at").values_list(*RECENT_COLUMNS)

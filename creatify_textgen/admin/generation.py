@@ -28,6 +28,7 @@ from creatify_textgen.states import Status
 __all__ = ["read_detail", "render_metadata", "render_retries"]
 
 MOST_MEDIA = 500
+# A bound, because the setting `RECORD_READS` adds an event for each reader.
 EVENTS_SHOWN = 200
 RETRIES_SHOWN = 20
 
@@ -47,6 +48,7 @@ def read_detail(generation: Generation, *, with_content: bool, site: str) -> dic
 
 def _neighbor(generation: Generation, *, site: str, order: str) -> str:
     """Return the path of the owner's generation before (`-`) or after this one, or ""."""
+    # By owner and time, as the index `textgen_owner` is. Of rows of one moment it skips some.
     beside = "lt" if order else "gt"
     others = Generation.objects.filter(
         **{"owner_id": generation.owner_id, f"created_at__{beside}": generation.created_at}
@@ -75,6 +77,7 @@ def render_retries(generation: Generation, *, site: str) -> str:
 
 
 def _read_content(generation: Generation) -> Conversation | None:
+    # Not by `generation.content`, which is empty and not None if it was removed.
     content = GenerationContent.objects.filter(pk=generation.pk).first()
     if content is None:
         return None
@@ -100,6 +103,7 @@ def read_timeline(generation: Generation, events: Iterable[GenerationEvent]) -> 
     for event in events:
         yield Line(
             event.at,
+            # Never negative, if a clock was set back between two events.
             format_duration(max(0.0, (event.at - before).total_seconds())),
             render_status(event.status),
             event.get_cause_display(),

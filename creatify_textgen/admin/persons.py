@@ -25,6 +25,7 @@ from creatify_textgen.permissions import is_staff_with
 
 __all__ = ["PERSON_ACTIONS", "PersonsMixin", "person_page", "record_read"]
 
+# Each is counted for the confirmation and erased in the request of the person who confirms.
 MOST_PERSONS = 20
 CONFIRMED = "erase_confirmed"
 SHOWN = "erase_shown"
