@@ -20,7 +20,6 @@ from creatify_textgen.admin.rendering import (
     render_status,
     show_control_chars,
 )
-from creatify_textgen.conf import conf
 from creatify_textgen.services.credits import CreditReport, LatestGenerations, UsageScope
 from creatify_textgen.states import Mode
 
@@ -74,6 +73,8 @@ class Tables(NamedTuple):
     """Every day of the period."""
     is_long: bool
     """Whether days are summed up by month."""
+    has_accounts: bool
+    """Whether there are sums of several accounts, also of removed ones."""
 
     def read_all(self) -> Iterator[Table]:
         """Yield the tables, what was used when last."""
@@ -169,7 +170,7 @@ class Tables(NamedTuple):
         history = admin_path("generation_changelist", site=self.site)
         own: dict[str, Any] = {"since": self.scope.since, "until": self.scope.until}
         # A filter by account has no index, so it is left out if it changes nothing.
-        if len(conf.accounts) > 1:
+        if self.has_accounts:
             own["account"] = self.scope.account
         asked = {key: value for key, value in {**own, **parameters}.items() if value}
         # Otherwise a filter without an index would show the last 30 days (`PeriodFilter`).

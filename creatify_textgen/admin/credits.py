@@ -79,7 +79,8 @@ class CreditsForm(forms.Form):
     def __init__(self, given: dict[str, str], *, accounts: Sequence[str]) -> None:
         super().__init__(given)
         account: Any = self.fields["account"]
-        every = [(ALL_ACCOUNTS, _("All accounts"))] if len(accounts) > 1 else []
+        self.has_accounts = len(accounts) > 1
+        every = [(ALL_ACCOUNTS, _("All accounts"))] if self.has_accounts else []
         account.choices = [*every, *named(accounts)]
 
     def days(self, *, today: date) -> tuple[date | None, date]:
@@ -114,15 +115,13 @@ def credits_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
     has_balance = may_view_balance(request) and account in {ALL_ACCOUNTS, *conf.accounts}
     scope = UsageScope(None if account == ALL_ACCOUNTS else account, None, since, until)
     report = services.credits(
-        account=scope.account,
-        since=since,
-        until=until,
-        by_owner=True,
-        with_balance=has_balance,
+        account=scope.account, since=since, until=until, by_owner=True, with_balance=has_balance
     )
     latest, days = scope.latest(), _days(scope, report.by_day, today=today)
     site = model_admin.admin_site.name
-    tables = Tables(scope, report, latest, site=site, days=days, is_long=_is_long(days))
+    tables = Tables(
+        *(scope, report, latest, site, days), is_long=_is_long(days), has_accounts=form.has_accounts
+    )
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("Credits"),
