@@ -1,7 +1,7 @@
 """The site's cache, for what may be forgotten at any time.
 
-Invariant: a cache that does not answer costs what it would have saved, and never a request. Errors
-of the database are raised: a cache in it may have broken the transaction that its caller is in.
+Invariant: if the cache does not answer, its values are missing and no request fails. Errors of the
+database are raised: a cache in it may have broken the transaction that its caller is in.
 """
 
 from __future__ import annotations

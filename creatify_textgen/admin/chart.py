@@ -30,7 +30,7 @@ class Column(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A rectangle; the numbers are text, because templates write them as the reader does."""
+    """A rectangle. Its numbers are text, because templates write them in the reader's format."""
 
     x: str
     y: str

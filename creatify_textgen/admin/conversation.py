@@ -60,7 +60,7 @@ class Citation(NamedTuple):
     uri: str
     """As it is shown."""
     link: str
-    """The same, if a browser may follow it and its host reads as what it is; else empty."""
+    """The same if it is a plain web address, otherwise empty: see `_web_address`."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Conversation:
     settings: list[Block] = field(default_factory=list)
     answer: list[Block] = field(default_factory=list)
     raw_answer: Block | None = None
-    """The answer as it came, if it is shown laid out."""
+    """The answer as it was received, if `answer` shows it as indented JSON."""
     failed_reason: Block | None = None
     thoughts: Block | None = None
     citations: list[Citation] = field(default_factory=list)
@@ -86,7 +86,7 @@ def find_media_ids(messages: Any) -> set[UUID]:
 
 
 def read_conversation(content: GenerationContent, *, media: Mapping[UUID, Media]) -> Conversation:
-    """Return the content as blocks; the result first has its share of the page's room."""
+    """Return the content as blocks. If the page has no room for all, the request is cut."""
     budget = Budget()
     conversation = Conversation()
     # Not in the order of the page: a long request would leave no room for the result.

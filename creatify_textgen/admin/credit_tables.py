@@ -40,7 +40,7 @@ class Bar(NamedTuple):
     credits: str
     unknown: int
     share: str
-    """Of the largest, 0 to 1, as HTML wants its numbers."""
+    """Of the largest, from 0 to 1. Text, because templates write numbers in the reader's format."""
 
 
 class Table(NamedTuple):
@@ -77,7 +77,7 @@ class Tables(NamedTuple):
     """Whether there are sums of several accounts, also of removed ones."""
 
     def read_all(self) -> Iterator[Table]:
-        """Yield the tables, what was used when last."""
+        """Yield the tables. The last one is by time."""
         report, latest = self.report, self.latest
         yield self._table(_("By model"), _("Model"), "model_name", _dearest(report.by_model))
         yield self._owners()

@@ -51,7 +51,7 @@ ALL_ACCOUNTS = "*"
 MOST_DAYS = 62
 """Days that a chart shows one by one; a longer period is shown by month."""
 YEARS_SHOWN = 10
-"""How much of a period without use is shown, so that no query string asks for all centuries."""
+"""Years without use that are shown at most: a query string may ask for all centuries."""
 SERIES = 5
 """Models that have their own color; the others share one."""
 MOST_BUDGETS = 50
@@ -59,7 +59,7 @@ DAY_INPUT = {"type": "date"}
 
 
 class CreditsForm(forms.Form):
-    """Whose credits, and of which days. Days that are given count more than the period."""
+    """Which account, and which days. If a day is given, the period does not count."""
 
     account = forms.ChoiceField(label=gettext_lazy("Account"))
     period = forms.ChoiceField(label=gettext_lazy("Period"), choices=list(PERIODS.items()))
@@ -271,6 +271,6 @@ def _days(scope: UsageScope, rows: Sequence[dict[str, Any]], *, today: date) -> 
 
 
 def _shortened(amount: Decimal) -> Decimal:
-    """Return a mean with as many places as say something."""
+    """Return a mean without the digits that mean nothing."""
     # Four digits from the first that is not 0, but at least two places.
     return round(amount, max(2, 3 - amount.adjusted())) if amount else Decimal()

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 RECENT = 1000
-"""Generations whose values the filters offer."""
+"""How many of the latest generations give the filters their values."""
 # Read together: each filter of a page has its values from one query.
 RECENT_COLUMNS = ("model_name", "account", "error_code", "owner_id")
 COUNTED = 10_000
@@ -89,7 +89,7 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 class RecentValueFilter(admin.SimpleListFilter):
-    """Offers what the latest generations hold of a column, and what is chosen already."""
+    """Offers the values that a column has in the latest generations, and the chosen one."""
 
     column: ClassVar[str]
 
@@ -121,9 +121,9 @@ class ErrorCodeFilter(RecentValueFilter):
 
 
 class OwnerFilter(RecentValueFilter):
-    """By owner: one of the latest, or any that the site's own search for users finds.
+    """By owner: one of the latest, or any user that the search of the admin site finds.
 
-    The search is offered to those who may view users, in an admin site that has them.
+    The search is offered to readers who may view users, if the admin site has the model.
     """
 
     title = _("owner")
@@ -175,9 +175,10 @@ class OwnerFilter(RecentValueFilter):
 
 
 def _may_be_named(keys: set[Any], request: HttpRequest, model_admin: Any) -> bool:
-    """Whether the list has rows of these users, or this one may see all users.
+    """Whether the list has rows of these users, or the reader may see all users.
 
-    Otherwise a query string with one key after another would list the names of all users.
+    Without this, a reader who tries one key after another in the query string would get the names
+    of all users.
     """
     if not keys or can_search_users(request, model_admin.admin_site):
         return True
@@ -185,7 +186,7 @@ def _may_be_named(keys: set[Any], request: HttpRequest, model_admin: Any) -> boo
 
 
 class OwnerField(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """Shows the name of who is chosen, which cannot change how the text around it reads."""
+    """Shows the name of the chosen user, with its control characters written out."""
 
     def label_from_instance(self, obj: Any) -> str:
         return show_control_chars(str(obj))
@@ -206,15 +207,15 @@ def _owner_form(
 
 
 def can_search_users(request: HttpRequest, site: admin.AdminSite) -> bool:
-    """Whether this admin site finds users by a search, and lets this one do so."""
+    """Whether this admin site has a search for users, and the reader may use it."""
     users = site._registry.get(get_user_model())
     return bool(users and users.get_search_fields(request) and users.has_view_permission(request))
 
 
 def recent_values(request: HttpRequest, column: str) -> set[Any]:
-    """Return the values of a column in the latest generations, at one query per request.
+    """Return the values of a column in the latest generations, with one query per request.
 
-    None for those who may not view generations: other lists have the filters, too.
+    Empty for readers who may not view generations: other lists have these filters, too.
     """
     if not is_staff_with(request.user, "view_generation"):
         return set()

@@ -33,14 +33,14 @@ ENOUGH = 20
 
 
 class Line(NamedTuple):
-    """One thing that is looked after."""
+    """One line: what was examined, what was found, and what to do."""
 
     title: str
     figure: str
     advice: str = ""
     """The one thing to do; empty if all is well."""
     level: str = "fine"
-    """`fine`, `note` (it may be so) or `wrong`."""
+    """`fine`, `note` (it may be right, but somebody should know) or `wrong`."""
     link: str = ""
     """Where the rows in question are shown."""
 

@@ -54,7 +54,7 @@ TIME_LIMIT_SECONDS = 25.0
 
 
 class Operation(NamedTuple):
-    """A service's verb and how its success reads."""
+    """A verb of the services, and the sentence that reports its success."""
 
     call: Callable[[Generation], Generation]
     describe: Callable[[Generation, Generation], str]

@@ -50,7 +50,7 @@ class PauseForm(forms.Form):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def pause_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
-    """Show what is paused; a POST pauses, or resumes if its `action` is that."""
+    """Show what is paused. A POST pauses, or resumes if its `action` is `resume`."""
     # Those who see that generations wait may also see why.
     if not (may_pause(request) or may_view_generations(request)):
         raise PermissionDenied

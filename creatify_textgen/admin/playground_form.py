@@ -28,7 +28,7 @@ Messages = list[Any]
 
 
 class JSONText(forms.JSONField):
-    """JSON of one kind, which stays as it was typed while it is wrong."""
+    """JSON of one type. Text that is not such JSON stays as it was typed."""
 
     def __init__(self, kind: type, **options: Any) -> None:
         attrs = {"class": "vLargeTextField textgen-code", "rows": JSON_ROWS, "dir": "ltr"}
@@ -155,7 +155,7 @@ class PlaygroundForm(forms.Form):
 
     @property
     def has_more(self) -> bool:
-        """Whether one of the fields that are folded away says something, or is wrong."""
+        """Whether one of the fields that are folded away has a value or an error."""
         return any(field.value() or field.errors for field in self.more_fields)
 
     def media_choices(self) -> list[str]:

@@ -103,7 +103,7 @@ def render_text(text: str) -> SafeString:
 
 
 def named(values: Iterable[str]) -> list[tuple[str, str]]:
-    """Return names as the choices of a field, which cannot change how the page reads."""
+    """Return names as the choices of a field, with their control characters written out."""
     return [(value, show_control_chars(value)) for value in values]
 
 
@@ -121,7 +121,7 @@ def foreign(model: type[Model], name: str) -> Callable[[Any], str]:
 
 
 def render_name(value: Any) -> SafeString:
-    """Return a name from elsewhere, which cannot change how the text around it reads."""
+    """Return a name from elsewhere so that it cannot change how the text around it reads."""
     text = show_control_chars(str(value))
     return format_html('<bdi class="textgen-name" title="{}">{}</bdi>', text, text)
 
@@ -138,7 +138,7 @@ def format_json(value: Any) -> str:
 
 
 def format_json_text(text: str) -> str | None:
-    """Return a text that is a JSON object or list laid out, or None for any other text."""
+    """Return a JSON object or list as indented text, or None if the text is neither."""
     # A number or a quoted word is JSON, too, but is not shown as such.
     if len(text) > TEXT_LIMIT or text.lstrip()[:1] not in ("{", "["):
         return None
@@ -212,7 +212,7 @@ def render_moment(moment: datetime) -> SafeString:
 
 
 def render_status(status: Any) -> SafeString:
-    """Return the status as a word in its color; the word alone says it all, too."""
+    """Return the status as a colored word. A reader who sees no colors misses nothing."""
     # `Status` raises for a word that it does not have, and a list must not fail for one row.
     known = status in Status.values
     label = Status(status).label if known else status

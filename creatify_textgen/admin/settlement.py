@@ -78,7 +78,7 @@ def settle_page(request: HttpRequest, *, model_admin: Any, generation_id: UUID) 
 
 
 def _settle(request: HttpRequest, row: Generation, form: SettlementForm) -> Generation | None:
-    """Return the row as it was settled; None if the decision was refused, as the form then says."""
+    """Return the settled row; None if the decision was refused: then the form has the errors."""
     decided = form.cleaned_data
     try:
         return services.settle(
