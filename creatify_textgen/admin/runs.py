@@ -94,13 +94,19 @@ class RunAdmin(ReadOnlyAdmin):
 class ToolCallAdmin(ReadOnlyAdmin):
     list_display = ("asked", "name_text", "state", "owner_name", "arguments", "decided_by")
     list_filter = ("state",)
-    # With the contents: the arguments are not saved again, but read from the answer of the step.
     list_select_related = ("step__run__owner", "step__generation__content", "decided_by")
     # The primary key is in the order of creation, and has an index.
     ordering = ("-pk",)
     fields = ("name_text", "state", "arguments", "owner_name", "decided_by", "run_id", "id")
     readonly_fields = fields
     actions = ("approve", "reject")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # The arguments of a call are a part of its step's answer. The request beside them is the
+        # whole conversation, and 50 of them may be many megabytes.
+        request_fields = ("messages", "tools", "system_instruction")
+        names = [f"step__generation__content__{name}" for name in request_fields]
+        return super().get_queryset(request).defer(*names)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         # Nobody approves what they cannot read.
