@@ -58,7 +58,7 @@ def read_lines(request: HttpRequest, *, site: str) -> list[Line]:
     if is_staff_with(request.user, "view_budget"):
         budgets = admin_path("budget_changelist", site=site)
         lines.append(_budgets(services.budget_states(), budgets))
-    # `sorted` is stable: within a level, the lines keep the order of their way through the app.
+    # `sorted` is stable: within a level, the lines keep their order.
     order = ("wrong", "note", "fine")
     return sorted(lines, key=lambda line: order.index(line.level))
 

@@ -125,7 +125,7 @@ def _new_ticket() -> dict[str, str]:
 def _initial(request: HttpRequest, origin: Generation | None) -> dict[str, Any]:
     if origin is None:
         return {"model_name": conf.default_model, "account": next(iter(conf.accounts), "default")}
-    # The form shows the content of the other user's generation.
+    # The form shows the content of the generation, which may be another user's.
     record_read(request, origin)
     return initial_from(origin)
 
