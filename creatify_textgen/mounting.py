@@ -17,11 +17,13 @@ APP_NAME = "creatify_textgen"
 
 def route_name(name: str) -> str:
     """Return what `reverse` needs for one of our routes, e.g. `api:creatify_textgen:webhook`."""
+    # Not the URLconf of a request: workers and pumps, which have none, must find the same URLs.
     return ":".join([*_namespaces(settings.ROOT_URLCONF), name])
 
 
 @cache
 def _namespaces(urlconf: str) -> tuple[str, ...]:
+    # If they are not mounted, `reverse` raises NoReverseMatch for the name alone.
     return tuple(_mounted(get_resolver(urlconf)) or [APP_NAME])
 
 

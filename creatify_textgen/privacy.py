@@ -33,6 +33,8 @@ class _AlwaysOn(SafeExceptionReporterFilter):
 def discreet(view: View) -> View:
     """Return a view whose variables, and those of all it calls, are hidden from error reports."""
 
+    # From each frame of the traceback, Django goes up to such a wrapper: so the variables of
+    # everything that the view calls are hidden, too.
     @wraps(view)
     @without_variables
     def hidden(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -50,6 +50,7 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.initial["limit"] = f"{self.instance.limit.normalize():f}"
+        # Missing for an existing budget: what it counts is only shown.
         account: Any = self.fields.get("account")
         if account is not None:
             names = [("", _("All accounts")), *named(conf.accounts)]
@@ -78,6 +79,7 @@ class BudgetList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        # One query for the page instead of one for each row.
         rows = list(self.result_list)
         for state in services.budget_states(rows):
             state.budget.state = state  # type: ignore[attr-defined]
@@ -105,6 +107,7 @@ def name_and_scope(budget: Budget) -> str:
 
 @admin.display(description=gettext_lazy("used now"))
 def used(budget: Budget) -> str:
+    # The page of one budget has no list that has read it.
     state = getattr(budget, "state", None) or services.budget_states([budget])[0]
     return render_to_string("creatify_textgen/admin/budget.html", describe_state(state))
 
@@ -115,6 +118,7 @@ def describe_state(state: BudgetState) -> dict[str, Any]:
     return {
         "level": "over" if state.share >= 1 else "near" if state.is_near_end else "fine",
         "share": f"{min(state.share, 1):.4f}",
+        # At most 999 %: budgets that only report may be exceeded by any factor.
         "percent": format_number(int(min(state.share, 9.99) * 100)),
         "unit": state.budget.get_unit_display(),
         "limit": format_credits(state.budget.limit),
@@ -139,6 +143,7 @@ class BudgetAdmin(ReadOnlyAdmin):
     list_display = (name_and_scope, used)
     list_select_related = ("owner", "group")
     ordering = ("name",)
+    # If the search for users is not possible: a select would load all users.
     raw_id_fields = ("owner",)
     actions = None
 
@@ -189,11 +194,14 @@ class BudgetAdmin(ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, *args: Any) -> None:
         super().save_model(request, obj, form, *args)
         if "limit" in form.changed_data:
-            # Above another limit is news again.
+            # `budget_reached` is sent once per period. It is sent again for another limit.
             obj.periods.update(reached_at=None)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Count what goes: Django would load each hold, one per generation."""
+        """Return the budgets and the number of their periods, for the confirmation.
+
+        Django would load each hold, and there is one per generation.
+        """
         budgets = list(objs)
         count = sum(budget.periods.count() for budget in budgets)
         text = ngettext("%(count)d period of it", "%(count)d periods of it", count)

@@ -73,6 +73,7 @@ def confirm_selected(
     """As `confirm_or_start`, for an action of the list."""
     names = ("action", "select_across", ACTION_CHECKBOX_NAME)
     hidden = [(name, value) for name in names for value in request.POST.getlist(name)]
+    # Without `select_across` only the checked rows are meant, and no filter describes them.
     query = request.GET.urlencode() if request.POST.get("select_across") == "1" else ""
     return confirm_or_start(model_admin, request, queryset, verb=verb, query=query, hidden=hidden)
 
@@ -88,6 +89,7 @@ def confirm_or_start(
 ) -> HttpResponse:
     """Ask for a confirmation, or start the job if the request is one."""
     job_id, until = read_uuid(request.POST.get("job", "")), _confirmed_at(request)
+    # Whatever is not a whole confirmation of this page is asked again, and starts nothing.
     if job_id is None or until is None or not _may(request, model_admin, verb=verb):
         return _ask(model_admin, request, rows, verb=verb, hidden=hidden)
     job = bulk.start(rows, verb=verb, by=request.user, until=until, query=query, job_id=job_id)
@@ -96,6 +98,8 @@ def confirm_or_start(
 
 
 def _may(request: HttpRequest, model_admin: Any, *, verb: str) -> bool:
+    # Both: a host's subclass may allow less in this admin site, and the job itself asks
+    # `is_permitted` before each step.
     by_hand = (
         model_admin.has_delete_permission(request)
         if verb == Verb.DELETE
@@ -111,6 +115,7 @@ def _confirmed_at(request: HttpRequest) -> datetime | None:
         return None
     if at is None or timezone.is_aware(at) != settings.USE_TZ:
         return None
+    # A later time would take rows that the page has not counted.
     return min(at, clock.now())
 
 
@@ -122,6 +127,7 @@ def _ask(
     verb: str,
     hidden: Iterable[tuple[str, str]],
 ) -> HttpResponse:
+    # Without the order of the list: the database would sort all rows to count them.
     chosen = bulk.eligible(rows, verb=verb).order_by()
     count = chosen.count()
     context = {
@@ -163,12 +169,14 @@ def _costs(rows: QuerySet[Generation]) -> dict[str, Any]:
 
 
 def _times(cost: Decimal | None, count: int) -> Decimal | None:
+    # `reserved` is 0 if nothing is known of the model.
     return cost * count if cost else None
 
 
 def _show(model_admin: Any, request: HttpRequest, job: BulkJob) -> HttpResponse:
     """Lead to the job's page, or back to the history if there is nothing to see there."""
     site = model_admin.admin_site.name
+    # A job with failures has them on its page; one that has not ended shows its progress there.
     page = admin_path("bulkjob_change", site=site, key=job.pk)
     if page and (job.failed or not job.has_ended):
         return redirect(page)

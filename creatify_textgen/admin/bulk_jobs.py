@@ -56,6 +56,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
     )
     readonly_fields = fields[0] + fields[1:6] + fields[6] + fields[7:]
 
+    # The model has no permissions: its rows are a part of the history.
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_view_generations(request)
 
@@ -102,6 +103,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         job = context["original"]
         is_permitted = bulk.is_permitted(request.user, verb=job.verb)
+        # The process that works on a job moves `due_at` forward with each step.
         is_late = not job.has_ended and bool(job.due_at) and job.due_at < clock.now()
         context |= {
             "failures": self._failures(job),
@@ -124,6 +126,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
 
 
 def _is_idle(job: BulkJob) -> bool:
+    # After `due_at` its process is dead or stuck, and `resume` takes its claim away.
     return job.has_ended or job.claim is None or (job.due_at or clock.now()) <= clock.now()
 
 
@@ -153,6 +156,7 @@ def _act(
     try:
         act(job)
     except TransitionError:
+        # Its last generation was done after the page with the button was shown.
         messages.error(request, _("The job has ended already."))
     else:
         messages.success(request, text)

@@ -30,7 +30,7 @@ class Column(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A rectangle; the numbers are text, because templates write them as the reader does."""
+    """A rectangle. Its numbers are text, because templates write them in the reader's format."""
 
     x: str
     y: str
@@ -74,6 +74,7 @@ def draw(columns: Sequence[Column]) -> Chart:
     highest = max((sum(column.amounts, Decimal()) for column in columns), default=Decimal())
     top = _round_up(highest)
     room = (chart.right - chart.left) / max(1, len(columns))
+    # Rounded up, so that there are never more than LABELS.
     step = max(1, -(-len(columns) // LABELS))
     for index, column in enumerate(columns):
         x = chart.left + index * room
@@ -97,13 +98,14 @@ def _stack(chart: Chart, column: Column, *, x: float, room: float, top: Decimal)
     segments, below = [], Decimal()
     for series, amount in enumerate(column.amounts):
         if amount <= 0:
-            continue
+            continue  # The least height below would draw it.
         lower, upper = (_height(chart, value, top=top) for value in (below, below + amount))
         below += amount
         segments.append(
             Segment(
                 x=f"{x + room * GAP / 2:.1f}",
                 y=f"{upper:.1f}",
+                # At least so large, because a reader points at a segment to see its numbers.
                 width=f"{max(1.0, room * (1 - GAP)):.1f}",
                 height=f"{max(0.5, lower - upper):.1f}",
                 series=series,
@@ -115,6 +117,7 @@ def _stack(chart: Chart, column: Column, *, x: float, room: float, top: Decimal)
 
 
 def _height(chart: Chart, value: Decimal, *, top: Decimal) -> float:
+    # A float, because these are pixels; the amounts beside the chart are exact.
     return chart.bottom - (chart.bottom - chart.top) * float(value / top)
 
 

@@ -60,7 +60,7 @@ class Citation(NamedTuple):
     uri: str
     """As it is shown."""
     link: str
-    """The same, if a browser may follow it and its host reads as what it is; else empty."""
+    """The same if it is a plain web address, otherwise empty: see `_web_address`."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Conversation:
     settings: list[Block] = field(default_factory=list)
     answer: list[Block] = field(default_factory=list)
     raw_answer: Block | None = None
-    """The answer as it came, if it is shown laid out."""
+    """The answer as it was received, if `answer` shows it as indented JSON."""
     failed_reason: Block | None = None
     thoughts: Block | None = None
     citations: list[Citation] = field(default_factory=list)
@@ -86,9 +86,10 @@ def find_media_ids(messages: Any) -> set[UUID]:
 
 
 def read_conversation(content: GenerationContent, *, media: Mapping[UUID, Media]) -> Conversation:
-    """Return the content as blocks; the result first has its share of the page's room."""
+    """Return the content as blocks. If the page has no room for all, the request is cut."""
     budget = Budget()
     conversation = Conversation()
+    # Not in the order of the page: a long request would leave no room for the result.
     _read_result(content, conversation, budget)
     conversation.settings = list(_read_settings(content, budget))
     messages = _items(content.messages)
@@ -102,6 +103,7 @@ def read_conversation(content: GenerationContent, *, media: Mapping[UUID, Media]
 
 def _read_result(content: GenerationContent, conversation: Conversation, budget: Budget) -> None:
     text = content.response_text
+    # Both forms, because a person who reports a wrong answer needs it as it came.
     laid_out = format_json_text(text)
     if laid_out is not None:
         conversation.answer.append(_block("json", laid_out, budget))
@@ -116,6 +118,7 @@ def _read_result(content: GenerationContent, conversation: Conversation, budget:
     if content.response_thoughts:
         conversation.thoughts = _block("text", content.response_thoughts, budget)
     conversation.citations = [_citation(c) for c in _items(content.citations)[:200]]
+    # Gemini's `usageMetadata` has lists, too: tokens by modality (contract, section 6.3).
     usage = content.usage if isinstance(content.usage, dict) else {}
     conversation.usage = [(_label(key), _label(_plain(count))) for key, count in usage.items()]
 
@@ -137,6 +140,7 @@ def _read_turn(message: Any, *, media: Mapping[UUID, Media], budget: Budget) -> 
     if not isinstance(message, dict):
         return Turn("?", [_block("json", format_json(message), budget)])
     blocks: list[Block] = []
+    # A string or a list of parts; at most one call and one response (contract, section 3.1).
     content = message.get("content")
     if isinstance(content, str) and content:
         blocks.append(_block("text", content, budget))
@@ -159,6 +163,7 @@ def _part_block(part: dict[str, Any], *, media: Mapping[UUID, Media], budget: Bu
         return _block("text", part["text"], budget)
     if kind not in Media.Kind.values:
         return _block("json", format_json(part), budget)
+    # Its markup takes room as well, and a request may name very many.
     budget.cut("")
     identifier = read_uuid(part.get("media"))
     found = media.get(identifier) if identifier else None
@@ -200,6 +205,7 @@ def _web_address(uri: str) -> str:
         host = (parts.hostname or "").encode("idna").decode("ascii")
         port = f":{parts.port}" if parts.port is not None else ""
     except ValueError:
+        # A port or a bracket that is wrong, or a host that IDNA does not know (a UnicodeError).
         return ""
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
         return ""
@@ -207,6 +213,7 @@ def _web_address(uri: str) -> str:
 
 
 def _parts_of(message: Any) -> list[dict[str, Any]]:
+    # What is no part is shown as JSON, as a part of an unknown type is.
     content = message.get("content") if isinstance(message, dict) else None
     return [part if isinstance(part, dict) else {"?": part} for part in _items(content)]
 

@@ -32,6 +32,7 @@ from creatify_textgen.models import read_uuid
 __all__ = ["ConversationAdmin"]
 
 TURNS_SHOWN = 200
+# The title and the metadata are the host's, and may say what the conversation is about.
 CONTENT = {"title_text", "system_text", "tools_text", "metadata_text"}
 
 
@@ -59,6 +60,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     lookups = frozenset({"owner"})
     list_select_related = ("owner",)
     ordering = ("-updated_at",)
+    # Shows the field for a search. `get_search_results` reads an id and asks for nothing else.
     search_fields = ("=pk",)
     search_help_text = _("An id.")
     fields: ClassVar[Any] = (

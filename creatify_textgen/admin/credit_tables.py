@@ -20,7 +20,6 @@ from creatify_textgen.admin.rendering import (
     render_status,
     show_control_chars,
 )
-from creatify_textgen.conf import conf
 from creatify_textgen.services.credits import CreditReport, LatestGenerations, UsageScope
 from creatify_textgen.states import Mode
 
@@ -41,7 +40,7 @@ class Bar(NamedTuple):
     credits: str
     unknown: int
     share: str
-    """Of the largest, 0 to 1, as HTML wants its numbers."""
+    """Of the largest, from 0 to 1. Text, because templates write numbers in the reader's format."""
 
 
 class Table(NamedTuple):
@@ -74,12 +73,15 @@ class Tables(NamedTuple):
     """Every day of the period."""
     is_long: bool
     """Whether days are summed up by month."""
+    has_accounts: bool
+    """Whether there are sums of several accounts, also of removed ones."""
 
     def read_all(self) -> Iterator[Table]:
-        """Yield the tables, what was used when last."""
+        """Yield the tables. The last one is by time."""
         report, latest = self.report, self.latest
         yield self._table(_("By model"), _("Model"), "model_name", _dearest(report.by_model))
         yield self._owners()
+        # Without links, because the history has no filter by group.
         groups = _dearest(self.scope.by_group())
         yield self._table(_("By group"), _("Group"), "owner__groups__name", groups, parameter="")
         yield self._table(
@@ -87,6 +89,7 @@ class Tables(NamedTuple):
             show=render_status,
             parameter="status__exact",
         )
+        # The sums have no column for the mode and the error, so these two tables read generations.
         text = _("Of the latest %(count)s generations that were created in this period.")
         note = text % {"count": format_number(latest.count)}
         yield self._table(
@@ -100,6 +103,7 @@ class Tables(NamedTuple):
 
     def _owners(self) -> Table:
         rows = _dearest(self.report.by_owner)
+        # Only those that are shown: a site may have very many users.
         keys = [row["owner"] for row in rows[:MOST_ROWS] if row["owner"] is not None]
         users = get_user_model()._default_manager.in_bulk(keys)
 
@@ -139,6 +143,7 @@ class Tables(NamedTuple):
     def _link_time(self, row: Row) -> str:
         first = last = row["day"]
         if self.is_long:
+            # 32 days after its first day is in the next month, whatever its length.
             last = first_of_month(first + timedelta(days=32)) - timedelta(days=1)
         return self._link(since=first, until=last)
 
@@ -164,9 +169,11 @@ class Tables(NamedTuple):
     def _link(self, **parameters: Any) -> str:
         history = admin_path("generation_changelist", site=self.site)
         own: dict[str, Any] = {"since": self.scope.since, "until": self.scope.until}
-        if len(conf.accounts) > 1:
+        # A filter by account has no index, so it is left out if it changes nothing.
+        if self.has_accounts:
             own["account"] = self.scope.account
         asked = {key: value for key, value in {**own, **parameters}.items() if value}
+        # Otherwise a filter without an index would show the last 30 days (`PeriodFilter`).
         if not asked.keys() & {"since", "until"}:
             asked["period"] = "all"
         return f"{history}?{urlencode(asked)}" if history else ""
@@ -197,6 +204,7 @@ def _make(
 
 def _bar(label: Any, link: str, row: Mapping[str, Any], *, largest: Decimal) -> Bar:
     used, unknown, count = row["credits_used"], row["credits_unknown"], row["generations"]
+    # A sum of 0 is known if at least one of its costs is, or if there are no generations.
     is_known = used or unknown < count or not count
     return Bar(
         label=label,

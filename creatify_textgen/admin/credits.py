@@ -51,7 +51,7 @@ ALL_ACCOUNTS = "*"
 MOST_DAYS = 62
 """Days that a chart shows one by one; a longer period is shown by month."""
 YEARS_SHOWN = 10
-"""How much of a period without use is shown, so that no query string asks for all centuries."""
+"""Years without use that are shown at most: a query string may ask for all centuries."""
 SERIES = 5
 """Models that have their own color; the others share one."""
 MOST_BUDGETS = 50
@@ -59,7 +59,7 @@ DAY_INPUT = {"type": "date"}
 
 
 class CreditsForm(forms.Form):
-    """Whose credits, and of which days. Days that are given count more than the period."""
+    """Which account, and which days. If a day is given, the period does not count."""
 
     account = forms.ChoiceField(label=gettext_lazy("Account"))
     period = forms.ChoiceField(label=gettext_lazy("Period"), choices=list(PERIODS.items()))
@@ -79,7 +79,8 @@ class CreditsForm(forms.Form):
     def __init__(self, given: dict[str, str], *, accounts: Sequence[str]) -> None:
         super().__init__(given)
         account: Any = self.fields["account"]
-        every = [(ALL_ACCOUNTS, _("All accounts"))] if len(accounts) > 1 else []
+        self.has_accounts = len(accounts) > 1
+        every = [(ALL_ACCOUNTS, _("All accounts"))] if self.has_accounts else []
         account.choices = [*every, *named(accounts)]
 
     def days(self, *, today: date) -> tuple[date | None, date]:
@@ -97,6 +98,7 @@ class CreditsForm(forms.Form):
                 last = month - timedelta(days=1)
                 return last.replace(day=1), last
             case days:
+                # Today is one of them, as in the filter of the history.
                 return today - timedelta(days=int(days) - 1), today
 
 
@@ -109,18 +111,17 @@ def credits_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
     today = clock.utc_now().date()
     since, until = form.days(today=today)
     account = form.cleaned_data["account"]
+    # The remote knows no balance for an account whose keys are no longer in the settings.
     has_balance = may_view_balance(request) and account in {ALL_ACCOUNTS, *conf.accounts}
     scope = UsageScope(None if account == ALL_ACCOUNTS else account, None, since, until)
     report = services.credits(
-        account=scope.account,
-        since=since,
-        until=until,
-        by_owner=True,
-        with_balance=has_balance,
+        account=scope.account, since=since, until=until, by_owner=True, with_balance=has_balance
     )
     latest, days = scope.latest(), _days(scope, report.by_day, today=today)
     site = model_admin.admin_site.name
-    tables = Tables(scope, report, latest, site=site, days=days, is_long=_is_long(days))
+    tables = Tables(
+        *(scope, report, latest, site, days), is_long=_is_long(days), has_accounts=form.has_accounts
+    )
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("Credits"),
@@ -165,6 +166,7 @@ def _bound_form(request: HttpRequest) -> CreditsForm:
 
 def _audit(request: HttpRequest, scope: UsageScope) -> dict[str, Any] | None:
     """Return how the balance moved between the two latest runs of `reconcile`."""
+    # Each workspace has its balance, so there is no audit of all accounts together.
     if scope.account is None or not may_view_balance(request):
         return None
     audit = services.latest_audit(scope.account)
@@ -174,6 +176,7 @@ def _audit(request: HttpRequest, scope: UsageScope) -> dict[str, Any] | None:
     return {
         "since": audit.before.at,
         "until": audit.after.at,
+        # A balance that fell by less than was used: credits were bought, or a month began.
         "bought": audit.unexplained < 0,
         "missing": audit.unexplained > 0,
         "may_even_out": audit.may_even_out,
@@ -227,6 +230,7 @@ def _drawing(scope: UsageScope, report: CreditReport, days: Sequence[date]) -> d
     """Return the chart: columns by day or by month, stacked by model, and a line of failures."""
     bucket, form = (first_of_month, "N Y") if _is_long(days) else (same_day, "j M")
     buckets = list(dict.fromkeys(map(bucket, days)))
+    # The dearest models of the whole period, so that a color means the same in each column.
     totals = sorted(report.by_model, key=lambda row: row["credits_used"], reverse=True)
     models = [row["model_name"] for row in totals if row["credits_used"]][:SERIES]
     amounts = {bucket: [Decimal()] * (len(models) + 1) for bucket in buckets}
@@ -257,6 +261,8 @@ def _is_long(days: Sequence[date]) -> bool:
 
 def _days(scope: UsageScope, rows: Sequence[dict[str, Any]], *, today: date) -> list[date]:
     """Return every day of the period: days without use are part of the picture."""
+    # Days with use are always shown. They may be older than `earliest`, or after today if a clock
+    # was wrong.
     used = [row["day"] for row in rows]
     until = max([min(scope.until or today, today), *used])
     earliest = until.replace(year=max(1, until.year - YEARS_SHOWN), day=1)
@@ -265,5 +271,6 @@ def _days(scope: UsageScope, rows: Sequence[dict[str, Any]], *, today: date) -> 
 
 
 def _shortened(amount: Decimal) -> Decimal:
-    """Return a mean with as many places as say something."""
+    """Return a mean without the digits that mean nothing."""
+    # Four digits from the first that is not 0, but at least two places.
     return round(amount, max(2, 3 - amount.adjusted())) if amount else Decimal()

@@ -32,6 +32,7 @@ from creatify_textgen.states import TERMINAL
 __all__ = ["defuse", "export_page", "export_selected", "rows_shown", "totals_page"]
 
 SLICE = 500
+# OWASP's page on CSV injection names these, and the wide forms of the signs.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
 
 Columns = dict[str, Callable[[Generation], Any]]
@@ -109,6 +110,7 @@ def _export(
     request: HttpRequest, queryset: QuerySet[Generation], *, form: str
 ) -> StreamingHttpResponse:
     columns = {**COLUMNS, **(CONTENT_COLUMNS if may_view_content(request) else {})}
+    # Metadata is in no column, and may be the largest part of a row.
     rows = queryset.select_related("owner").defer("metadata")
     write, content_type = WRITERS[form]
     blocks = write(_in_slices(rows), columns)
@@ -117,6 +119,7 @@ def _export(
         content_type=f"{content_type}; charset=utf-8",
     )
     response.headers["Content-Disposition"] = f'attachment; filename="generations.{form}"'
+    # Texts of strangers: a browser must not take them for a page, and no proxy may keep them.
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "private, no-store"
     return response
@@ -146,6 +149,7 @@ class _Text:
 
 
 def _write_csv(slices: Iterable[list[Generation]], columns: Columns) -> Iterator[bytes]:
+    # Quoted throughout, so that a line break or a separator in a text stays a part of its cell.
     write: Callable[[Iterable[Any]], Any] = csv.writer(_Text(), quoting=csv.QUOTE_ALL).writerow
     # The mark at the start has spreadsheets read UTF-8.
     yield f"\ufeff{write(columns)}".encode()
@@ -174,5 +178,6 @@ def _cell(name: str, value: Any) -> str:
 def defuse(value: Any) -> str:
     """Return the value as a cell's text; one that a spreadsheet would run gets an apostrophe."""
     text = "" if value is None else str(value)
+    # Also after spaces, which an import may remove.
     risky = text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS)
     return f"'{text}" if risky else text

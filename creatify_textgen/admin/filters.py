@@ -38,7 +38,8 @@ __all__ = [
 ]
 
 RECENT = 1000
-"""Generations whose values the filters offer."""
+"""How many of the latest generations give the filters their values."""
+# Read together: each filter of a page has its values from one query.
 RECENT_COLUMNS = ("model_name", "account", "error_code", "owner_id")
 COUNTED = 10_000
 NOBODY = "-"
@@ -51,6 +52,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
+        # PostgreSQL counts by reading each row, so a number without a limit slows every page down.
         return int(rows.order_by()[:COUNTED].count())
 
     @property
@@ -87,13 +89,14 @@ class AttentionFilter(admin.SimpleListFilter):
 
 
 class RecentValueFilter(admin.SimpleListFilter):
-    """Offers what the latest generations hold of a column, and what is chosen already."""
+    """Offers the values that a column has in the latest generations, and the chosen one."""
 
     column: ClassVar[str]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         values = {value for value in recent_values(request, self.column) if value}
         chosen = self.value()
+        # Otherwise the filter of an older link would be in effect and not be shown as chosen.
         values |= {chosen} if chosen else set()
         return [(value, render_name(value)) for value in sorted(values)]
 
@@ -118,9 +121,9 @@ class ErrorCodeFilter(RecentValueFilter):
 
 
 class OwnerFilter(RecentValueFilter):
-    """By owner: one of the latest, or any that the site's own search for users finds.
+    """By owner: one of the latest, or any user that the search of the admin site finds.
 
-    The search is offered to those who may view users, in an admin site that has them.
+    The search is offered to readers who may view users, if the admin site has the model.
     """
 
     title = _("owner")
@@ -134,6 +137,7 @@ class OwnerFilter(RecentValueFilter):
         self.hidden: list[tuple[str, str]] = []
 
     def choices(self, changelist: Any) -> Iterator[Any]:
+        # `choices` is the one place where Django gives a filter the list, and so its other filters.
         self.hidden = hidden_fields(changelist, without=(self.parameter_name,))
         return super().choices(changelist)
 
@@ -144,6 +148,7 @@ class OwnerFilter(RecentValueFilter):
         keys = recent | chosen
         owners = get_user_model()._default_manager.in_bulk(list(keys if is_known else recent))
         named = sorted((str(owner), str(key)) for key, owner in owners.items())
+        # Users who were deleted or whose names this reader may not see: their keys alone.
         strangers = [str(key) for key in keys - owners.keys()]
         return [
             (NOBODY, str(_("the site itself"))),
@@ -170,9 +175,10 @@ class OwnerFilter(RecentValueFilter):
 
 
 def _may_be_named(keys: set[Any], request: HttpRequest, model_admin: Any) -> bool:
-    """Whether the list has rows of these users, or this one may see all users.
+    """Whether the list has rows of these users, or the reader may see all users.
 
-    Otherwise a query string with one key after another would list the names of all users.
+    Without this, a reader who tries one key after another in the query string would get the names
+    of all users.
     """
     if not keys or can_search_users(request, model_admin.admin_site):
         return True
@@ -180,7 +186,7 @@ def _may_be_named(keys: set[Any], request: HttpRequest, model_admin: Any) -> boo
 
 
 class OwnerField(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """Shows the name of who is chosen, which cannot change how the text around it reads."""
+    """Shows the name of the chosen user, with its control characters written out."""
 
     def label_from_instance(self, obj: Any) -> str:
         return show_control_chars(str(obj))
@@ -192,6 +198,7 @@ def _owner_form(
     site = model_admin.admin_site
     if not can_search_users(request, site):
         return None
+    # Loads only the chosen user; a plain select would have an option for each user of the site.
     widget = AutocompleteSelect(model._meta.get_field("owner"), site)
     rows = get_user_model()._default_manager.all()
     form = forms.Form({"owner": next(iter(chosen), None)})
@@ -200,18 +207,19 @@ def _owner_form(
 
 
 def can_search_users(request: HttpRequest, site: admin.AdminSite) -> bool:
-    """Whether this admin site finds users by a search, and lets this one do so."""
+    """Whether this admin site has a search for users, and the reader may use it."""
     users = site._registry.get(get_user_model())
     return bool(users and users.get_search_fields(request) and users.has_view_permission(request))
 
 
 def recent_values(request: HttpRequest, column: str) -> set[Any]:
-    """Return the values of a column in the latest generations, at one query per request.
+    """Return the values of a column in the latest generations, with one query per request.
 
-    None for those who may not view generations: other lists have the filters, too.
+    Empty for readers who may not view generations: other lists have these filters, too.
     """
     if not is_staff_with(request.user, "view_generation"):
         return set()
+    # On the request: each filter of the list asks, and Django makes new filters for an action.
     seen = getattr(request, "_textgen_recent", None)
     if seen is None:
         latest = Generation.objects.order_by("-created_at").values_list(*RECENT_COLUMNS)

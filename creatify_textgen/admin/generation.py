@@ -28,7 +28,8 @@ from creatify_textgen.states import Status
 __all__ = ["read_detail", "render_metadata", "render_retries"]
 
 MOST_MEDIA = 500
-EVENTS_SHOWN = 200
+EVENTS_SHOWN = 100
+"""Of the first events, and as many of the last: `RECORD_READS` adds one for each reader."""
 RETRIES_SHOWN = 20
 
 
@@ -40,13 +41,14 @@ def read_detail(generation: Generation, *, with_content: bool, site: str) -> dic
         "next_url": _neighbor(generation, site=site, order=""),
         "content_is_hidden": not with_content,
         "error_code": show_control_chars(generation.error_code),
-        "timeline": list(read_timeline(generation, generation.events.all()[:EVENTS_SHOWN])),
+        "timeline": list(read_timeline(generation)),
         "can_refresh": not generation.is_final and generation.status != Status.QUEUED,
     }
 
 
 def _neighbor(generation: Generation, *, site: str, order: str) -> str:
     """Return the path of the owner's generation before (`-`) or after this one, or ""."""
+    # By owner and time, as the index `textgen_owner` is. Of rows of one moment it skips some.
     beside = "lt" if order else "gt"
     others = Generation.objects.filter(
         **{"owner_id": generation.owner_id, f"created_at__{beside}": generation.created_at}
@@ -75,6 +77,7 @@ def render_retries(generation: Generation, *, site: str) -> str:
 
 
 def _read_content(generation: Generation) -> Conversation | None:
+    # Not by `generation.content`, which is empty and not None if it was removed.
     content = GenerationContent.objects.filter(pk=generation.pk).first()
     if content is None:
         return None
@@ -93,13 +96,32 @@ class Line(NamedTuple):
     detail: str = ""
 
 
-def read_timeline(generation: Generation, events: Iterable[GenerationEvent]) -> Iterator[Line]:
-    """Yield the creation, then each move: what changed, when, and how we know."""
-    before = generation.created_at
-    yield Line(before, "", _("created"), detail=generation.get_mode_display())
+def read_timeline(generation: Generation) -> Iterator[Line]:
+    """Yield the creation, then each event: what changed, when, and how we know.
+
+    If there are very many, those between the first and the last are only counted.
+    """
+    created_at = generation.created_at
+    yield Line(created_at, "", _("created"), detail=generation.get_mode_display())
+    first = list(generation.events.all()[:EVENTS_SHOWN])
+    yield from _lines(first, since=created_at)
+    # Two more queries, but only for the few generations with so many events.
+    if len(first) < EVENTS_SHOWN:
+        return
+    later = generation.events.filter(pk__gt=first[-1].pk)
+    last = list(later.order_by("-pk")[:EVENTS_SHOWN])[::-1]
+    omitted = later.count() - len(last)
+    if omitted > 0:
+        yield Line(first[-1].at, "", _("and %d more") % omitted)
+    yield from _lines(last, since=first[-1].at)
+
+
+def _lines(events: Iterable[GenerationEvent], *, since: datetime) -> Iterator[Line]:
+    before = since
     for event in events:
         yield Line(
             event.at,
+            # Never negative, if a clock was set back between two events.
             format_duration(max(0.0, (event.at - before).total_seconds())),
             render_status(event.status),
             event.get_cause_display(),

@@ -26,28 +26,30 @@ from creatify_textgen.states import Status
 __all__ = ["Line", "read_lines"]
 
 SLOW = timedelta(minutes=5)
-"""How long a generation may be queued, and a sweep be away, while something is under way."""
+"""How long a generation may be queued, and how old the last sweep may be, while something is under
+way."""
 ENOUGH = 20
-"""Generations without any delivery that are no accident."""
+"""If none of so many generations had a delivery, this is no accident."""
 
 
 class Line(NamedTuple):
-    """One thing that is looked after."""
+    """One line: what was examined, what was found, and what to do."""
 
     title: str
     figure: str
     advice: str = ""
     """The one thing to do; empty if all is well."""
     level: str = "fine"
-    """`fine`, `note` (it may be so) or `wrong`."""
+    """`fine`, `note` (it may be right, but somebody should know) or `wrong`."""
     link: str = ""
     """Where the rows in question are shown."""
 
 
 def read_lines(request: HttpRequest, *, site: str) -> list[Line]:
-    """Return what is wrong first, then the rest. Nothing for who may not view generations."""
+    """Return what is wrong first, then the rest. Nothing for users who may not view generations."""
     if not may_view_generations(request):
         return []
+    # One reading for all lines, so that their figures agree.
     load = services.workload()
     history = admin_path("generation_changelist", site=site)
     is_paused = Pause.objects.current(now=load.at).exists()
@@ -56,6 +58,7 @@ def read_lines(request: HttpRequest, *, site: str) -> list[Line]:
     if is_staff_with(request.user, "view_budget"):
         budgets = admin_path("budget_changelist", site=site)
         lines.append(_budgets(services.budget_states(), budgets))
+    # `sorted` is stable: within a level, the lines keep their order.
     order = ("wrong", "note", "fine")
     return sorted(lines, key=lambda line: order.index(line.level))
 
@@ -87,6 +90,7 @@ def _waiting(load: Workload, history: str, *, is_paused: bool) -> Line:
     if load.queued_since is None:
         return Line(title, _("none"))
     figure = _("for %s") % _ago(load.queued_since, load)
+    # Queued generations wait for the end of a pause, which has its own line.
     if is_paused or load.at - load.queued_since < SLOW:
         return Line(title, figure, link=link)
     advice = _("No worker sends: run manage.py textgen_doctor.")
@@ -95,6 +99,7 @@ def _waiting(load: Workload, history: str, *, is_paused: bool) -> Line:
 
 def _sweep(load: Workload) -> Line:
     title = _("Last sweep")
+    # A sweep asks for the next one while something is open, so an idle site may have none.
     is_idle = not any(load.by_status.values())
     if load.swept_at is not None:
         figure = _("%s ago") % _ago(load.swept_at, load)
@@ -127,6 +132,7 @@ def _counted(title: str, count: int, advice: str, link: str) -> Line:
 
 
 def _remote(load: Workload) -> Iterator[Line]:
+    # The row of a circuit whose time is over stays until a call succeeds.
     closed = [(name, at) for name, at in load.open_circuits.items() if at > load.at]
     names = ", ".join(show_control_chars(name) for name, _at in closed)
     if closed:
@@ -148,6 +154,7 @@ def _webhooks(load: Workload) -> Line:
         return Line(title, _("off: results are found by polling"))
     words = {"delivered": load.deliveries, "sent": load.expected_deliveries}
     figure = _("for %(delivered)d of the latest %(sent)d") % words
+    # Creatify promises no delivery (contract, section 8), so a missing one says nothing.
     if load.deliveries or load.expected_deliveries < ENOUGH:
         return Line(title, figure)
     advice = _("None arrives: run manage.py textgen_doctor, which tests WEBHOOK_BASE_URL.")
@@ -161,6 +168,7 @@ def _budgets(states: list[BudgetState], link: str) -> Line:
         return Line(title, _("none"), link=link if states else "")
     named = [f"{show_control_chars(s.budget.name)} {min(s.share, 9.99):.0%}" for s in near[:5]]
     more = [_("and %d more") % (len(near) - 5)] if len(near) > 5 else []
+    # A budget that only reports refuses nobody.
     level = "wrong" if any(s.share >= 1 and s.budget.is_hard for s in near) else "note"
     advice = _("Raise the limit, or leave it: a hard budget refuses requests above it.")
     return Line(title, ", ".join([*named, *more]), advice, level, link)

@@ -123,6 +123,7 @@ def metadata(generation: Generation) -> str:
     return render_metadata(generation)
 
 
+# Columns whose texts come from a caller or from the remote.
 FOREIGN_FIELDS = (
     "model_name",
     "model_version",
@@ -158,6 +159,7 @@ SELECTION = (refresh_selected, retry_selected, cancel_selected, export_selected,
 
 
 def _has_period(request: HttpRequest) -> bool:
+    # Django's autocomplete calls `get_search_results` of the list, but has none of its filters.
     match = request.resolver_match
     return match is None or match.url_name != "autocomplete"
 
@@ -166,6 +168,7 @@ class History(ChangeList):
     """The list, without the columns that it does not show."""
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        # No column shows it, and it may be the largest part of a row.
         return super().get_queryset(request, *args, **kwargs).defer("metadata")
 
 
@@ -220,6 +223,7 @@ class GenerationAdmin(PersonsMixin, PlaygroundMixin, ReadOnlyAdmin):
         return ((None, {"fields": SUMMARY}), (_("Bookkeeping"), folded))
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
+        # "=error_code" is compared as a whole: a code is a fixed word.
         username = getattr(get_user_model(), "USERNAME_FIELD", "pk")
         fields = ["=error_code", f"owner__{username}"]
         # Who may not read a prompt may not find out by searching what it says.
@@ -236,6 +240,7 @@ class GenerationAdmin(PersonsMixin, PlaygroundMixin, ReadOnlyAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # Also for the page of one row, which `list_select_related` does not concern.
         return super().get_queryset(request).select_related("owner")
 
     @admin.display(description=_("retry"))
@@ -250,6 +255,7 @@ class GenerationAdmin(PersonsMixin, PlaygroundMixin, ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if obj is not None and not obj.is_final:
+            # An open row may still be charged, and what was charged must be on a row.
             return False
         # Not super(): the rows of this app are otherwise never deleted by hand.
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
@@ -278,6 +284,7 @@ class GenerationAdmin(PersonsMixin, PlaygroundMixin, ReadOnlyAdmin):
         generation = context["original"]
         with_content, site = may_view_content(request), self.admin_site.name
         context |= read_detail(generation, with_content=with_content, site=site)
+        # Opening the page is reading, whatever the reader scrolls to.
         if with_content:
             record_read(request, generation)
         context["may_operate"] = may_operate(request)

@@ -54,6 +54,7 @@ class MediaAdmin(ReadOnlyAdmin):
     # Ids are made in the order of time, and have the index.
     ordering = ("-pk",)
     search_help_text = _("An id, or the SHA-256 of the file.")
+    # Only the methods: Django shows a column as text if nobody may change it.
     readonly_fields: ClassVar[Any] = ("preview", *list_display[1:5], "used_by", stored_path)
     fields: ClassVar[Any] = (
         "preview",
@@ -141,5 +142,6 @@ def _show(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
     except RequestError as error:
         raise Http404(str(error)) from error
     except TextgenError as error:
+        # The storage does not answer now. Nothing is missing, so this is no 404.
         return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
     return answer_file(request, media, file)

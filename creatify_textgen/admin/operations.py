@@ -50,11 +50,11 @@ MOST_ROWS = 100
 """Rows of one action: each may wait for the remote while a browser waits for us. More become a
 bulk job."""
 TIME_LIMIT_SECONDS = 25.0
-"""After which no further row is begun; a gateway in front of us gives up at 30 or 60."""
+"""After this time no further row is begun: many proxies end a request after 30 or 60 seconds."""
 
 
 class Operation(NamedTuple):
-    """A service's verb and how its success reads."""
+    """A verb of the services, and the sentence that reports its success."""
 
     call: Callable[[Generation], Generation]
     describe: Callable[[Generation, Generation], str]
@@ -86,8 +86,11 @@ CANCEL = Operation(lambda row: services.cancel(row), _describe_cancel)
 
 
 def _retry_with(ticket: str) -> Operation:
-    """Return the retry of one confirmation: its ticket is each row's idempotency key, so that
-    whoever presses the button twice is shown the generation of the first time."""
+    """Return the retry of one confirmation.
+
+    Its ticket is a part of each row's idempotency key: if the button is pressed twice, the second
+    answer names the generation of the first, and nothing is paid twice.
+    """
     return Operation(
         lambda row: services.retry(row, idempotency_key=f"retry:{ticket}:{row.pk}"),
         _describe_retry,
@@ -101,6 +104,7 @@ def _operate(
     begun = time.monotonic()
     untouched = 0
     for generation in generations:
+        # The rest is only counted. Nothing was begun for it, so the person can press again.
         if time.monotonic() - begun > TIME_LIMIT_SECONDS:
             untouched += 1
             continue
@@ -121,8 +125,10 @@ def _operate_on_one(
     try:
         after = operation.call(generation)
     except (TextgenError, ImproperlyConfigured) as error:
+        # The other rows go on. Any other exception is a bug, and is reported as one.
         messages.error(request, format_html("{}: {}", link, show_control_chars(str(error))))
         return
+    # A format and not text: `format_html` escapes what it puts into the braces.
     sentence = operation.describe(generation, after)
     values = {"status": after.get_status_display(), "new": after.pk}
     messages.success(request, format_html(sentence, generation=link, **values))
@@ -131,6 +137,7 @@ def _operate_on_one(
 
 
 def _are_many(queryset: QuerySet[Generation]) -> bool:
+    # Counts no further than needed: "select all" may be millions of rows.
     return queryset.order_by()[: MOST_ROWS + 1].count() > MOST_ROWS
 
 
@@ -154,6 +161,7 @@ def refresh_selected(
 def cancel_selected(
     model_admin: Any, request: HttpRequest, queryset: QuerySet[Generation]
 ) -> HttpResponse | None:
+    # Few are cancelled at once, without a question: it costs nothing, and a retry undoes it.
     if _are_many(queryset):
         return confirm_selected(model_admin, request, queryset, verb="cancel")
     _operate(model_admin, request, queryset.select_related("owner"), CANCEL)
@@ -173,6 +181,7 @@ def retry_selected(
         return confirm_selected(model_admin, request, queryset, verb="retry")
     generations = list(queryset.select_related("owner"))
     hidden = [("action", "retry_selected")]
+    # By id, also after "select all": only the rows that the page has shown are asked again.
     hidden += [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in generations]
     return _confirm_or_retry(model_admin, request, generations, hidden)
 
@@ -184,6 +193,7 @@ def _confirm_or_retry(
     hidden: Iterable[tuple[str, str]] = (),
 ) -> HttpResponse | None:
     """Ask for a confirmation, or retry if the request is one; None once that is done."""
+    # The list's own form has no ticket; only the confirmation has one.
     ticket = request.POST.get(TICKET)
     if not ticket:
         return _ask(model_admin, request, generations, hidden)

@@ -50,7 +50,8 @@ class PauseForm(forms.Form):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def pause_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
-    """Show what is paused; a POST pauses, or resumes if its `action` is that."""
+    """Show what is paused. A POST pauses, or resumes if its `action` is `resume`."""
+    # Those who see that generations wait may also see why.
     if not (may_pause(request) or may_view_generations(request)):
         raise PermissionDenied
     form = PauseForm(request.POST or None)
@@ -85,13 +86,14 @@ def _act(request: HttpRequest, model_admin: Any, *, account: str, reason: str) -
         pause = services.pause_sending(account, reason=reason, by=request.user)
         text = _("%s: sending is paused. Requests that were sent continue.") % subject
         messages.warning(request, text)
-    # A pause is gone once it ends; Django's history keeps who paused and resumed.
+    # The row is deleted when the pause ends. Django's history keeps who paused and resumed.
     model_admin.log_change(request, pause, text)
 
 
 def _next(request: HttpRequest, *, site: str) -> str:
     """Return the page that a button of the banner was on, or this page."""
     asked = request.POST.get("next", "")
+    # Only a path of this site, whatever the browser sends: never a redirect to elsewhere.
     is_path = asked.startswith("/") and url_has_allowed_host_and_scheme(asked, allowed_hosts=None)
     if is_path:
         return asked

@@ -27,6 +27,7 @@ __all__ = ["PeriodFilter", "UsagePeriodFilter", "find_by_id", "hidden_fields"]
 
 UNINDEXED = {"mode__exact", "model_name", "account", "error_code"}
 """Filters on columns without an index."""
+# Never reached: an id at the remote is unique per account, and a site has few accounts.
 MOST_FOUND = 1000
 
 
@@ -53,11 +54,13 @@ class PeriodFilter(admin.ListFilter):
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
         names = self.parameters
+        # What no filter takes out of `params`, Django uses as a lookup of a column.
         self._given: dict[str, str] = {
             name: params.pop(name)[-1] for name in names if name in params
         }
         self.is_default = not any(self._given.values())
         self.since, self.until = (self._day(name) for name in ("since", "until"))
+        # Days count more than a period: a form may send both.
         self.period = self._given.get("period") or self._default(request)
         self.hidden: list[tuple[str, str]] = []
 
@@ -100,6 +103,7 @@ class PeriodFilter(admin.ListFilter):
         today = self._today()
         month = today.replace(day=1)
         if self.period.isdecimal() and self.period in self.periods:
+            # Today is one of the days. No end, because nothing is created later.
             return today - timedelta(days=int(self.period) - 1), None
         bounds: dict[str, tuple[date, date | None]] = {
             "today": (today, None),
@@ -117,6 +121,7 @@ class PeriodFilter(admin.ListFilter):
             raise IncorrectLookupParameters(str(error)) from error
 
     def _bound(self, day: date) -> Any:
+        # Not `created_at__date`: a function of the column would not use its index.
         midnight = datetime.combine(day, time.min)
         return timezone.make_aware(midnight) if settings.USE_TZ else midnight
 

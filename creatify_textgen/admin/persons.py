@@ -25,6 +25,7 @@ from creatify_textgen.permissions import is_staff_with
 
 __all__ = ["PERSON_ACTIONS", "PersonsMixin", "person_page", "record_read"]
 
+# Each is counted for the confirmation and erased in the request of the person who confirms.
 MOST_PERSONS = 20
 CONFIRMED = "erase_confirmed"
 SHOWN = "erase_shown"
@@ -56,7 +57,7 @@ def erase_owners(
     if not owners:
         return None
     if request.POST.get(CONFIRMED):
-        # The filters may show rows of other owners by now: nobody else has been asked about.
+        # The filters may find rows of other owners by now, whom the page has not shown.
         shown = set(request.POST.getlist(SHOWN))
         for owner in owners:
             if str(owner.pk) in shown:
@@ -85,7 +86,7 @@ def _ask(
 
 
 class PersonForm(forms.Form):
-    """Whom it is about."""
+    """The person to export or to erase."""
 
     person = forms.CharField(
         label=gettext_lazy("User name"),
@@ -115,7 +116,7 @@ def _find_person(name: str) -> Any:
         return None
 
 
-# Each slice that is erased is a short transaction, and an export of gigabytes is none.
+# To erase is many short transactions, and an export of gigabytes must not keep one open.
 @databases.outside_transactions
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse | FileResponse:

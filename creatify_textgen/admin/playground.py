@@ -82,6 +82,7 @@ def playground_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
     origin = _origin(request, model_admin)
     if request.method == "POST":
         form = PlaygroundForm(request.POST, request.FILES, origin=origin)
+        # The script asks so. Without it, the browser posts the same form and follows a redirect.
         wants_json = request.headers.get("Accept") == "application/json"
         begin = services.begin_stream if wants_json else services.submit
         attempts = _send(request, form, origin=origin, begin=begin) if form.is_valid() else []
@@ -93,6 +94,7 @@ def playground_page(request: HttpRequest, *, model_admin: Any) -> HttpResponse:
         form.data = form.data.copy()  # type: ignore[attr-defined]
         form.data.update(_new_ticket())  # type: ignore[attr-defined]
     else:
+        # The ticket is made with the page, so that a form that is sent twice has the same.
         form = PlaygroundForm(initial={**_initial(request, origin), **_new_ticket()}, origin=origin)
     return _show(request, form, model_admin=model_admin, origin=origin)
 
@@ -123,6 +125,7 @@ def _new_ticket() -> dict[str, str]:
 def _initial(request: HttpRequest, origin: Generation | None) -> dict[str, Any]:
     if origin is None:
         return {"model_name": conf.default_model, "account": next(iter(conf.accounts), "default")}
+    # The form shows the content of the generation, which may be another user's.
     record_read(request, origin)
     return initial_from(origin)
 
@@ -133,6 +136,7 @@ def _origin(request: HttpRequest, model_admin: Any) -> Generation | None:
         return None
     if not (may_view_generations(request) and may_view_content(request)):
         raise PermissionDenied
+    # By the queryset of the admin, which a host's subclass may narrow to some rows.
     rows = model_admin.get_queryset(request).filter(content_removed_at=None)
     key = read_uuid(written)
     found: Generation = get_object_or_404(rows.select_related("content"), pk=key)
@@ -197,6 +201,7 @@ def _store_media(
 
 def _with_own_media(sent: Iterable[Any], origin: Generation | None, user: Any) -> Iterator[Any]:
     """Yield the messages with copies of the media that belong to another user."""
+    # A request may name only media of its owner (`intake`), so that nobody guesses ids of others.
     foreign = origin.media.exclude(owner=user) if origin else Media.objects.none()
     theirs = {str(one.pk): one for one in foreign}
     for message in sent:
@@ -225,6 +230,7 @@ def _answer(
         name: [error["message"] for error in found]
         for name, found in form.errors.get_json_data().items()
     }
+    # A new ticket with each answer: the page stays open, and its next request is another one.
     body = {"columns": columns, "errors": errors, **_new_ticket()}
     return JsonResponse(body, status=200 if columns else 400)
 

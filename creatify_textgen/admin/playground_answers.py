@@ -48,6 +48,7 @@ def column_of(attempt: Attempt, *, user: Any, site: str) -> dict[str, str]:
         return {"model": name, "refusal": show_control_chars(attempt.refusal)}
     return {
         "model": name,
+        # With a ticket, because the REST API of a site need not accept the session of its admin.
         "stream": stream_path(made, user) if can_stream() else "",
         "outcome": admin_path("generation_outcome", site=site, key=made.pk),
         "page": admin_path("generation_change", site=site, key=made.pk),
@@ -81,11 +82,13 @@ def outcome_page(request: HttpRequest, *, model_admin: Any, generation_id: UUID)
     """Answer the script with what became of the user's own generation."""
     if not may_generate(request):
         raise PermissionDenied
+    # Only the user's: this needs no permission to read content.
     rows = Generation.objects.select_related("content").filter(owner_id=request.user.pk)
     row = get_object_or_404(rows, pk=generation_id)
     calls = row.content.response_function_calls
     body = {
         "line": "; ".join(_describe_outcome(row)),
+        # The script asks again until then: the cost may be known only after the answer.
         "is_settled": row.is_final and row.credits_used is not None,
         "is_final": row.is_final,
         "text": row.content.response_text,
@@ -100,6 +103,7 @@ def _describe_outcome(row: Generation) -> Iterator[str]:
         return
     values = {"status": row.get_status_display(), "time": format_duration(row.duration_seconds)}
     yield _("%(status)s after %(time)s") % values
+    # The pump moves the row to `running` when it has read the first chunk.
     begun = row.events.filter(status=Status.RUNNING, cause=Cause.STREAM).first()
     if begun is not None:
         seconds = max(0.0, (begun.at - row.created_at).total_seconds())

@@ -28,7 +28,7 @@ Messages = list[Any]
 
 
 class JSONText(forms.JSONField):
-    """JSON of one kind, which stays as it was typed while it is wrong."""
+    """JSON of one type. Text that is not such JSON stays as it was typed."""
 
     def __init__(self, kind: type, **options: Any) -> None:
         attrs = {"class": "vLargeTextField textgen-code", "rows": JSON_ROWS, "dir": "ltr"}
@@ -48,11 +48,13 @@ class JSONText(forms.JSONField):
         return found
 
     def bound_data(self, data: Any, initial: Any) -> Any:
+        # Django's field parses again here, and does not catch what `to_python` catches.
         return data
 
     def prepare_value(self, value: Any) -> Any:
         if value is None or isinstance(value, str):
             return value
+        # Django's field writes one line.
         return json.dumps(value, indent=2, ensure_ascii=False)
 
 
@@ -63,6 +65,7 @@ class ManyFilesInput(forms.FileInput):
 class ManyFilesField(forms.FileField):
     widget = ManyFilesInput
 
+    # As in Django's documentation, "Uploading multiple files".
     def clean(self, data: Any, initial: Any = None) -> list[Any]:
         return [super(ManyFilesField, self).clean(one, initial) for one in data or ()]
 
@@ -128,6 +131,7 @@ class PlaygroundForm(forms.Form):
         fields["account"].choices = named(conf.accounts)
         kept = list(_media_of(origin)) if origin else []
         fields["kept_media"].choices = [(str(one.pk), _describe(one)) for one in kept]
+        # A field without choices would be an empty line of the form.
         if not kept:
             del fields["kept_media"]
         if len(conf.accounts) < 2:
@@ -151,7 +155,7 @@ class PlaygroundForm(forms.Form):
 
     @property
     def has_more(self) -> bool:
-        """Whether one of the fields that are folded away says something, or is wrong."""
+        """Whether one of the fields that are folded away has a value or an error."""
         return any(field.value() or field.errors for field in self.more_fields)
 
     def media_choices(self) -> list[str]:
@@ -161,6 +165,7 @@ class PlaygroundForm(forms.Form):
 
     def models(self) -> list[str]:
         """Return the models to ask, one or two."""
+        # The same model twice is two requests: a person may compare two answers of one model.
         chosen = (self.cleaned_data["model_name"], self.cleaned_data["compare_with"])
         return [name for name in chosen if name]
 
@@ -192,12 +197,14 @@ class PlaygroundForm(forms.Form):
             self.add_error(name if name in self.fields else None, shown)
 
     def _field_of(self, path: str) -> str:
+        # Paths as `RequestError.errors` has them: "config.temperature", "messages[2].content".
         first, _, rest = path.partition(".")
         if first == "config":
             key = rest.partition(".")[0].partition("[")[0]
             return key if key in NUMBERS else "schema" if key == SCHEMA else "config"
         if first.startswith("messages"):
             place = first.removeprefix("messages[").removesuffix("]")
+            # The prompt is the last message, after the earlier ones.
             earlier = len(self.cleaned_data.get("earlier") or ())
             return "earlier" if place.isdecimal() and int(place) < earlier else "prompt"
         return "uploads" if first in ("file", "mime_type", "kind") else first.partition("[")[0]
@@ -209,6 +216,7 @@ def initial_from(generation: Generation) -> dict[str, Any]:
     config = dict(request["config"])
     schema = config.pop(SCHEMA, None)
     if schema is not None:
+        # The schema sets it again (contract, section 3.2).
         config.pop(MIME_TYPE, None)
     earlier, prompt, kept = _split(request["messages"])
     return {
@@ -231,6 +239,7 @@ def _split(messages: Messages) -> tuple[Messages, str, list[str]]:
 
     A last message that the form cannot show as media with one text below is an earlier one, too.
     """
+    # A stored request may be an imported one, of any shape.
     last = messages[-1] if messages and isinstance(messages[-1], dict) else {}
     content = last.get("content") if last.get("role") == "user" else None
     if isinstance(content, str):

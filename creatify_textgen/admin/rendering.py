@@ -86,6 +86,7 @@ class Budget:
 
     def cut(self, text: str) -> Cut:
         """Return the beginning of the text that the page has room for."""
+        # Before control characters are written out, each of which then has eight letters.
         room = max(0, min(TEXT_LIMIT, self._left))
         self._left -= max(SMALLEST_COST, min(len(text), room))
         return Cut(show_control_chars(text[:room]), max(0, len(text) - room))
@@ -96,12 +97,13 @@ def render_text(text: str) -> SafeString:
 
     `<wbr>` adds nothing to the text: it is copied as it was stored.
     """
+    # A NUL marks the places, because `show_control_chars` has replaced those of the text.
     pieces = _LONG_RUN.sub(r"\g<0>\0", show_control_chars(text)).split("\0")
     return format_html_join(SafeString("<wbr>"), "{}", ((piece,) for piece in pieces))
 
 
 def named(values: Iterable[str]) -> list[tuple[str, str]]:
-    """Return names as the choices of a field, which cannot change how the page reads."""
+    """Return names as the choices of a field, with their control characters written out."""
     return [(value, show_control_chars(value)) for value in values]
 
 
@@ -119,7 +121,7 @@ def foreign(model: type[Model], name: str) -> Callable[[Any], str]:
 
 
 def render_name(value: Any) -> SafeString:
-    """Return a name from elsewhere, which cannot change how the text around it reads."""
+    """Return a name from elsewhere so that it cannot change how the text around it reads."""
     text = show_control_chars(str(value))
     return format_html('<bdi class="textgen-name" title="{}">{}</bdi>', text, text)
 
@@ -131,11 +133,13 @@ def format_json(value: Any) -> str:
         indent = 2 if _is_shallow(value) else None
         return json.dumps(value, indent=indent, ensure_ascii=False, default=str)
     except (RecursionError, ValueError):
+        # ValueError also for an integer of more than 4,300 digits, which Python does not write.
         return _("(too deeply nested to be shown)")
 
 
 def format_json_text(text: str) -> str | None:
-    """Return a text that is a JSON object or list laid out, or None for any other text."""
+    """Return a JSON object or list as indented text, or None if the text is neither."""
+    # A number or a quoted word is JSON, too, but is not shown as such.
     if len(text) > TEXT_LIMIT or text.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -145,6 +149,7 @@ def format_json_text(text: str) -> str | None:
 
 
 def _is_shallow(value: Any) -> bool:
+    # By levels and not by recursion, whose limit a stranger's JSON could reach.
     level = [value]
     for _depth in range(DEEPEST_LAYOUT):
         level = [child for item in level for child in _children(item)]
@@ -163,6 +168,7 @@ def format_credits(amount: Decimal | None) -> str:
     """Return the amount without trailing zeros, in the reader's format."""
     if amount is None:
         return _("unknown")
+    # Nothing is rounded away: the precision of costs is not known (contract, section 7).
     plain = f"{amount.normalize():f}"
     places = len(plain.partition(".")[2])
     return str(number_format(amount, decimal_pos=places))
@@ -206,7 +212,8 @@ def render_moment(moment: datetime) -> SafeString:
 
 
 def render_status(status: Any) -> SafeString:
-    """Return the status as a word in its color; the word alone says it all, too."""
+    """Return the status as a colored word. A reader who sees no colors misses nothing."""
+    # `Status` raises for a word that it does not have, and a list must not fail for one row.
     known = status in Status.values
     label = Status(status).label if known else status
     return format_html(

@@ -68,6 +68,7 @@ class RunAdmin(ReadOnlyAdmin):
     readonly_fields: ClassVar[Any] = fields
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        # A cost, and which generations there are, need the permission for generations.
         hidden = set() if may_view_generations(request) else {"step_list", "used"}
         return [name for name in self.fields if name not in hidden]
 
@@ -94,12 +95,21 @@ class ToolCallAdmin(ReadOnlyAdmin):
     list_display = ("asked", "name_text", "state", "owner_name", "arguments", "decided_by")
     list_filter = ("state",)
     list_select_related = ("step__run__owner", "step__generation__content", "decided_by")
+    # The primary key is in the order of creation, and has an index.
     ordering = ("-pk",)
     fields = ("name_text", "state", "arguments", "owner_name", "decided_by", "run_id", "id")
     readonly_fields = fields
     actions = ("approve", "reject")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # The arguments of a call are a part of its step's answer. The request beside them is the
+        # whole conversation, and 50 of them may be many megabytes.
+        request_fields = ("messages", "tools", "system_instruction")
+        names = [f"step__generation__content__{name}" for name in request_fields]
+        return super().get_queryset(request).defer(*names)
+
     def has_decide_permission(self, request: HttpRequest) -> bool:
+        # Nobody approves what they cannot read.
         return may_operate(request) and may_view_content(request)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
@@ -147,6 +157,7 @@ class ToolCallAdmin(ReadOnlyAdmin):
                 decide(call, by=request.user)
                 decided += 1
             except TransitionError as error:
+                # A colleague was faster, or the run has ended. The other calls are still decided.
                 self.message_user(request, str(error), messages.WARNING)
         if decided:
             text = ngettext("%d call was decided.", "%d calls were decided.", decided) % decided

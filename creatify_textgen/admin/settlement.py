@@ -53,6 +53,7 @@ class SettlementForm(forms.Form):
 def settle_page(request: HttpRequest, *, model_admin: Any, generation_id: UUID) -> HttpResponse:
     if not model_admin.has_operate_permission(request):
         raise PermissionDenied
+    # Whether this row can be settled is asked by `services.settle`, not here.
     row = get_object_or_404(model_admin.get_queryset(request), pk=generation_id)
     form = SettlementForm(request.POST or None)
     if form.is_valid() and (settled := _settle(request, row, form)):
@@ -77,17 +78,19 @@ def settle_page(request: HttpRequest, *, model_admin: Any, generation_id: UUID) 
 
 
 def _settle(request: HttpRequest, row: Generation, form: SettlementForm) -> Generation | None:
-    """Return the row as it was settled; None if the decision was refused, as the form then says."""
+    """Return the settled row; None if the decision was refused: then the form has the errors."""
     decided = form.cleaned_data
     try:
         return services.settle(
             row,
             decision=decided["decision"],
+            # As text, because a float would change the amount.
             credits_used=decided["credits_used"] or None,
             remote_id=decided["remote_id"],
             by=request.user,
         )
     except RequestError as error:
+        # Before TextgenError, of which it is one: its paths lead to fields of the form.
         for name, rules in error.errors.items():
             form.add_error(name if name in form.fields else None, rules)
     except (TextgenError, ImproperlyConfigured) as error:

@@ -56,6 +56,7 @@ class UsageDayAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("known credits"))
     def credits(self, usage: UsageDay) -> str:
+        # A sum of 0 is known if at least one of its costs is.
         is_known = usage.credits_used or usage.credits_unknown < usage.generations
         return render_credits(usage.credits_used if is_known else None)
 

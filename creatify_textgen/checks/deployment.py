@@ -62,7 +62,7 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
 
 
 def _app_messages() -> Iterator[CheckMessage]:
-    # Without our URLs a site needs no REST framework: the admin, the commands and `services` work.
+    # Without our URLs, no REST API is served; the admin, the commands and `services` work.
     if _webhook_path() is not None and not apps.is_installed("rest_framework"):
         yield Error(
             "creatify_textgen.urls are included, but 'rest_framework' is not installed.",

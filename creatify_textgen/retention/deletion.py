@@ -92,7 +92,7 @@ def _delete_periods(instance: Budget, **_: Any) -> None:
     # Evaluated for its lock alone.
     list(Budget.objects.select_for_update().filter(pk=instance.pk))
     periods = BudgetPeriod.objects.filter(budget=instance)
-    # In the order in which requests lock them, so that neither waits for the other.
+    # In the order in which requests lock them. In another one, two could wait for each other.
     list(periods.select_for_update().order_by("pk").values_list("pk"))
     BudgetHold.objects.filter(period__budget=instance).delete()
     periods.delete()

@@ -34,7 +34,7 @@ LEFT_OUT = {
     Generation: {"owner", "claim", "fingerprint", "idempotency_key", "idempotency_hash"},
     GenerationContent: {"generation"},
 }
-"""Columns that say nothing of the person."""
+"""Columns that say nothing about the person."""
 
 
 @dataclass(slots=True)

@@ -50,7 +50,8 @@ def prune(
 ) -> PruneReport:
     """Remove prompts, results, metadata and unused media that are older than so many days.
 
-    The filters of bulk jobs that ended before are removed, too. Rows, costs and timelines stay.
+    The filters of bulk jobs that ended before are removed, too. Rows, costs and timelines stay, and
+    so does the metadata of generations whose content was not stored.
     Without `older_than_days`, the setting `CONTENT_RETENTION_DAYS` holds. An expired generation
     counts from its creation. May be stopped and called again at any time, and several times at
     once. `time_limit` is in seconds.

@@ -40,5 +40,6 @@ def textgen_pauses(context: Any) -> dict[str, Any]:
 @register.inclusion_tag("creatify_textgen/admin/health.html", takes_context=True)
 def textgen_health(context: Any) -> dict[str, Any]:
     """Show what is in flight and what is stuck, each with the one thing to do."""
+    # A host may have several admin sites. Django sets the name of the one that shows the page.
     request = context["request"]
     return {"lines": read_lines(request, site=getattr(request, "current_app", "admin"))}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ USES: dict[str, Callable[[], Any]] = {
     "set": lambda: site_cache.remember("key", 1, seconds=60),
     "add": lambda: site_cache.count("key", seconds=60),
     "incr": lambda: site_cache.count("key", seconds=60),
+    "touch": lambda: site_cache.count("key", seconds=60),
 }
 
 
@@ -32,6 +35,25 @@ class TestCache:
         for _ in range(2):
             site_cache.count("number", seconds=60)
         assert [site_cache.recall(key) for key in ("key", "number", "other")] == ["value", 2, None]
+
+    def test_that_keeps_nothing_has_not_failed(
+        self, settings: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+        site_cache.count("key", seconds=60)
+        assert site_cache.recall("key") is None
+        assert not caplog.records
+
+    def test_in_files_counts_for_longer_than_its_default_timeout(
+        self, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backend = "django.core.cache.backends.filebased.FileBasedCache"
+        settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": tmp_path, "TIMEOUT": 60}}
+        for _ in range(2):
+            site_cache.count("number", seconds=1000)
+        later = time.time() + 100
+        monkeypatch.setattr(time, "time", lambda: later)
+        assert site_cache.recall("number") == 2
 
     @pytest.mark.parametrize("method", USES)
     def test_that_is_down_raises_nothing_and_is_logged_once(

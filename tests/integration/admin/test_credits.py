@@ -67,6 +67,15 @@ class TestCreditsPage:
             assert response.context["used"] == used
             assert ("Remaining" in response.text) == (account != "renamed")
 
+    def test_leads_to_the_generations_of_its_account_if_another_was_removed(
+        self, operator: Client
+    ) -> None:
+        use(account="default")
+        use(account="renamed")
+        for account in ("default", "renamed"):
+            [model] = table(operator.get(CREDITS, {"account": account}), "By model")
+            assert f"account={account}" in model.link
+
     def test_says_that_the_remote_is_away(self, operator: Client) -> None:
         response = operator.get(CREDITS)
         assert response.context["remaining"] == "unknown"

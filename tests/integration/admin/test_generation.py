@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from creatify_textgen.admin import generation as generation_page
 from creatify_textgen.models import Generation
 from tests import factories
 
@@ -175,6 +176,20 @@ class TestTimeline:
         assert [reported.index(word) for word in words] == sorted(
             reported.index(word) for word in words
         )
+
+    @pytest.mark.parametrize(("count", "omitted"), [(2, 0), (4, 0), (7, 3)])
+    def test_has_the_first_and_the_last_events(
+        self, operator: Client, monkeypatch: pytest.MonkeyPatch, count: int, omitted: int
+    ) -> None:
+        monkeypatch.setattr(generation_page, "EVENTS_SHOWN", 2)
+        row = make_done()
+        numbers = [str(number) for number in range(count)]
+        for detail in numbers:
+            row.events.create(at=factories.NOW, status="done", cause="retention", detail=detail)
+        lines = list(generation_page.read_timeline(row))[1:]
+        shown = [line.detail or line.what for line in lines]
+        between = [f"and {omitted} more"] if omitted else []
+        assert shown == [*numbers[:2], *between, *numbers[2:][-2:]]
 
     def test_takes_as_many_queries_however_long_it_is(self, operator: Client) -> None:
         generation, counts = make_done(), []

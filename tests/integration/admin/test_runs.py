@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from creatify_textgen import chat
 from creatify_textgen.chat import Run
@@ -53,6 +55,16 @@ class TestPages:
         assert f"/generation/{run.generation.pk}/" in read(client, f"{RUNS}{run.pk}/change/")
         assert "ann" in read(client, CALLS)
         assert "ann" in read(client, f"{CALLS}{run.calls[0].pk}/change/")
+
+    def test_read_no_conversations_for_a_list_of_calls(
+        self, run: Run, staff_with: Callable[..., Client]
+    ) -> None:
+        client = staff_with(*OPERATOR)
+        with CaptureQueriesContext(connection) as queries:
+            assert "ann" in read(client, CALLS)
+        contents = [one["sql"] for one in queries if "generationcontent" in one["sql"]]
+        assert len(contents) == 1
+        assert '"messages"' not in contents[0]
 
     def test_show_no_arguments_without_permission(
         self, run: Run, staff_with: Callable[..., Client]
