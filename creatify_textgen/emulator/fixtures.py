@@ -27,4 +27,5 @@ def creatify_emulator(creatify_emulator_server: Emulator) -> Iterator[Emulator]:
     """Return the emulator, without generations and with every switch at its default."""
     creatify_emulator_server.reset()
     yield creatify_emulator_server
+    # After the test as well, so that no late webhook of it arrives during another test.
     creatify_emulator_server.reset()

@@ -51,6 +51,7 @@ class EmulatorApplication:
 
     async def answer(self, request: Request) -> AnyAnswer:
         """Answer one request, or refuse it if it comes from elsewhere."""
+        # Before the control paths, which need no keys: a page in a browser could switch faults on.
         foreign = foreign_reason(request.head, bound=self._host)
         if foreign:
             return json_answer({"error": foreign}, status=403)
@@ -62,6 +63,7 @@ class EmulatorApplication:
 
     def upload_rate(self, head: Head) -> int:
         """Return the rate that the switches set, for every path of the API."""
+        # Control requests stay fast, so that a test can switch a slow uplink off again.
         is_control = head.path.startswith(PREFIX)
         return 0 if is_control else self._switches.settings.upload_rate
 
@@ -76,6 +78,7 @@ class EmulatorApplication:
 
     async def stop(self) -> None:
         """Stop at once; nothing is left running on the loop."""
+        # The server first: afterwards no request can start another timer or delivery.
         await self._server.stop()
         self.processing.stop()
         await self._deliveries.stop()

@@ -6,6 +6,7 @@ Safe to use from any thread. Other modules act on the values.
 from __future__ import annotations
 
 import difflib
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -52,6 +53,7 @@ class Switchboard:
         Raises:
             SwitchError: unknown name, or a value that the switch does not take.
         """
+        # Everything is read before anything is set, so a mistake in one name leaves all as it was.
         checked = read_values(values)
         if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
             raise SwitchError("'times' must be a whole number.")
@@ -60,6 +62,7 @@ class Switchboard:
         with self._lock:
             if times is None:
                 self._settings = replace(self._settings, **checked)
+                # A value for good also ends a limited one, which would hide it.
                 self._limited = {n: v for n, v in self._limited.items() if n not in checked}
             else:
                 self._limited |= {name: Limited(value, times) for name, value in checked.items()}
@@ -73,6 +76,7 @@ class Switchboard:
     def take(self, kind: str) -> Settings:
         """Return the settings for one request, and count it against the limited values."""
         with self._lock:
+            # The usual case. Settings are frozen, so all requests may share one object.
             if not self._limited:
                 return self._settings
             concerned = {
@@ -132,6 +136,7 @@ def _suggest(word: str, *, known: tuple[str, ...]) -> str:
 
 
 def _read_word(value: Any, *, switch: Switch) -> str:
+    # None and the word "none" are the same, because a test in Python may write either.
     word = str(value).lower() if value is not None else "none"
     if word in switch.allowed:
         return word
@@ -159,9 +164,13 @@ def _read_number(value: Any, *, switch: Switch) -> float:
         raise SwitchError(f"{switch.name!r} is a number; got {value!r}.")
     try:
         number = type(switch.default)(value)
+        is_finite = math.isfinite(number)
     except (ValueError, OverflowError):
         raise SwitchError(f"{switch.name!r} is a number; got {value!r}.") from None
-    if number != number or number == float("inf") or (number < 0 and switch.name not in SIGNED):
+    # Timers and dates take neither infinity nor NaN.
+    if not is_finite:
+        raise SwitchError(f"{switch.name!r} is a finite number; got {value!r}.")
+    if number < 0 and switch.name not in SIGNED:
         raise SwitchError(f"{switch.name!r} is 0 or more; got {value!r}.")
     return number  # type: ignore[no-any-return]
 
@@ -176,6 +185,7 @@ def _read_pairs(value: Any, *, switch: Switch) -> tuple[str, ...]:
     items = [item for item in value.split(",") if item] if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         raise SwitchError(f"{switch.name!r} is a list of pairs such as 'id:key'; got {value!r}.")
+    # In Python a pair may also be a tuple. A key may contain a colon, so only the first one counts.
     pairs = tuple(item if isinstance(item, str) else ":".join(map(str, item)) for item in items)
     if any(pair.count(":") < 1 or not all(pair.split(":", 1)) for pair in pairs):
         raise SwitchError(
