@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .schema_validation import check_schema
+
 __all__ = ["check_tools"]
 
 # Google's rule for names (contract, section 3.3).
@@ -45,8 +47,7 @@ def _check_declaration(
         names.append(name)
     if not isinstance(declaration.get("description", ""), str):
         yield f"{path}.description", "Must be a string."
-    if not isinstance(declaration.get("parameters", {}), Mapping):
-        yield f"{path}.parameters", "Must be an object."
+    yield from check_schema(declaration.get("parameters", {}), path=f"{path}.parameters")
 
 
 def _check_tool_config(config: Mapping[str, Any], *, names: list[str]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from creatify_textgen.emulator.faults.switches import Settings
 
 from .calls import check_calls
 from .media import Media
+from .schema_validation import check_schema
 from .tool_validation import check_tools
 
 __all__ = ["Problem", "check_request"]
@@ -223,8 +224,9 @@ def _check_config(config: Mapping[str, Any], *, settings: Settings) -> Iterator[
     yield from _check_stop_sequences(config.get("stop_sequences", []))
     if config.get("response_mime_type", "text/plain") not in RESPONSE_MIME_TYPES:
         yield Problem("config.response_mime_type", f"Must be one of {RESPONSE_MIME_TYPES}.")
-    if not isinstance(config.get("response_json_schema", {}), Mapping):
-        yield Problem("config.response_json_schema", "Must be an object.")
+    schema = config.get("response_json_schema", {})
+    for path, text in check_schema(schema, path="config.response_json_schema"):
+        yield Problem(path, text)
     if settings.unknown_fields == "refuse":
         known = (*NUMBERS, *INTEGERS, *OTHER_CONFIG)
         yield from _check_unknown(config, path="config", known=known)
