@@ -1,4 +1,4 @@
-"""Pytest fixtures for hosts: `pytest_plugins = ["creatify_textgen.emulator.fixtures"]`.
+"""Fixtures of pytest for hosts, which pytest finds by itself (entry point `pytest11`).
 
 One server runs for the session; each test starts with no generations and default switches.
 Needs pytest, and no Django.
