@@ -24,9 +24,14 @@ from creatify_textgen.emulator.requests.bodies import JsonBody
 from .callers import foreign_reason
 from .control import PREFIX, Control
 
-__all__ = ["EmulatorApplication"]
+__all__ = ["EmulatorApplication", "base_url"]
 
 logger = logging.getLogger("creatify_textgen.emulator")
+
+
+def base_url(host: str, *, port: int) -> str:
+    """Return the URL of an address. One of IPv6 is in brackets (RFC 3986, section 3.2.2)."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class EmulatorApplication:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from creatify_textgen.emulator.api.state import LogRecord, RemoteGeneration, State
 from creatify_textgen.emulator.faults.switchboard import Switchboard
 
-from .application import EmulatorApplication
+from .application import EmulatorApplication, base_url
 
 __all__ = ["Emulator"]
 
@@ -50,7 +50,7 @@ class Emulator:
         """Base URL without a slash at its end. Raises: RuntimeError before the first start."""
         if not self._port:
             raise RuntimeError(NOT_STARTED)
-        return f"http://{self._host}:{self._port}"
+        return base_url(self._host, port=self._port)
 
     @property
     def requests(self) -> list[LogRecord]:
