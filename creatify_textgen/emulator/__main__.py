@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from .api.state import State
-from .driving.application import EmulatorApplication
+from .driving.application import EmulatorApplication, base_url
 from .faults.switch import SwitchError
 from .faults.switchboard import Switchboard
 from .faults.switches import SWITCHES
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.switches:
         sys.stdout.write(describe_switches() + "\n")
         return 0
+    # Without this the server's log has no handler, so a benchmark prints nothing.
     if options.verbose:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
@@ -82,11 +83,14 @@ async def serve(switches: Switchboard, *, host: str, port: int) -> None:
     application = EmulatorApplication(switches=switches, state=State(settings=switches.settings))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # SIGTERM too, because a supervisor and `docker stop` send it, and open streams must be closed.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     port = await application.start(host=host, port=port)
-    sys.stdout.write(f"Creatify emulator listening on http://{host}:{port}\n")
-    sys.stdout.write(export_line(f"http://{host}:{port}") + "\n")
+    url = base_url(host, port=port)
+    sys.stdout.write(f"Creatify emulator listening on {url}\n")
+    sys.stdout.write(export_line(url) + "\n")
+    # A program that starts the emulator reads the port from a pipe, which Python buffers.
     sys.stdout.flush()
     await stopping.wait()
     await application.stop()

@@ -1,4 +1,4 @@
-"""Pytest fixtures for hosts: `pytest_plugins = ["creatify_textgen.emulator.fixtures"]`.
+"""Fixtures of pytest for hosts, which pytest finds by itself (entry point `pytest11`).
 
 One server runs for the session; each test starts with no generations and default switches.
 Needs pytest, and no Django.
@@ -27,4 +27,5 @@ def creatify_emulator(creatify_emulator_server: Emulator) -> Iterator[Emulator]:
     """Return the emulator, without generations and with every switch at its default."""
     creatify_emulator_server.reset()
     yield creatify_emulator_server
+    # After the test as well, so that no late webhook of it arrives during another test.
     creatify_emulator_server.reset()

@@ -20,6 +20,7 @@ __all__ = ["current_failures", "find_failures"]
 FRESH_SECONDS = 5.0
 """Anybody may ask, so asking often must cost nothing."""
 FRAME_SECONDS = 2.0
+"""How long a frame may take through the stream backend. Probes wait for a few seconds only."""
 
 
 @per_process
@@ -32,7 +33,7 @@ def current_failures() -> Sequence[str]:
     try:
         return _examination().result(fresh_seconds=FRESH_SECONDS)
     except TimeoutError:
-        # Nothing else that is examined has no timeout.
+        # Everything else that is examined has a timeout, so it is the database that hangs.
         return ("database",)
 
 

@@ -1,4 +1,4 @@
-"""For tests of a host's code: a remote in this process that gives the answers of a test.
+"""For tests of a host's code: a remote in this process that gives the answers that a test sets.
 
 No other room imports it. The app's own code handles each request; only the connection and the
 worker are replaced, during a `with` block.

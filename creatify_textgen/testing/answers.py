@@ -39,7 +39,7 @@ _REFUSALS: Mapping[str, Callable[[], RemoteError]] = MappingProxyType(
         "unreachable": lambda: RemoteUnavailableError("No connection.", request_sent=False),
     }
 )
-# The first part is refused before a generation exists, the rest has one, which may cost.
+# With the first part no generation is returned. The others have one, which may cost credits.
 FAULTS = (*_REFUSALS, FAILED, TRUNCATED, BLOCKED, INTERRUPTED)
 """Names that `Stub.fail` takes."""
 
@@ -52,7 +52,7 @@ class Answer:
     function_calls: Sequence[Mapping[str, Any]] = ()
     """`[{"name": "get_weather", "args": {"city": "Paris"}}]`"""
     thoughts: str = ""
-    """Reasoning, which only a stream brings."""
+    """The model's reasoning, which only a stream contains."""
     credits_used: Decimal = Decimal("0.0005")
     fault: str = ""
     """One of `FAULTS`, or empty."""
@@ -137,20 +137,23 @@ class Asked:
 
 
 def make_answer(value: Any, asked: Asked) -> Answer:
-    """Return the answer that a test means: text, an `Answer`, what becomes JSON, or a function."""
+    """Return the answer that a test set: text, an `Answer`, what becomes JSON, or a function.
+
+    Raises: TypeError for anything else, or if the function returns anything else.
+    """
     if callable(value):
         value = value(asked)
     return _answer_of(value)
 
 
 def check_fault(fault: Any) -> None:
-    """Raise: ValueError unless it is one of `FAULTS`."""
+    """Refuse a word that is not in `FAULTS`. Raises: ValueError."""
     if fault not in FAULTS:
         raise ValueError(f"Unknown fault {fault!r}; known are {', '.join(FAULTS)}.")
 
 
 def check_answer(value: Any) -> None:
-    """Raise what `make_answer` would, but for a function, which is called for a request alone."""
+    """Refuse what `make_answer` refuses. A function is not called. Raises: TypeError."""
     if not callable(value):
         _answer_of(value)
 

@@ -103,7 +103,7 @@ class StubClient(RemoteClient):
 
 
 class StubChunks:
-    """A stream whose chunks are all there; see `ChunkStream`."""
+    """A stream that never waits for a chunk, with the interface of `ChunkStream`."""
 
     def __init__(self, asked: Asked, answer: Answer) -> None:
         self.before_wait: Callable[[], None] = lambda: None

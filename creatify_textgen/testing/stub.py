@@ -45,7 +45,7 @@ DEFAULT_ANSWER = "An answer of the stub."
 
 
 class Stub:
-    """A remote in this process; the block of `with Stub() as stub` is answered by it."""
+    """A remote in this process. It answers the requests of the block `with Stub() as stub`."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -70,7 +70,7 @@ class Stub:
         self._always = None if is_sequence else value
 
     def fail(self, fault: str, *, times: int = 1) -> None:
-        """Have the next requests fail in this way; `FAULTS` has the names."""
+        """Let the next requests fail in this way. Raises: ValueError for a name not in `FAULTS`."""
         check_fault(fault)
         # `True` is an int, and most likely a mistake.
         if type(times) is not int or times < 1:
@@ -78,11 +78,16 @@ class Stub:
         self._faults += [fault] * times
 
     def assert_asked(self, text: str | None = None, *, times: int | None = None) -> None:
-        """Fail unless a request has this in its last message, or unless so many were sent."""
+        """Fail unless the last message of a request contains this text.
+
+        With `times`, exactly so many requests must contain it. Without a text, all requests count.
+        Raises: AssertionError.
+        """
         texts = [asked.text for asked in self.asked]
         found = [t for t in texts if text is None or text in t]
         if times is None and not found:
-            raise AssertionError(f"Nobody asked {text!r}; asked was {texts!r}.")
+            wanted = "was sent" if text is None else f"contains {text!r}"
+            raise AssertionError(f"No request {wanted}. The requests were {texts!r}.")
         if times is not None and len(found) != times:
             wanted = "" if text is None else f" {text!r}"
             raise AssertionError(f"Asked{wanted} {len(found)} times, not {times}: {texts!r}.")
@@ -169,7 +174,7 @@ class _NoCheckpoints:
 
 
 def _go_on(run_id: uuid.UUID, *, is_streamed: bool = False, delay_seconds: float = 0) -> None:
-    """Go on with a run, unless it is to wait: a stub's time does not pass."""
+    """Go on with a run, unless it has to wait: no time passes in a test."""
     if not delay_seconds:
         chat.go_on(run_id)
 

@@ -57,8 +57,10 @@ class Api:
             self._record(request, kind="other", body=None).status = 404
             return text_answer("Not Found", status=404)
         call = self._read(request, route=route)
+        # Before the answer: a test that sees the effect of a request finds the request in the log.
         record = self._record(request, kind=call.kind or "other", body=call.logged_body)
         answer = await self._decide(call)
+        # Counted before the wait, so that a client that gives up does not change the counters.
         if call.kind in CREATES and not call.accepted:
             self._state.count("refused")
         await wait_before(answer, call=call)
@@ -67,6 +69,7 @@ class Api:
 
     def _read(self, request: Request, *, route: Route) -> Call:
         kind = route.kind(request.head.method)
+        # Taken once per request: with `times`, each request counts once, whatever it reads.
         settings = self._switches.take("create" if kind in CREATES else kind)
         call = Call(request, route, kind, settings)
         if request.head.method == "POST":
@@ -85,6 +88,7 @@ class Api:
         )
 
     async def _decide(self, call: Call) -> AnyAnswer:
+        # The order of a real site: the proxy, the router, authentication, then the view.
         for check in (check_outage, check_slash, check_method, check_keys, check_injected):
             refusal = check(call)
             if refusal is not None:
@@ -93,6 +97,7 @@ class Api:
 
     async def _get(self, call: Call) -> AnyAnswer:
         self._state.count("gets")
+        # With other keys it is a 404, as if it did not exist (contract, section 8).
         found = self._state.find(call.route.generation_id, workspace=call.workspace)
         if found is None or found.stored_at is None or not found.is_visible:
             return call.refusal(404)
@@ -117,6 +122,8 @@ async def wait_before(answer: AnyAnswer, *, call: Call) -> None:
         if seconds:
             await asyncio.sleep(seconds)
     except asyncio.CancelledError:
+        # The client left before the first byte. No player will report it, and the generation would
+        # stay running for ever.
         if isinstance(answer, Stream):
             answer.on_end(everything=False)
         raise
@@ -133,6 +140,8 @@ def check_slash(call: Call) -> AnyAnswer | None:
         return None
     if call.settings.slash == "not_found":
         return text_answer("Not Found", status=404)
+    # Starlette's `redirect_slashes` (contract, section 1): 307 keeps method and body, and the URL
+    # is made of the request, with http also behind a proxy that speaks TLS.
     head = call.request.head
     query = f"?{head.query}" if head.query else ""
     location = f"http://{head.headers.get('host', '')}{head.path}/{query}"
@@ -152,6 +161,7 @@ def check_keys(call: Call) -> AnyAnswer | None:
     identity, key = headers.get("x-api-id", ""), headers.get("x-api-key", "")
     pair = f"{identity}:{key}"
     call.workspace = call.settings.workspace or pair
+    # Both headers are needed (contract, section 1). One of another pair is as wrong as none.
     pairs = call.settings.api_keys
     if not identity or not key or (pairs and pair not in pairs):
         return call.refusal(401)

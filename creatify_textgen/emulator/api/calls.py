@@ -22,13 +22,14 @@ class Call:
     route: Route
     kind: str
     settings: Settings
+    # Two forms: the log keeps facts about media and shortened texts, and the handler needs all.
     body: Any = None
     logged_body: Any = None
     body_error: str = ""
     """Why the body is not JSON."""
     workspace: str = ""
     accepted: bool = False
-    """Whether it created a generation."""
+    """Whether a generation answers it: one that it created, or an equal one from before."""
 
     def refusal(self, status: int, *, text: str = "") -> Answer:
         """Return an error in the style of this call's path and switches."""

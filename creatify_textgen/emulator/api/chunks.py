@@ -36,6 +36,7 @@ SNAKE_PART = dict.fromkeys(
         "function_call", "code_execution_result", "executable_code", "function_response", "text",
     )
 )  # fmt: skip
+# Their keys belong to somebody else: to the declared function, or to Creatify.
 OPAQUE = frozenset({"args", "creatify"})
 CAPITAL = re.compile(r"(?<!^)([A-Z])")
 
@@ -64,6 +65,7 @@ class ChunkWriter:
             "modelVersion": _answering(generation),
             "responseId": generation.id.replace("-", "")[:22],
         }
+        # Of the two back ends only Vertex sends it (contract, section 6.3).
         if self._vertex:
             created = generation.created_at.astimezone(UTC)
             self._identity["createTime"] = created.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -84,6 +86,7 @@ class ChunkWriter:
         if finish_reason:
             candidate["finishReason"] = finish_reason
         candidate |= more
+        # A recorded stream of Vertex has no index (contract, section 6.3).
         if not self._vertex:
             candidate["index"] = 0
         return self._finish({"candidates": [candidate], "usageMetadata": self._counts(final=final)})
@@ -123,6 +126,7 @@ def final_counts(usage: Usage) -> dict[str, Any]:
         "totalTokenCount": usage.total,
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": usage.prompt}],
     }
+    # Thoughts are counted apart from candidates, and are in the total (contract, section 6.3).
     if usage.thoughts:
         counts["thoughtsTokenCount"] = usage.thoughts
     return counts

@@ -25,6 +25,7 @@ from .streams import ERROR_FAULTS, ping_event, render_stream
 
 __all__ = ["Creation"]
 
+# The older endpoint has none of these fields, and serializers ignore what they do not know.
 NOT_IN_LEGACY = ("tools", "tool_config", "sync")
 THINKING_TOKENS = 12
 STREAM_FAILURES = {
@@ -63,9 +64,12 @@ class Creation:
         if refusal is not None:
             return refusal
         settings = _stream_settings(call.settings)
+        # The guide says that streams take neither, and the reference lists both (contract,
+        # section 3): so they are accepted and have no effect.
         request = _accepted(call, without=("sync", "webhook_url"))
         generation = self._accept(call, request=request, mode="stream", settings=settings)
         generation.status = "running"
+        # Nobody reads this stream, so nothing else would end its generation.
         lost = answer_lost(call)
         if lost is not None:
             self._processing.finish(generation)
@@ -85,6 +89,7 @@ class Creation:
         """Return the earlier generation that answers this create as well, if any may."""
         if call.settings.equal_creates == "each":
             return None
+        # As a gateway that repeats an answer: no second generation, no second charge.
         earlier = self._state.find_equal(request, workspace=call.workspace)
         call.accepted = earlier is not None
         return earlier
@@ -104,6 +109,7 @@ class Creation:
     async def _answer_async(self, call: Call, *, generation: RemoteGeneration) -> AnyAnswer:
         # Rendered at once: the answer says what was true when the create was accepted.
         answer = json_answer(_rendered(call, generation=generation), status=201)
+        # A webhook may arrive before the answer to its create (contract, section 5).
         if generation.settings.webhook == "early":
             await self._processing.finish_early(generation)
         else:
@@ -111,6 +117,7 @@ class Creation:
         return answer_lost(call) or answer
 
     async def _answer_sync(self, call: Call, *, generation: RemoteGeneration) -> AnyAnswer:
+        # Started first: a lost answer does not stop the work, nor the charge.
         self._processing.start(generation)
         lost = answer_lost(call)
         if lost is not None:
@@ -123,6 +130,7 @@ class Creation:
     def _end_stream(self, generation: RemoteGeneration, *, everything: bool) -> None:
         if generation.settings.stuck:
             return
+        # Whether a disconnect stops the charge is unknown (contract, section 6.6).
         if everything or generation.settings.stream_disconnect == "charged":
             self._processing.finish(generation)
         else:
@@ -135,11 +143,13 @@ class Creation:
             return Reset()
         if settings.error_at_create != "none":
             return call.refusal(int(settings.error_at_create))
+        # Only this type is declared for requests (contract, section 2.1).
         content_type = call.request.head.headers.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() != "application/json":
             return call.refusal(415)
         if call.body_error:
             return call.refusal(400, text=f"Invalid request body: {call.body_error}")
+        # The order of the documentation: "validates the request", then "checks credits".
         return self._invalid(call) or self._unpaid(call)
 
     def _invalid(self, call: Call) -> AnyAnswer | None:
@@ -188,6 +198,7 @@ def _stream_settings(settings: Settings) -> Settings:
         return replace(settings, final_state="function_calls")
     if settings.stream_content == "thoughts" and not settings.thinking_tokens:
         return replace(settings, thinking_tokens=THINKING_TOKENS)
+    # A stream has no status to end with: its failure must be an event within the stream.
     failing = settings.final_state == "failed" or settings.credits == "insufficient_at_processing"
     if failing and settings.stream_fault == "none":
         return replace(settings, stream_fault="error_event")

@@ -56,6 +56,7 @@ def error_answer(
 ) -> Answer:
     """Return a refusal: 4xx in the style switched on, 500 as text, gateway errors as HTML."""
     headers = _retry_headers(settings, now=now) if status in (429, 503) else {}
+    # No style applies to these: Starlette writes the 500, and a load balancer what is above.
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _server_error(status, headers=headers)
     style = settings.error_body

@@ -21,7 +21,11 @@ from .state import RemoteGeneration
 __all__ = ["list_answer"]
 
 LISTED_AT_ONCE = 100
+# JSON of each kind that is not an object with an id of text.
 NO_GENERATIONS = (b"null", b'"generation"', b'{"id":7,"status":"done"}', b"[]")
+
+# Python refuses to read numbers of more than 4300 digits, with a ValueError.
+LONGEST_PAGE_NUMBER = 9
 
 Item = RemoteGeneration | bytes
 """A generation, or JSON that is not one."""
@@ -30,6 +34,7 @@ Item = RemoteGeneration | bytes
 def list_answer(generations: Sequence[RemoteGeneration], *, call: Call, now: datetime) -> AnyAnswer:
     """Return the answer to GET of the list, from all generations of the workspace, oldest first."""
     lag = call.settings.list_lag
+    # `stored_at` is None while `store_delay` lasts: charged already, and visible nowhere.
     known = [each for each in generations if each.stored_at is not None and each.is_visible]
     if lag:
         known = as_of(known, moment=now - timedelta(seconds=lag))
@@ -44,6 +49,8 @@ def list_answer(generations: Sequence[RemoteGeneration], *, call: Call, now: dat
 
 def as_of(generations: Sequence[RemoteGeneration], *, moment: datetime) -> list[RemoteGeneration]:
     """Return the generations as the list knew them at this moment."""
+    # A list from a replica (contract, section 11, 26b): a new generation is missing, and one that
+    # has ended since still runs.
     return [
         each if each.ended_at is None or each.ended_at <= moment else unfinished(each)
         for each in generations
@@ -66,6 +73,8 @@ def unfinished(generation: RemoteGeneration) -> RemoteGeneration:
 def arranged(generations: list[RemoteGeneration], *, call: Call) -> list[RemoteGeneration]:
     """Order generations, given oldest first, and shorten the list, as the switches say."""
     settings = call.settings
+    # First what is kept, then the order: a list may lose its newest end and still begin with the
+    # newest of the rest.
     limit = settings.list_limit or len(generations)
     if settings.list_keep == "oldest":
         generations = generations[:limit]
@@ -124,8 +133,10 @@ def page_of(items: list[Item], *, call: Call) -> Answer:
     """Return one page of `{results, next}`."""
     head, size = call.request.head, max(1, call.settings.list_page_size)
     asked = parse_qs(head.query).get("page", ["1"])[0]
-    page = max(1, int(asked)) if asked.isascii() and asked.isdigit() else 1
+    is_number = asked.isascii() and asked.isdigit() and len(asked) <= LONGEST_PAGE_NUMBER
+    page = max(1, int(asked)) if is_number else 1
     following = f"http://{head.headers.get('host', '')}{head.path}?page={page + 1}"
+    # An endless list repeats its pages, so a reader needs a limit other than the last page.
     if call.settings.list_next == "endless":
         more, start = True, (page - 1) * size % max(1, len(items))
     else:

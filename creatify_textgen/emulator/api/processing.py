@@ -42,6 +42,8 @@ class Processing:
         forced_failure: str = "",
     ) -> RemoteGeneration:
         """Create a generation. From here on it exists and costs credits."""
+        # Composed at once: later changes of switches do not change a generation, and the answer to
+        # the same request is always the same.
         answer = compose(request, settings=settings)
         generation = RemoteGeneration(
             id=str(uuid.uuid4()),
@@ -80,6 +82,7 @@ class Processing:
         self, generation: RemoteGeneration, *, status: str = "", failed_reason: str = ""
     ) -> bool:
         """End a generation as its switches or the arguments say; return False if it had ended."""
+        # A reset forgets generations while their timers or streams still run: they end silently.
         if generation.is_final or not self._state.holds(generation):
             return False
         timer = self._timers.pop(generation, None)
@@ -103,6 +106,7 @@ class Processing:
 
     async def wait(self, generation: RemoteGeneration) -> None:
         """Return when the generation has ended."""
+        # No timeout: `stop` wakes the waiters, and a client that leaves cancels this coroutine.
         if not generation.is_final:
             ended = asyncio.Event()
             generation.watchers.append(ended.set)
@@ -121,6 +125,7 @@ class Processing:
 
     def _store_late(self, generation: RemoteGeneration) -> None:
         """Let GET and the list know a generation; it is dated as of now."""
+        # `created_at` changes with it: a queue dates what it takes in (contract, section 11, 26b).
         del self._storing[generation]
         if not self._state.holds(generation):
             return
@@ -148,6 +153,7 @@ class Processing:
     def _succeed(self, generation: RemoteGeneration) -> None:
         generation.response_text = generation.answer.text
         generation.response_function_calls = generation.answer.function_calls
+        # The status comes last: a GET in another thread that finds it done finds the rest as well.
         self._charge(generation)
         generation.status = "done"
 

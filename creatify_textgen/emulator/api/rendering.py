@@ -49,6 +49,7 @@ def render_generation(
         "created_at": _timestamp(generation.created_at, settings=settings),
         "updated_at": _timestamp(generation.created_at + UPDATED_AFTER, settings=settings),
     }
+    # The older endpoint knows no function calls (contract, section 1).
     if legacy:
         del rendered["response_function_calls"]
     return rendered
@@ -56,6 +57,7 @@ def render_generation(
 
 def render_payload(generation: RemoteGeneration, *, status: str = "") -> dict[str, Any]:
     """Return a webhook's payload; with `status`, the payload of that earlier status."""
+    # The settings of the create: a delivery has no request whose settings it could follow.
     settings = generation.settings
     early = bool(status) and status != generation.status
     return {
@@ -76,6 +78,7 @@ def _echo_message(message: Mapping[str, Any], *, settings: Settings) -> dict[str
 
 
 def _echo_part(part: Mapping[str, Any], *, settings: Settings) -> dict[str, Any]:
+    # Whether media are echoed is unknown (contract, section 4). By default only their type is.
     media = part.get("data")
     if not isinstance(media, Media):
         return dict(part)

@@ -19,10 +19,12 @@ __all__ = ["FINAL", "LogRecord", "RemoteGeneration", "State"]
 
 FINAL = frozenset({"done", "failed"})
 COUNTERS = ("creates", "refused", "gets", "lists", "webhooks")
+# They say how to deliver the answer, not what to answer; the URL differs for each row of a client.
 NOT_COMPARED = ("webhook_url", "sync")
 SECRET_HEADERS = frozenset({"x-api-id", "x-api-key", "authorization", "cookie"})
 
 
+# Without `eq`: objects are keys of timers, and two generations of equal requests are two.
 @dataclass(slots=True, eq=False)
 class RemoteGeneration:
     """One generation as the API knows it."""
@@ -132,6 +134,7 @@ class State:
     def add(self, generation: RemoteGeneration) -> None:
         with self._lock:
             self._generations[generation.id] = generation
+            # A dict keeps the order of insertion, so the first key is the oldest generation.
             while len(self._generations) > max(1, generation.settings.retention):
                 del self._generations[next(iter(self._generations))]
 
@@ -150,6 +153,7 @@ class State:
 
     def find_equal(self, request: Mapping[str, Any], *, workspace: str) -> RemoteGeneration | None:
         """Return the workspace's latest generation of an equal create, or None."""
+        # `Media` compare by hash and size, so equal images are equal without their bytes.
         wanted = _comparable(request)
         for generation in reversed(self.generations):
             known = generation.workspace == workspace and generation.mode != "stream"
@@ -176,6 +180,7 @@ class State:
         self, kind: str, *, method: str, path: str, headers: Mapping[str, str], body: Any
     ) -> LogRecord:
         """Log a request, its body as `loggable` returns it; the caller adds the status."""
+        # Logs end up in test reports, and the keys may be real ones.
         shown = {name: "***" if name in SECRET_HEADERS else headers[name] for name in headers}
         record = LogRecord(kind, method, path, shown, body, self.now())
         with self._lock:
@@ -188,6 +193,7 @@ class State:
             self._spent[generation.workspace] += cost  # type: ignore[assignment]
 
     def balance(self, workspace: str, *, start: float) -> float:
+        # Rounded, because sums of binary floats end in digits like …0000000004.
         with self._lock:
             return float(round(start - self._spent[workspace], 8))
 

@@ -24,7 +24,9 @@ from .state import RemoteGeneration
 __all__ = ["ERROR_FAULTS", "RenderedStream", "ping_event", "render_stream"]
 
 WORDS_A_CHUNK = 3
+# So small that each event is cut several times, also within a character or a line end.
 DRIP_SIZE = 16
+# Stands for the text in a template. No other field of a chunk has this value.
 MARK = "\x00text\x00"
 BLOCK_REASON = "PROHIBITED_CONTENT"
 SAFETY_RATINGS = [
@@ -52,6 +54,7 @@ def render_stream(generation: RemoteGeneration) -> RenderedStream:
             for event in events
             for start in range(0, len(event), DRIP_SIZE)
         ]
+        # The whole stream takes as long as without the fault.
         interval = settings.chunk_interval * len(events) / len(pieces)
         return RenderedStream(pieces, interval, "complete")
     events, ending = FAULTS[settings.stream_fault](events, settings)
@@ -71,12 +74,14 @@ def _events(generation: RemoteGeneration) -> Iterator[bytes]:
     *middle, last = _contents(generation, writer=writer)
     for content in middle:
         yield content if isinstance(content, bytes) else _event(content, settings=settings)
+    # The last chunk has its finish reason and looks complete: only the receipt is missing.
     if settings.stream_fault in WITHOUT_END:
         yield _event(last, settings=settings)
         return
     failed = generation.forced_failure and not settings.failed_charged
     cost = 0 if failed else credits_for(generation.answer.usage)
     creatify = {"creatify": {"id": generation.id, "credits_used": cost}}
+    # "The final SSE chunk includes a creatify object" may mean either (contract, section 6.3).
     if settings.stream_creatify == "merged":
         yield _event({**last, **creatify}, settings=settings)
     else:
@@ -88,6 +93,7 @@ def _contents(generation: RemoteGeneration, *, writer: ChunkWriter) -> Iterator[
     """Yield chunks, as dictionaries or rendered already; the last one is a dictionary."""
     settings, answer = generation.settings, generation.answer
     content = settings.stream_content
+    # A blocked prompt has one chunk and no candidates (contract, section 6.5).
     if content == "prompt_block":
         yield writer.blocked(BLOCK_REASON)
         return
@@ -102,6 +108,7 @@ def _contents(generation: RemoteGeneration, *, writer: ChunkWriter) -> Iterator[
         return
     if content == "no_content":
         yield writer.chunk(None)
+    # Usually the last piece of text is in the chunk with the finish reason.
     held = 0 if content in ("signature_only", "no_content") or answer.function_calls else 1
     yield from _texts(pieces[: len(pieces) - held], writer=writer, settings=settings)
     yield _last(pieces[-1:], generation=generation, writer=writer)
@@ -115,6 +122,7 @@ def _last(
     if answer.function_calls:
         calls = [call_part(call) for call in answer.function_calls]
         return writer.chunk(calls, finish_reason=reason, final=True)
+    # As the recorded stream of Vertex ends (contract, section 6.3).
     if content == "signature_only":
         part = text_part("", thoughtSignature=SIGNATURE)
         return writer.chunk([part], finish_reason=reason, final=True)
@@ -160,6 +168,7 @@ def _gemini_error(settings: Settings) -> dict[str, Any]:
 
 
 def _half(events: list[bytes]) -> list[bytes]:
+    # Never all of them: a fault half-way must come before the receipt.
     return events[: max(1, len(events) // 2)] if len(events) > 1 else []
 
 
@@ -185,6 +194,7 @@ def _named_error_event(events: list[bytes], settings: Settings) -> Faulty:
 
 
 def _raw_json_tail(events: list[bytes], settings: Settings) -> Faulty:
+    # Without `data:`, as Gemini ends a broken stream; Google's SDK has code for it (section 6.6).
     tail = json.dumps(_gemini_error(settings), indent=2, ensure_ascii=False).encode()
     return [*_half(events), tail + b"\n"], "complete"
 
@@ -208,6 +218,7 @@ def _empty_body(events: list[bytes], settings: Settings) -> Faulty:
 
 
 def _done_marker(events: list[bytes], settings: Settings) -> Faulty:
+    # OpenAI's streams end so, and gateways add it. Gemini sends none (contract, section 6.2).
     return [*events, _event(b"[DONE]", settings=settings)], "complete"
 
 

@@ -17,6 +17,7 @@ from .state import RemoteGeneration, State
 
 __all__ = ["Deliveries", "Post", "payloads"]
 
+# A benchmark ends thousands of generations at once, and a process has some 1024 file descriptors.
 AT_ONCE = 64
 NULL_FIELDS = ("response_text", "response_function_calls", "failed_reason", "credits_used")
 
@@ -31,6 +32,7 @@ def payloads(
     manner = generation.settings.webhook
     if manner == "progress":
         return [render_payload(generation)]
+    # `early` is delivered by `deliver_early`, while the create waits.
     if not generation.is_final or manner in ("none", "early"):
         return []
     terminal = render_payload(generation)
@@ -69,9 +71,11 @@ class Deliveries:
         """Deliver the payloads of the current status in the background."""
         if not _is_wanted(generation):
             return
+        # Rendered now: a delivery that is delayed still says what was true at this status.
         due = payloads(generation, another=self._state.latest_but(generation))
         if due:
             task = asyncio.get_running_loop().create_task(self._deliver(generation, due=due))
+            # asyncio keeps only a weak reference to a task (`create_task`, "Important").
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -100,6 +104,7 @@ class Deliveries:
                         break
 
     async def _attempt(self, generation: RemoteGeneration, *, payload: dict[str, Any]) -> bool:
+        # Logged before it is sent: a receiver that reads the log finds its delivery there.
         url = generation.request["webhook_url"]
         headers = {"content-type": "application/json"}
         record = self._state.record(
@@ -117,6 +122,7 @@ class Deliveries:
 
 
 def _is_wanted(generation: RemoteGeneration) -> bool:
+    # The guide offers webhooks for the async mode alone (contract, section 5).
     if generation.mode == "stream" or not generation.request.get("webhook_url"):
         return False
     return generation.mode == "async" or generation.settings.webhook_on_sync
@@ -131,6 +137,7 @@ async def _post(url: str, *, body: bytes) -> int:
     try:
         writer.write(_post_head(parts, length=len(body)) + body)
         await writer.drain()
+        # The status is all that a sender needs. A body without an end must not hold a slot.
         status_line = await reader.readuntil(b"\r\n")
         return int(status_line.split(b" ", 2)[1])
     except (IndexError, asyncio.LimitOverrunError) as error:
@@ -143,6 +150,7 @@ def _post_head(parts: SplitResult, *, length: int) -> bytes:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     lines = [
         f"POST {target} HTTP/1.1",
+        # Without a user and a password, which do not belong there (RFC 9110, section 4.2.4).
         f"Host: {parts.netloc.rpartition('@')[2]}",
         "User-Agent: creatify-emulator",
         "Content-Type: application/json",

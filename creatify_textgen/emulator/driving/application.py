@@ -24,9 +24,14 @@ from creatify_textgen.emulator.requests.bodies import JsonBody
 from .callers import foreign_reason
 from .control import PREFIX, Control
 
-__all__ = ["EmulatorApplication"]
+__all__ = ["EmulatorApplication", "base_url"]
 
 logger = logging.getLogger("creatify_textgen.emulator")
+
+
+def base_url(host: str, *, port: int) -> str:
+    """Return the URL of an address. One of IPv6 is in brackets (RFC 3986, section 3.2.2)."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class EmulatorApplication:
@@ -51,6 +56,7 @@ class EmulatorApplication:
 
     async def answer(self, request: Request) -> AnyAnswer:
         """Answer one request, or refuse it if it comes from elsewhere."""
+        # Before the control paths, which need no keys: a page in a browser could switch faults on.
         foreign = foreign_reason(request.head, bound=self._host)
         if foreign:
             return json_answer({"error": foreign}, status=403)
@@ -62,6 +68,7 @@ class EmulatorApplication:
 
     def upload_rate(self, head: Head) -> int:
         """Return the rate that the switches set, for every path of the API."""
+        # Control requests stay fast, so that a test can switch a slow uplink off again.
         is_control = head.path.startswith(PREFIX)
         return 0 if is_control else self._switches.settings.upload_rate
 
@@ -76,6 +83,7 @@ class EmulatorApplication:
 
     async def stop(self) -> None:
         """Stop at once; nothing is left running on the loop."""
+        # The server first: afterwards no request can start another timer or delivery.
         await self._server.stop()
         self.processing.stop()
         await self._deliveries.stop()

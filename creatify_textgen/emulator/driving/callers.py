@@ -21,8 +21,10 @@ def foreign_reason(head: Head, *, bound: str) -> str:
     call by any name.
     """
     host, origin = head.headers.get("host", ""), head.headers.get("origin", "")
+    # After a rebinding of its name, a page's requests arrive here and still have that name.
     if host and is_loopback(bound) and not is_loopback(_name_of(f"//{host}")):
         return f"The emulator is not served as {host!r}; call it by its address on loopback."
+    # Other ports of this machine are allowed: a developer's front end is served from one.
     if origin and _name_of(origin) != bound and not is_loopback(_name_of(origin)):
         return f"Pages of {origin!r} may not call the emulator."
     return ""
@@ -30,11 +32,13 @@ def foreign_reason(head: Head, *, bound: str) -> str:
 
 def is_json(head: Head) -> bool:
     """Return whether the request says that its body is JSON, which no HTML form can."""
+    # A browser asks by a preflight before it sends this type elsewhere, and gets no permission.
     kind = head.headers.get("content-type", "").partition(";")[0]
     return kind.strip().lower() == "application/json"
 
 
 def is_loopback(name: str) -> bool:
+    # RFC 6761, section 6.3: names under `localhost` are loopback, and no DNS answers for them.
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

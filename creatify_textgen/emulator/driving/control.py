@@ -44,6 +44,7 @@ class Control:
     def answer(self, request: Request) -> AnyAnswer:
         """Return the answer to one request."""
         method, path = request.head.method, request.head.path
+        # An HTML form of another site can post, but not with this content type.
         if method == "POST" and not is_json(request.head):
             return json_answer({"error": "Send application/json, also without a body."}, status=415)
         handler = self._routes.get((method, path.removeprefix(PREFIX)))
@@ -59,6 +60,7 @@ class Control:
 
     def reset(self) -> None:
         """Forget everything and set the switches to their values at the start."""
+        # `stop` comes before the state forgets: it wakes the sync calls that wait for generations.
         self._switches.reset()
         self._processing.stop()
         self._state.reset(settings=self._switches.settings)
@@ -68,6 +70,7 @@ class Control:
 
     def _set_switches(self, request: Request) -> AnyAnswer:
         values = _read_object(request)
+        # A name that is no switch, `times` apart, raises SwitchError.
         self._switches.set(**values)
         return self._show_switches(request)
 
@@ -87,6 +90,7 @@ class Control:
     def _finish(self, request: Request, *, generation_id: str) -> AnyAnswer:
         values = _read_object(request)
         status, reason = values.get("status", ""), values.get("failed_reason", "")
+        # Without a status the generation ends as its switches say.
         if status not in ("", "done", "failed") or not isinstance(reason, str):
             return json_answer(
                 {"error": "status is done or failed; failed_reason text"}, status=400

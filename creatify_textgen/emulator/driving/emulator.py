@@ -13,11 +13,12 @@ from typing import Any, Self, TypeVar
 from creatify_textgen.emulator.api.state import LogRecord, RemoteGeneration, State
 from creatify_textgen.emulator.faults.switchboard import Switchboard
 
-from .application import EmulatorApplication
+from .application import EmulatorApplication, base_url
 
 __all__ = ["Emulator"]
 
 NOT_STARTED = "The emulator does not run: use `with Emulator() as emulator`, or call start()."
+# More than the loop ever needs. A test must fail and not hang if the loop is blocked.
 STOP_SECONDS = 10
 
 Result = TypeVar("Result")
@@ -49,7 +50,7 @@ class Emulator:
         """Base URL without a slash at its end. Raises: RuntimeError before the first start."""
         if not self._port:
             raise RuntimeError(NOT_STARTED)
-        return f"http://{self._host}:{self._port}"
+        return base_url(self._host, port=self._port)
 
     @property
     def requests(self) -> list[LogRecord]:
@@ -71,6 +72,7 @@ class Emulator:
         if self._thread is None:
             self._listening.clear()
             self._failure = None
+            # A daemon: a test run that is interrupted must not wait for it.
             self._thread = threading.Thread(target=self._run, name="emulator", daemon=True)
             self._thread.start()
             self._listening.wait()
@@ -82,6 +84,7 @@ class Emulator:
     def stop(self) -> None:
         """Stop listening and end the thread. May be called twice."""
         if self._thread is not None:
+            # asyncio's objects are not thread-safe: the loop itself must set the event.
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(STOP_SECONDS)
             self._thread = None
@@ -121,12 +124,14 @@ class Emulator:
         except Exception as failure:  # noqa: BLE001  `start` raises it in the caller's thread
             self._failure = failure
         finally:
+            # Also after a failure, such as a port in use: `start` waits for this event.
             self._listening.set()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._application = EmulatorApplication(switches=self.switches, state=self._state)
+        # The port stays the same after stop and start, so a test can restart a remote.
         self._port = await self._application.start(host=self._host, port=self._port)
         self._listening.set()
         await self._stopping.wait()

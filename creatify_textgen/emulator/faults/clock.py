@@ -28,6 +28,7 @@ def date_header(moment: datetime, *, settings: Settings) -> dict[str, str]:
         return {}
     if settings.date_header == "unreadable":
         return {"Date": UNREADABLE_DATE}
+    # A gateway adds its Date to the answers of a server whose clock may differ from its clock.
     ahead = timedelta(seconds=settings.date_offset)
     shown = (remote_time(moment, settings=settings) + ahead).astimezone(UTC)
     return {"Date": format_datetime(shown, usegmt=True)}

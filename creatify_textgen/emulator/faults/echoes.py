@@ -17,6 +17,7 @@ __all__ = ["changed_echo"]
 
 Echo = dict[str, Any]
 
+# What Gemini uses for an unset value; a server may write it out.
 CONFIG_DEFAULTS = {"temperature": 1.0, "top_p": 0.95, "candidate_count": 1}
 REROUTED = {
     # Where Google routes the retired names (contract, section 9; read in November 2026).
@@ -103,6 +104,7 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _as_float32(value: Any) -> Any:
+    # As a number that passed through a protocol buffer's `float`: 0.2 becomes 0.20000000298….
     return struct.unpack("f", struct.pack("f", value))[0] if isinstance(value, float) else value
 
 
@@ -126,12 +128,14 @@ def _reencoded_part(part: Mapping[str, Any]) -> dict[str, Any]:
         return dict(part)
     changed = {**part, "mime_type": REENCODED_TYPES[part["type"]]}
     if isinstance(part.get("data"), str):
+        # Bytes that depend on the original and share nothing with it: no hash of them can match.
         digest = hashlib.sha256(part["data"].encode()).digest()
         changed["data"] = base64.b64encode(b"RIFF" + digest).decode()
     return changed
 
 
 def _reversed_keys(value: Any) -> Any:
+    # PostgreSQL's jsonb does not keep the order of keys either (datatype-json).
     if isinstance(value, Mapping):
         return {name: _reversed_keys(value[name]) for name in sorted(value, reverse=True)}
     if isinstance(value, list):

@@ -29,5 +29,6 @@ def switch(
     default: Any, meaning: str, *, allowed: tuple[str, ...] = (), counted_by: str = "create"
 ) -> Any:
     """Return the field of a switch, for the class whose fields are the table."""
+    # In the field's metadata, so that a switch is one line: name, type, default and meaning.
     metadata = {"meaning": meaning, "allowed": allowed, "counted_by": counted_by}
     return field(default=default, metadata=metadata)

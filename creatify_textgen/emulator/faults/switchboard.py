@@ -18,6 +18,9 @@ __all__ = ["Switchboard", "read_value"]
 
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
+# In seconds some 31 years, so the emulator's dates stay within those that `datetime` can hold. No
+# test needs as many words or generations.
+LARGEST = 1_000_000_000
 SIGNED = frozenset({"balance", "clock_offset", "date_offset"})
 
 
@@ -52,6 +55,7 @@ class Switchboard:
         Raises:
             SwitchError: unknown name, or a value that the switch does not take.
         """
+        # Everything is read before anything is set, so a mistake in one name leaves all as it was.
         checked = read_values(values)
         if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
             raise SwitchError("'times' must be a whole number.")
@@ -60,6 +64,7 @@ class Switchboard:
         with self._lock:
             if times is None:
                 self._settings = replace(self._settings, **checked)
+                # A value for good also ends a limited one, which would hide it.
                 self._limited = {n: v for n, v in self._limited.items() if n not in checked}
             else:
                 self._limited |= {name: Limited(value, times) for name, value in checked.items()}
@@ -73,6 +78,7 @@ class Switchboard:
     def take(self, kind: str) -> Settings:
         """Return the settings for one request, and count it against the limited values."""
         with self._lock:
+            # The usual case. Settings are frozen, so all requests may share one object.
             if not self._limited:
                 return self._settings
             concerned = {
@@ -132,6 +138,7 @@ def _suggest(word: str, *, known: tuple[str, ...]) -> str:
 
 
 def _read_word(value: Any, *, switch: Switch) -> str:
+    # None and the word "none" are the same, because a test in Python may write either.
     word = str(value).lower() if value is not None else "none"
     if word in switch.allowed:
         return word
@@ -161,7 +168,10 @@ def _read_number(value: Any, *, switch: Switch) -> float:
         number = type(switch.default)(value)
     except (ValueError, OverflowError):
         raise SwitchError(f"{switch.name!r} is a number; got {value!r}.") from None
-    if number != number or number == float("inf") or (number < 0 and switch.name not in SIGNED):
+    # Also true for NaN, which is neither less nor more than anything.
+    if not abs(number) <= LARGEST:
+        raise SwitchError(f"{switch.name!r} is a number up to {LARGEST:,}; got {value!r}.")
+    if number < 0 and switch.name not in SIGNED:
         raise SwitchError(f"{switch.name!r} is 0 or more; got {value!r}.")
     return number  # type: ignore[no-any-return]
 
@@ -176,6 +186,7 @@ def _read_pairs(value: Any, *, switch: Switch) -> tuple[str, ...]:
     items = [item for item in value.split(",") if item] if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         raise SwitchError(f"{switch.name!r} is a list of pairs such as 'id:key'; got {value!r}.")
+    # In Python a pair may also be a tuple. A key may contain a colon, so only the first one counts.
     pairs = tuple(item if isinstance(item, str) else ":".join(map(str, item)) for item in items)
     if any(pair.count(":") < 1 or not all(pair.split(":", 1)) for pair in pairs):
         raise SwitchError(

@@ -47,7 +47,7 @@ class Settings:
     word_count: int = switch(0, "Exact number of words in each text; 0: its own length.")
     function_call_count: int = switch(1, "Number of calls in an answer that calls functions.")
     call_if_named: bool = switch(
-        False, "With AUTO, only functions are called of whose name the prompt has a word."
+        False, "With AUTO, call only functions whose name has a word of the prompt."
     )
     call_fields: tuple[str, ...] = switch(
         (),
@@ -222,7 +222,7 @@ class Settings:
     list_lag: float = switch(0.0, "Seconds that the list is out of date.", counted_by="list")
     list_next: str = switch(
         "honest",
-        "next of {results, next}: true to fact, never given, or without an end.",
+        "next of {results, next}: correct, never given, or without an end.",
         allowed=("honest", "none", "endless"),
         counted_by="list",
     )
@@ -253,7 +253,7 @@ class Settings:
     # Webhooks.
     webhook: str = switch(
         "once",
-        "Webhooks of a generation; early: before the create is answered; another: another's id.",
+        "Webhooks. early: before the create is answered. another: with another generation's id.",
         allowed=(
             "once", "none", "duplicate", "progress", "early", "wrong_id", "another",
             "out_of_order", "null_fields",

@@ -5,6 +5,7 @@ Pure: bytes in, values out. Malformed input raises `FramingError`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -22,6 +23,8 @@ __all__ = [
 
 LAST_CHUNK = b"0\r\n\r\n"
 CHUNK_LINE_LIMIT = 4096
+CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+")
+# 499 has no phrase in `http`: nginx and Google use it, and no RFC defines it.
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
 
 
@@ -52,6 +55,7 @@ class ChunkedDecoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._remaining = 0
+        # The state is the method that reads next. Each returns False if it needs more bytes.
         self._step = self._read_size
         self.complete = False
 
@@ -61,6 +65,7 @@ class ChunkedDecoder:
         pieces: list[bytes] = []
         while not self.complete and self._step(pieces):
             pass
+        # Until the end everything stays in the buffer: what follows may be half of a size or CRLF.
         if not self.complete:
             return pieces, b""
         return pieces, bytes(self._buffer)
@@ -68,6 +73,7 @@ class ChunkedDecoder:
     def _take_line(self) -> bytes | None:
         end = self._buffer.find(b"\r\n")
         if end < 0:
+            # Extensions have no limit in the RFC, and would fill the memory (section 7.1.1).
             if len(self._buffer) > CHUNK_LINE_LIMIT:
                 raise FramingError("chunk line too long")
             return None
@@ -79,12 +85,11 @@ class ChunkedDecoder:
         line = self._take_line()
         if line is None:
             return False
-        try:
-            self._remaining = int(line.split(b";", 1)[0].strip(), 16)
-        except ValueError:
-            raise FramingError("bad chunk size") from None
-        if self._remaining < 0:
+        size = line.split(b";", 1)[0].strip()
+        # `int` alone would also take "-5", "+5", "0x5" and "1_0".
+        if not CHUNK_SIZE.fullmatch(size):
             raise FramingError("bad chunk size")
+        self._remaining = int(size, 16)
         self._step = self._read_content if self._remaining else self._read_trailer
         return True
 
@@ -119,7 +124,9 @@ def parse_head(head: bytes) -> Head:
     Raises:
         FramingError: not an HTTP/1 request.
     """
+    # Latin-1 takes any byte: the API decides about a strange value, not the framing.
     lines = head.decode("latin-1").split("\r\n")
+    # A bare CR or LF could end a line for another reader of the same bytes (section 2.2).
     if any("\r" in line or "\n" in line for line in lines):
         raise FramingError("bad line end")
     parts = lines[0].split(" ")
@@ -128,6 +135,7 @@ def parse_head(head: bytes) -> Head:
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
+        # No space is allowed before the colon (section 5.1): readers differ about such a name.
         if not colon or not name or name != name.strip():
             raise FramingError("bad header line")
         headers[name.lower()] = value.strip()
@@ -141,16 +149,18 @@ def decoder_for(headers: Mapping[str, str]) -> LengthDecoder | ChunkedDecoder | 
     """Return the reader of the body that the headers announce, or None if there is none.
 
     Raises:
-        FramingError: two lengths, a bad length, or an unknown encoding.
+        FramingError: a length beside an encoding, a bad length, or an unknown encoding.
     """
     encoding = headers.get("transfer-encoding", "").lower()
     length = headers.get("content-length")
     if encoding:
+        # Both together are how requests are smuggled (section 6.1).
         if encoding != "chunked" or length is not None:
             raise FramingError("ambiguous body length")
         return ChunkedDecoder()
     if length is None or length == "0":
         return None
+    # `isdigit` alone is true for the digits of other scripts.
     if not (length.isascii() and length.isdigit()):
         raise FramingError("bad content length")
     return LengthDecoder(int(length))

@@ -34,6 +34,7 @@ class Player:
     async def play(self, head: bytes) -> None:
         """Send everything; returns at the end of the stream."""
         self._transport.write(head)
+        # Pings have a timer and do not wait for events: a silent stream sends them, too.
         if self._stream.ping is not None:
             self._ping_timer = self._loop.call_later(self._stream.ping_seconds, self._ping)
         self._tick()
@@ -55,6 +56,7 @@ class Player:
         if last:
             self._end()
             return
+        # From the last due time and not from now: the delays of a busy loop do not add up.
         self._due += self._stream.interval
         self._timer = self._loop.call_at(self._due, self._tick)
 
@@ -64,11 +66,13 @@ class Player:
             self._ping_timer = self._loop.call_later(self._stream.ping_seconds, self._ping)
 
     def _end(self) -> None:
+        # A stream that hangs ends when its reader leaves: `stop` is called then.
         if self._stream.ending != "hang":
             ENDINGS[self._stream.ending](self._transport)
             self._close()
 
     def _report(self, *, everything: bool) -> None:
+        # Once: a reader that leaves after the last event also calls `stop`.
         if not self._reported:
             self._reported = True
             self._stream.on_end(everything=everything)

@@ -27,7 +27,9 @@ from .player import Player, reset
 __all__ = ["Server"]
 
 HEAD_LIMIT = 64 * 1024
+# What a client may send ahead, before the answer to its last request.
 AHEAD_LIMIT = 1024 * 1024
+# A benchmark opens hundreds of connections at once, and the default of asyncio is 100.
 BACKLOG = 2048
 ACCEPT_TURNS = 4
 """Turns of the loop after which a connection accepted just now has called `connection_made`."""
@@ -97,6 +99,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)
+        # A paused writer must wake up, or its task would wait for ever.
         self._writable.set()
         self._stop_answering()
 
@@ -114,6 +117,7 @@ class Connection(asyncio.Protocol):
         return task
 
     def data_received(self, data: bytes) -> None:
+        # After a refusal the rest of the request still arrives, and must not be read as another.
         if self._transport.is_closing():
             return
         if self._decoder is not None:
@@ -132,6 +136,7 @@ class Connection(asyncio.Protocol):
             self._refuse(413, text="Request Entity Too Large")
 
     def _read_head(self) -> None:
+        # One request at a time: the next head waits in the buffer until the answer is sent.
         if self._task is not None:
             if len(self._buffer) > AHEAD_LIMIT:
                 self._transport.abort()
@@ -146,6 +151,7 @@ class Connection(asyncio.Protocol):
         self._buffer.clear()
         self._decoder = decoder_for(head.headers)
         self._request = Request(head, self._application.open_body(head))
+        # curl asks for it before a large body, and waits a second without this (RFC 9110, 10.1.1).
         if head.headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._receive_body(following)
@@ -178,6 +184,7 @@ class Connection(asyncio.Protocol):
                 return
         self._decoder = None
         self._buffer += following
+        # A task, because an answer may wait: for a delay, a sync generation, or a slow reader.
         self._task = asyncio.get_running_loop().create_task(self._answer(self._request))
 
     def _refuse(self, status: int, *, text: str) -> None:
@@ -197,6 +204,7 @@ class Connection(asyncio.Protocol):
         try:
             answer = await self._application.answer(request)
         except Exception:
+            # Only the log distinguishes a bug of the emulator from a 500 that was switched on.
             logger.exception("The emulator itself failed at %s", request.head.path)
             answer = Answer(500, b"Internal Server Error", "text/plain; charset=utf-8")
         open_still = await self._send(answer, close=not request.head.keep_alive)
@@ -204,6 +212,7 @@ class Connection(asyncio.Protocol):
         if not open_still or not request.head.keep_alive:
             self._transport.close()
         elif self._buffer:
+            # The next request has arrived already, so no event of the loop will announce it.
             self.data_received(b"")
 
     async def _send(self, answer: AnyAnswer, *, close: bool) -> bool:
@@ -241,6 +250,7 @@ class Connection(asyncio.Protocol):
         )
         async for piece in answer.pieces:
             self._transport.write(frame_chunk(piece))
+            # A list of some GB must not be in the buffer of a client that reads slowly.
             await self._writable.wait()
         self._transport.write(LAST_CHUNK)
 
@@ -250,6 +260,7 @@ class Connection(asyncio.Protocol):
             content_type="text/event-stream; charset=utf-8",
             headers={
                 **self._application.date_header(),
+                # The headers of sse-starlette (contract, section 6.2).
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
             },
@@ -258,4 +269,5 @@ class Connection(asyncio.Protocol):
         )
         self._player = Player(stream, transport=self._transport)
         await self._player.play(head)
+        # After any other end the body is unfinished, so nothing may follow on this connection.
         return stream.ending == "complete"

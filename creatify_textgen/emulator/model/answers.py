@@ -19,6 +19,8 @@ from .schemas import value_for
 
 __all__ = ["ModelAnswer", "Usage", "compose", "credits_for", "last_prompt"]
 
+# Google's rules of thumb for Gemini: four characters are a token, a small image is 258, and a
+# second of video 263. The length of a video is guessed from its size, at 2 Mbit per second.
 CHARACTERS_A_TOKEN = 4
 IMAGE_TOKENS = 258
 VIDEO_BYTES_A_SECOND = 250_000
@@ -56,6 +58,7 @@ class ModelAnswer:
 
 def compose(request: Mapping[str, Any], *, settings: Settings) -> ModelAnswer:
     """Return the answer to a request that was found valid."""
+    # Calls or text: the emulated model never does both in one answer, though Gemini may.
     calls = function_calls(request, prompt=last_prompt(request), settings=settings)
     text = "" if calls else _text_for(request, settings=settings)
     text, finish_reason = _cut(text, config=request.get("config", {}), settings=settings)
@@ -66,6 +69,7 @@ def compose(request: Mapping[str, Any], *, settings: Settings) -> ModelAnswer:
 
 def credits_for(usage: Usage) -> float:
     """Return the price in credits: per token, often so small that JSON writes it as `5e-05`."""
+    # Thoughts are charged as output. Eight decimals, because Creatify's precision is unknown.
     output = usage.candidates + usage.thoughts
     return round(usage.prompt * PROMPT_CREDITS + output * OUTPUT_CREDITS, 8)
 
@@ -82,6 +86,7 @@ def last_prompt(request: Mapping[str, Any]) -> str:
 def _text_for(request: Mapping[str, Any], *, settings: Settings) -> str:
     if settings.final_state == "empty":
         return ""
+    # JSON mode may be truncated, and the status is still done (contract, section 8).
     if settings.final_state == "invalid_json":
         return '{"answer": "this is cut off'
     config = request.get("config", {})
@@ -146,11 +151,13 @@ def _with_words(text: str, *, count: int) -> str:
 
 def _cut(text: str, *, config: Mapping[str, Any], settings: Settings) -> tuple[str, str]:
     """Apply the stop sequences, then `max_output_tokens`, which includes thinking tokens."""
+    # The stop sequence that comes first in the text ends it, and is not part of the answer.
     ends = [text.find(stop) for stop in config.get("stop_sequences", [])]
     found = [end for end in ends if end >= 0]
     text = text[: min(found)] if found else text
     if "max_output_tokens" not in config:
         return text, "STOP"
+    # With enough thoughts no room is left: a done generation with empty text (section 8).
     room = max(0, config["max_output_tokens"] - settings.thinking_tokens) * CHARACTERS_A_TOKEN
     return (text, "STOP") if len(text) <= room else (text[:room], "MAX_TOKENS")
 

@@ -17,6 +17,7 @@ from .schemas import value_for
 
 __all__ = ["SIGNATURE", "function_calls"]
 
+# Base64 of the words "emulated thought signature". Clients must return it and not read it.
 SIGNATURE = "ZW11bGF0ZWQgdGhvdWdodCBzaWduYXR1cmU="
 
 
@@ -40,7 +41,9 @@ def function_calls(
             if not settings.call_if_named or _is_named(each, prompt=prompt)
         ]
         chosen = _choose(request, declared=declared, likely=likely)
+    # `sorted` is stable: among equals the function that was declared first is called first.
     best = sorted(chosen, key=lambda each: -_fitness(each, prompt=prompt))
+    # Parallel calls may outnumber the functions: then some are called again.
     count = settings.function_call_count if best else 0
     calls = [_call(each, prompt=prompt) for each in itertools.islice(itertools.cycle(best), count)]
     return [
@@ -57,6 +60,7 @@ def _choose(
     if mode == "ANY":
         allowed = config.get("allowed_function_names")
         return [each for each in declared if not allowed or each["name"] in allowed]
+    # After a result the model writes text. Otherwise a loop of tools would never end.
     answered = "function_response" in request["messages"][-1]
     return [] if mode == "NONE" or answered else likely
 

@@ -17,6 +17,7 @@ PLACE = re.compile(
 )
 QUOTED = re.compile(r"[\"“«']([^\"”»']{1,200})[\"”»']")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+# A schema may refer to itself, so values end at this depth.
 DEPTH_LIMIT = 12
 PLACE_NAMES = ("location", "city", "place", "country", "region", "destination", "origin", "address")
 PROMPT_NAMES = ("query", "prompt", "text", "question", "message", "input", "topic", "search")
@@ -47,6 +48,7 @@ class Filler:
         if not isinstance(schema, Mapping) or depth > DEPTH_LIMIT:
             return None
         schema = self._resolve(schema)
+        # Before the type: both are values that satisfy the schema, or are meant to.
         for key in ("const", "default"):
             if key in schema:
                 return schema[key]
@@ -58,6 +60,7 @@ class Filler:
         return self._fill_type(schema, name=name, depth=depth)
 
     def _resolve(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        # Only references within the schema: the emulator opens no URL of a request.
         reference = schema.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#"):
             return schema
@@ -90,6 +93,7 @@ class Filler:
     def _fill_object(self, schema: Mapping[str, Any], *, depth: int) -> dict[str, Any]:
         properties = schema.get("properties") or {}
         required = schema.get("required") or []
+        # In depth only what must be there, or a recursive schema would grow without bounds.
         wanted = properties if depth < DEPTH_LIMIT // 2 else required
         filled = {
             key: self.fill(properties.get(key, {}), name=key, depth=depth + 1) for key in wanted
@@ -115,6 +119,7 @@ class Filler:
         high: float = schema.get("maximum", schema.get("exclusiveMaximum", float("inf")) - step)
         found = NUMBER.search(self._prompt)
         number = float(found.group()) if found else 1.0
+        # If the bounds contradict each other, the upper one wins.
         number = min(max(number, low), high)
         if not whole:
             return number

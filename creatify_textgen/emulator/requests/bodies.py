@@ -15,13 +15,18 @@ from .media import Media, MediaReader
 
 __all__ = ["BodyError", "JsonBody", "loggable"]
 
+# Room for three of the largest videos in base64. Creatify documents no limit of a whole request.
 TOTAL_LIMIT = 512 * 1024 * 1024
 DEPTH_LIMIT = 500
+# Of what the parser gets, which has no media in it.
 TEXT_LIMIT = 64 * 1024 * 1024
 INLINE_LIMIT = 4096
 """A shorter `data` string is left to the parser."""
+# A key, its colon and the spaces between may be cut by a block. A key with more spaces that is cut
+# goes to the parser as a whole, which costs memory and nothing else.
 OVERLAP = 64
 LONG_TEXT = 64 * 1024
+# A quote after a backslash is within a string, such as a prompt that quotes JSON.
 DATA_KEY = re.compile(rb'(?<!\\)"data"[ \t\r\n]*:[ \t\r\n]*"')
 MEDIA_TYPES = ("image", "video")
 
@@ -47,6 +52,7 @@ class JsonBody:
         self._reader: MediaReader | None = None
         self._escape = b""
         self._media: dict[str, Media] = {}
+        # Random, so that no request can contain a marker of its media.
         self._token = secrets.token_hex(8)
 
     def feed(self, block: bytes) -> None:
@@ -55,6 +61,7 @@ class JsonBody:
         Raises:
             OverflowError: the body is larger than any allowed one.
         """
+        # A block may begin or end anywhere, and may contain several media.
         self.total += len(block)
         rest = block
         while rest:
@@ -73,6 +80,7 @@ class JsonBody:
         try:
             text = self._text.decode("utf-8")
             value = json.loads(text, object_hook=self._restore, parse_constant=_refuse_constant)
+            # Only an escape can bring half of a surrogate pair, which no UTF-8 can hold.
             if "\\u" in text:
                 json.dumps(value, ensure_ascii=False, default=_facts).encode("utf-8")
             _refuse_depth(value)
@@ -99,6 +107,7 @@ class JsonBody:
         if self._escape:
             block, self._escape = self._escape + block, b""
         end = _string_end(block)
+        # Whether a quote is escaped depends on the backslashes before it, so they wait for it.
         if end < 0 and block.endswith(b"\\"):
             whole = len(block.rstrip(b"\\"))
             block, self._escape = block[:whole], block[whole:]
@@ -116,6 +125,7 @@ class JsonBody:
                 return
             self._reader = MediaReader(keep=self._keep_media)
             part = bytes(self._begun)
+        # `/` is a character of base64, and JSON allows to escape it. PHP does so by default.
         self._reader.feed(part.replace(b"\\/", b"/") if b"\\" in part else part)
 
     def _close_media(self) -> None:
@@ -133,6 +143,7 @@ class JsonBody:
         content = value.get("data")
         if not isinstance(content, str):
             return value
+        # A short string was left to the parser, and so was one that is no media at all.
         media = self._media.get(content)
         if media is None and value.get("type") in MEDIA_TYPES:
             reader = MediaReader(keep=self._keep_media)
@@ -153,6 +164,7 @@ def _string_end(block: bytes) -> int:
 
 
 def _refuse_constant(word: str) -> NoReturn:
+    # Python's parser takes NaN and Infinity, which are not in RFC 8259.
     raise ValueError(f"{word} is not JSON")
 
 

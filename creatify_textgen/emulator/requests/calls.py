@@ -28,6 +28,7 @@ Message = Mapping[str, Any]
 def check_calls(messages: Sequence[Message], *, settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of everything that is refused."""
     checks = settings.call_checks
+    # Before they are dropped: a service that refuses unknown fields does so when it reads them.
     if "opaque_fields" in checks:
         yield from _opaque_fields(messages)
     if settings.drop_call_fields:
@@ -55,6 +56,7 @@ def _first_calls(messages: Sequence[Message]) -> Iterator[int]:
         for index, message in enumerate(messages)
         if message.get("role") == "user" and "function_response" not in message
     ]
+    # Parallel calls are one step, and only the first of them carries a signature (section 9).
     is_within_step = False
     for index in range(written[-1] + 1 if written else 0, len(messages)):
         is_call = bool(_part(messages[index], "function_call"))
@@ -64,6 +66,7 @@ def _first_calls(messages: Sequence[Message]) -> Iterator[int]:
 
 
 def _without_id(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
+    # An id that was dropped or never sent cannot be matched, so its result is refused, too.
     ids = {_part(each, "function_call").get("id") for each in messages} - {None, ""}
     for index, message in enumerate(messages):
         response = _part(message, "function_response")

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 __all__ = ["Media", "MediaReader", "dimensions"]
 
+# The size of a JPEG comes after segments such as Exif, which are usually much shorter than this.
 HEAD_SIZE = 64 * 1024
+# SOF0 to SOF15, without DHT, JPG and DAC, which are in the same range (ITU-T T.81, table B.1).
 JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -53,6 +55,7 @@ class MediaReader:
             self._kept.append(block)
         if not self._valid or not block:
             return
+        # Four characters of base64 are three bytes; the rest waits for the next block.
         joined = self._carry + block if self._carry else block
         whole = len(joined) & ~3
         self._carry = joined[whole:]
@@ -75,11 +78,13 @@ class MediaReader:
     def _decode(self, quads: bytes) -> None:
         if not quads:
             return
+        # Without `strict_mode` Python skips characters that are not base64.
         try:
             decoded = binascii.a2b_base64(quads, strict_mode=True)
         except binascii.Error:
             self._valid = False
             return
+        # Padding ends base64, and `strict_mode` knows this block alone.
         if self._padded:
             self._valid = False
         self._padded = quads.endswith(b"=")

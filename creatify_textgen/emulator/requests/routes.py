@@ -43,6 +43,7 @@ class Route:
 
 def find_route(path: str, *, legacy_paths: bool) -> Route | None:
     """Return the route of a path, with or without its final slash."""
+    # Both forms have a route, because a redirect to the slash is an answer of the API, too.
     slashed = path.endswith("/")
     whole = path if slashed else path + "/"
     if whole == "/api/remaining_credits/":
@@ -52,6 +53,7 @@ def find_route(path: str, *, legacy_paths: bool) -> Route | None:
     found = COLLECTION.fullmatch(whole) or DETAIL.fullmatch(whole)
     if found is None or (found[1] == "api" and not legacy_paths):
         return None
+    # Starlette's converter for UUIDs takes capitals as well, and they mean the same id.
     generation_id = found[2].lower() if found.re is DETAIL else ""
     resource = "detail" if generation_id else "collection"
     return Route(resource, found[1] == "api", slashed, generation_id)

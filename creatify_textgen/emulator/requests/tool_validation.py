@@ -6,14 +6,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .schema_validation import check_schema
+
 __all__ = ["check_tools"]
 
+# Google's rule for names (contract, section 3.3).
 FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 MODES = ("AUTO", "ANY", "NONE")
 
 
 def check_tools(tools: list[Any], *, config: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of everything that is wrong."""
+    # The names of all tools together: a call has only a name, so two equal ones are ambiguous.
     names: list[str] = []
     for index, tool in enumerate(tools):
         path = f"tools[{index}]"
@@ -43,11 +47,11 @@ def _check_declaration(
         names.append(name)
     if not isinstance(declaration.get("description", ""), str):
         yield f"{path}.description", "Must be a string."
-    if not isinstance(declaration.get("parameters", {}), Mapping):
-        yield f"{path}.parameters", "Must be an object."
+    yield from check_schema(declaration.get("parameters", {}), path=f"{path}.parameters")
 
 
 def _check_tool_config(config: Mapping[str, Any], *, names: list[str]) -> Iterator[tuple[str, str]]:
+    # Gemini's words, observed there: it answers 400 to this.
     if not names:
         yield "tool_config", "Function calling config is set without function_declarations."
     calling = config.get("function_calling_config", {})

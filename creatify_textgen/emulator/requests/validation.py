@@ -14,6 +14,7 @@ from creatify_textgen.emulator.faults.switches import Settings
 
 from .calls import check_calls
 from .media import Media
+from .schema_validation import check_schema
 from .tool_validation import check_tools
 
 __all__ = ["Problem", "check_request"]
@@ -38,6 +39,7 @@ LEGACY_FIELDS = ("model_name", "messages", "system_instruction", "config", "webh
 TYPE_WORDS = {str: "a string", list: "an array", dict: "an object", bool: "a boolean"}
 MESSAGE_KEYS = ("role", "content", "function_call", "function_response")
 MODEL_NAME_LIMIT = 255
+# Documented for sibling endpoints, and the default of Django's `URLField` (contract, section 3).
 WEBHOOK_URL_LIMIT = 200
 MIME_TYPES = {
     "image": ("image/jpeg", "image/png", "image/gif", "image/webp"),
@@ -46,6 +48,7 @@ MIME_TYPES = {
         "video/x-flv", "video/mpg", "video/wmv", "video/3gpp",
     ),
 }  # fmt: skip
+# Whether they apply to decoded or encoded bytes is unknown: the switch `media_size` decides.
 SIZE_LIMITS = {"image": 20 * 1024 * 1024, "video": 100 * 1024 * 1024}
 NUMBERS = {
     "temperature": (0.0, 2.0),
@@ -56,6 +59,7 @@ NUMBERS = {
 INTEGERS = {"max_output_tokens": 1, "top_k": 1, "seed": None}
 OTHER_CONFIG = ("stop_sequences", "response_mime_type", "response_json_schema")
 RESPONSE_MIME_TYPES = ("text/plain", "application/json")
+# Gemini's limit; Creatify documents none.
 STOP_SEQUENCES_LIMIT = 5
 
 
@@ -77,6 +81,7 @@ def check_request(
     known = LEGACY_FIELDS if legacy else tuple(FIELDS)
     ignored = ("sync", "webhook_url") if streaming else ()
     problems = list(_check_fields(body, known=known, ignored=ignored))
+    # The checks below rely on the types of the fields.
     if not problems:
         problems += _check_contents(body, settings=settings, legacy=legacy, streaming=streaming)
     if settings.unknown_fields == "refuse":
@@ -128,6 +133,7 @@ def _check_model(name: str, *, settings: Settings) -> Iterator[Problem]:
         yield Problem("model_name", "This field may not be blank.")
     elif len(name) > MODEL_NAME_LIMIT:
         yield Problem("model_name", f"Ensure this has no more than {MODEL_NAME_LIMIT} characters.")
+    # The words of Creatify's asset generator for an unknown model (contract, section 2.3).
     elif name == settings.retired_model or not KNOWS_MODEL[settings.models](name):
         yield Problem("model_name", "AI model not found")
 
@@ -142,6 +148,7 @@ def _check_message(
         yield Problem(f"{path}.role", 'Must be "user" or "model".')
     if settings.unknown_fields == "refuse":
         yield from _check_unknown(message, path=path, known=MESSAGE_KEYS)
+    # The default "" lets a message of a function have no content (contract, section 3.1).
     content = message.get("content", "")
     if legacy and not isinstance(message.get("content"), str):
         yield Problem(f"{path}.content", "Must be a string.")
@@ -217,14 +224,16 @@ def _check_config(config: Mapping[str, Any], *, settings: Settings) -> Iterator[
     yield from _check_stop_sequences(config.get("stop_sequences", []))
     if config.get("response_mime_type", "text/plain") not in RESPONSE_MIME_TYPES:
         yield Problem("config.response_mime_type", f"Must be one of {RESPONSE_MIME_TYPES}.")
-    if not isinstance(config.get("response_json_schema", {}), Mapping):
-        yield Problem("config.response_json_schema", "Must be an object.")
+    schema = config.get("response_json_schema", {})
+    for path, text in check_schema(schema, path="config.response_json_schema"):
+        yield Problem(path, text)
     if settings.unknown_fields == "refuse":
         known = (*NUMBERS, *INTEGERS, *OTHER_CONFIG)
         yield from _check_unknown(config, path="config", known=known)
 
 
 def _check_number(value: Any, *, name: str, low: float, high: float) -> Iterator[Problem]:
+    # In Python `True` is the integer 1, and in JSON it is no number.
     if isinstance(value, bool) or not isinstance(value, int | float):
         yield Problem(f"config.{name}", "Must be a number.")
     elif not low <= value <= high:
@@ -260,6 +269,7 @@ def _check_webhook_url(url: str) -> Iterator[Problem]:
 def _is_web_address(url: str) -> bool:
     if re.search(r"[\s\x00-\x20\x7f]", url):
         return False
+    # `urlsplit` raises for a bad IPv6 address, and `.port` for one that is no number.
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -31,7 +31,7 @@ class Command(PlainCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--account", help="a name from ACCOUNTS, or one that was; without it, all"
+            "--account", help="a name from ACCOUNTS, also a former one; without it, all"
         )
         parser.add_argument("--since", type=date.fromisoformat, help="a day in UTC: 2026-11-01")
         parser.add_argument("--until", type=date.fromisoformat, help="a day in UTC, included")

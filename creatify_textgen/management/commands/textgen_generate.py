@@ -65,7 +65,7 @@ class Command(PlainCommand):
             help="let a worker send it, and print the generation's id",
         )  # fmt: skip
         ways.add_argument("--attach", metavar="ID", help="follow an existing generation")
-        parser.add_argument("--after", metavar="POSITION", help="with --attach: continue after it")
+        parser.add_argument("--after", metavar="POSITION", help="with --attach: where to begin")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -209,7 +209,7 @@ def _problem_of(account: str) -> str | None:
 
 
 def _take_back(generation: Generation) -> bool:
-    # `cancel` is one conditional UPDATE: a pump that sends at this moment wins or loses it whole.
+    # `cancel` is one conditional UPDATE. If the pump sends at this moment, only one of them wins.
     try:
         services.cancel(generation)
     except TransitionError:

@@ -228,6 +228,8 @@ class TestFaults:
 class TestAssertions:
     def test_say_what_was_asked(self, creatify_stub: Stub) -> None:
         creatify_stub.assert_not_asked()
+        with pytest.raises(AssertionError, match="No request was sent"):
+            creatify_stub.assert_asked()
         services.submit("Write a tagline.")
         creatify_stub.assert_asked()
         creatify_stub.assert_asked("tagline", times=1)

@@ -210,6 +210,15 @@ class TestList:
             path = (page["next"] or "").removeprefix(emulator.url)
         assert found == created[::-1]
 
+    @pytest.mark.parametrize("number", ["x", "-1", "9" * 5000], ids=["text", "negative", "long"])
+    def test_begins_with_the_first_page(
+        self, emulator: Emulator, caller: Caller, number: str
+    ) -> None:
+        emulator.switches.set(list_style="results")
+        created = caller.create().json["id"]
+        page = caller.get(f"{COLLECTION}?page={number}").json
+        assert [each["id"] for each in page["results"]] == [created]
+
     @pytest.mark.parametrize("order", ["oldest", "shuffled"])
     def test_can_be_ordered_otherwise(self, emulator: Emulator, caller: Caller, order: str) -> None:
         emulator.switches.set(list_order=order)

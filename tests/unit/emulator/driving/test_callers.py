@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 
+from creatify_textgen.emulator.driving.application import base_url
 from creatify_textgen.emulator.driving.callers import foreign_reason, is_json
 from creatify_textgen.emulator.http.exchange import Head
 
@@ -59,3 +62,13 @@ class TestIsJson:
     )
     def test_reads_the_content_type(self, kind: str, expected: bool) -> None:
         assert is_json(head_with(content_type=kind)) is expected
+
+
+class TestBaseUrl:
+    @pytest.mark.parametrize(
+        ("host", "url"),
+        [("127.0.0.1", "http://127.0.0.1:8900"), ("::1", "http://[::1]:8900")],
+    )
+    def test_can_be_called_by_what_it_names(self, host: str, url: str) -> None:
+        assert base_url(host, port=8900) == url
+        assert urlsplit(url).hostname == host

@@ -99,7 +99,9 @@ class TestChunkedDecoder:
         assert decoder.complete
         assert following == b"GET"
 
-    @pytest.mark.parametrize("body", [b"zz\r\n", b"-1\r\n", b"1\r\nab\r\n", b"1" * 5000])
+    @pytest.mark.parametrize(
+        "body", [b"zz\r\n", b"-1\r\n", b"0x1\r\n", b"1_0\r\n", b"1\r\nab\r\n", b"1" * 5000]
+    )
     def test_refuses_what_is_not_chunked(self, body: bytes) -> None:
         with pytest.raises(FramingError):
             ChunkedDecoder().decode(body)
