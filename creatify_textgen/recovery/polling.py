@@ -8,10 +8,11 @@ later. An error of one row, answer or workspace does not stop the others.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.db.models import prefetch_related_objects
@@ -36,7 +37,7 @@ from creatify_textgen.recovery.evidence import Reading
 from creatify_textgen.recovery.matching import sent_at
 from creatify_textgen.recovery.named import forget_named, may_be_stored_late, settle_named
 from creatify_textgen.recovery.reading import next_list_at, read_list
-from creatify_textgen.remote import RemoteGeneration, asked_by, asked_seconds
+from creatify_textgen.remote import RemoteClient, RemoteGeneration, asked_by, asked_seconds
 from creatify_textgen.states import Cause, Mode, Status
 
 __all__ = ["HOLD_SECONDS", "Poll", "settle_polls", "start_polls"]
@@ -54,12 +55,13 @@ class Poll:
     remote_id: str = ""
     """Empty for a poll of the list."""
     answer: Any = field(default=None, repr=False)
+    client_of: Callable[[str], RemoteClient] = field(default=gateway.client_for, repr=False)
 
     def call(self) -> RemoteGeneration | Reading:
         """Ask the remote. No database: this may run in any thread. Raises: RemoteError."""
         with asked_by([generation.traceparent for generation in self.generations]):
             if self.remote_id:
-                return gateway.client_for(self.account).get(self.remote_id)
+                return self.client_of(self.account).get(self.remote_id)
             return read_list(self.account, self.generations)
 
     def answered(self, answer: Any) -> Poll:
@@ -184,10 +186,12 @@ def _allowed(account: str, generations: list[Generation], *, now: datetime) -> S
 def _polls_of_account(account: str, generations: Iterable[Generation]) -> list[Poll]:
     lost: list[Generation] = []
     polls: list[Poll] = []
+    # The first call reads the keys for all of these polls. Not this thread: a vault may be slow.
+    client_of = cache(gateway.client_for)
     for generation in generations:
         remote_id = generation.id_at_remote
         if remote_id:
-            polls.append(Poll(account, [generation], remote_id))
+            polls.append(Poll(account, [generation], remote_id, client_of=client_of))
         else:
             lost.append(generation)
     # The list is read in a thread, which touches no database.

@@ -11,6 +11,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection
 
 from creatify_textgen import lifecycle
+from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import (
     RateLimitedError,
     RemoteError,
@@ -77,6 +78,20 @@ class TestStart:
             ("default", rows[:1]),
             ("other", rows[1:]),
         ]
+
+    def test_reads_the_keys_of_an_account_once_and_only_when_it_calls(
+        self, settings: Any, remote: Emulator
+    ) -> None:
+        read: list[str] = []
+        keys = settings.CREATIFY_TEXTGEN["ACCOUNTS"]["default"]
+        vault = {**keys, "API_KEY": lambda: read.append("key") or keys["API_KEY"]}
+        settings.CREATIFY_TEXTGEN = {"ACCOUNTS": {"default": vault}}
+        polls = start_polls([claimed(remote_id=f"r{number}") for number in range(3)], now=NOW)
+        assert read == []
+        for poll in polls:
+            with pytest.raises(RemoteError):
+                poll.call()
+        assert read == ["key"]
 
     def test_leaves_a_send_its_lease(self) -> None:
         row = claimed(status=Status.SUBMITTING, lease_until=NOW + SECOND)
