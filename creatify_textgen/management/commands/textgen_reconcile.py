@@ -65,6 +65,7 @@ class Command(PlainCommand):
         except RemoteError as error:
             raise CommandError(f"The list could not be read: {error}") from error
         self._print(report, as_json=options["json"])
+        # For cron and monitoring. Not CommandError: the report on stdout says what differs.
         if not report.is_clean and not options["fix"]:
             raise SystemExit(1)
 
@@ -83,6 +84,7 @@ class Command(PlainCommand):
             raise CommandError(f"There is no generation {settle!r}.") from None
         except TextgenError as error:
             raise CommandError(str(error)) from error
+        # With `f`, as `str` writes a small Decimal as 5E-7.
         cost = "unknown" if row.credits_used is None else f"{row.credits_used:f}"
         self.stdout.write(f"{row.pk} is {row.status}, credits: {cost}")
 
