@@ -97,7 +97,6 @@ def accept(
     reader, slots = Reader(), list[MediaSlot]()
     try:
         owner_id = read_owner(owner, reader=reader)
-        # Each value is read even after a problem, so that one error names all wrong fields.
         request: dict[str, Any] = {
             "account": _read_account(account, reader=reader),
             "model_name": _read_model_name(model_name, reader=reader),

@@ -96,7 +96,7 @@ def _apply(generation_id: uuid.UUID, remote: RemoteGeneration) -> bool:
 def _rejected(code: str, message: str) -> WebhookError:
     warn_of(("webhook", code), WEBHOOKS, "A delivery was refused: %s (%s)", message, code)
     note_refused_delivery()
-    # Robust, so that a failing receiver makes no 500 of a refusal. Without the generation, because a
-    # stranger without a token chooses the id in the URL.
+    # Robust, so that a failing receiver makes no 500 of a refusal. Without the generation, because
+    # a stranger without a token chooses the id in the URL.
     webhook_rejected.send_robust(sender=Generation, generation=None, reason=code)
     return WebhookError(message, code=code)
