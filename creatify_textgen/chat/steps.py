@@ -64,8 +64,9 @@ def begin_step(
 ) -> Generation:
     """Save a request, and return its generation, or the one that the key stands for.
 
-    Readers of a stream wait for a process that claims the run, or until the one that has claimed it
-    could be followed by another. `options` are `link` and `idempotency_key`, as for `save_intent`.
+    Readers of a stream wait until a process claims the run. If one has claimed it, they wait until
+    another could have taken the run over. `options` are `link` and `idempotency_key`, as for
+    `save_intent`.
     """
     if not is_streamed:
         return begin_blocking(intake, **options)[0]

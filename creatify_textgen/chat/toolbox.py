@@ -128,6 +128,7 @@ def tool(
 
 
 def _find(path: str) -> Any:
+    # Only this app writes these paths, from functions that a host has passed to it.
     module, _, name = path.partition(":")
     # "<" is in the names of inner functions and lambdas, which no import finds.
     if not module or not name or "<" in name:

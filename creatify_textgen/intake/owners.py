@@ -17,8 +17,8 @@ __all__ = ["expect_owner", "read_owner", "refuse_deleted"]
 def read_owner(value: Any, *, reader: Reader) -> Any:
     """Return the owner's primary key, or None for the site itself.
 
-    Refuses everything else, which would silently be nobody's: a primary key, a user name, a visitor
-    who is not signed in, a user who is not saved.
+    Refuses everything else, because the request would silently belong to nobody: a primary key, a
+    user name, a visitor who is not signed in, a user who is not saved.
     """
     if value is None:
         return None
@@ -32,7 +32,7 @@ def read_owner(value: Any, *, reader: Reader) -> Any:
 
 
 def expect_owner(value: Any) -> Any:
-    """Do the same for a verb that takes nothing else to check. Raises: RequestError."""
+    """As `read_owner`, for a verb that has nothing else to check. Raises: RequestError."""
     reader = Reader()
     owner_id = read_owner(value, reader=reader)
     reader.raise_if_refused()
@@ -40,7 +40,7 @@ def expect_owner(value: Any) -> Any:
 
 
 def refuse_deleted(owner_ids: Collection[Any]) -> None:
-    """Raise: RequestError if one of these users was deleted since the request began."""
+    """Refuse owners who were deleted since the request began. Raises: RequestError."""
     # By the base manager: the host's own one may hide users, who exist nevertheless.
     users = get_user_model()._base_manager.filter(pk__in=owner_ids)
     if users.count() < len(owner_ids):

@@ -1,7 +1,7 @@
 """What an answer must be, made into a schema that Gemini reads (contract, section 3.2).
 
-Invariant: the schema accepts what was asked for. What has an equal is rewritten, what checks
-nothing is left out, and everything else is refused by name.
+Invariant: the schema accepts what was asked for. A keyword that has an equal is rewritten, one that
+checks nothing is left out, and every other is refused by name.
 """
 
 from __future__ import annotations

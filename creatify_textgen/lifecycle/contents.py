@@ -64,7 +64,7 @@ def _remove_contents(ids: Collection[uuid.UUID], *, now: datetime, detail: str) 
 
 
 def stop_keeping(ids: Collection[uuid.UUID], *, now: datetime, detail: str) -> int:
-    """Have rows that are not final drop their content when they are; return how many."""
+    """Mark rows that have not ended to drop their content when they end; return how many."""
     return in_short_transaction(partial(_stop_keeping, ids, now=now, detail=detail))
 
 
