@@ -39,6 +39,7 @@ from creatify_textgen.chat.steps import (
     hold_step,
     last_generation,
     responses_of,
+    save_result,
 )
 from creatify_textgen.chat.toolbox import Toolbox
 from creatify_textgen.exceptions import PolicyRefusal, TextgenError
@@ -198,8 +199,7 @@ class Claim:
         with during_call(self.run), databases.letting_go(allowed=False):
             response, is_error = tool.call(arguments)
         state = ToolCall.State.FAILED if is_error else ToolCall.State.DONE
-        running = mine.filter(state=ToolCall.State.RUNNING)
-        if not running.update(state=state, response=response, finished_at=clock.now()):
+        if not save_result(call, state=state, response=response, started_at=now):
             raise _LostClaimError
 
     def _begin_step(self, step: Step, generation: Generation) -> bool:
@@ -258,8 +258,10 @@ class Claim:
 
     def _finish(self, state: Run.State, code: str = "") -> None:
         now = clock.now()
-        self._write(state=state, error_code=code, finished_at=now, due_at=None, claim=None)
-        forget_responses(self.run.pk)
+        # Together: whoever finds the run ended never comes back for its responses.
+        with databases.short_transaction():
+            self._write(state=state, error_code=code, finished_at=now, due_at=None, claim=None)
+            forget_responses(self.run.pk)
         run_finished.send_robust(sender=Run, run=self.run)
 
     def _renew(self, seconds: float) -> datetime:

@@ -18,13 +18,7 @@ from django.utils.translation import gettext as _
 from creatify_textgen import clock, databases
 from creatify_textgen.chat.addition import Addition
 from creatify_textgen.chat.conversations import Conversation
-from creatify_textgen.chat.loop import (
-    Claim,
-    claim_run,
-    forget_responses,
-    link_first_step,
-    wake,
-)
+from creatify_textgen.chat.loop import Claim, claim_run, forget_responses, link_first_step, wake
 from creatify_textgen.chat.runs import Run, ToolCall
 from creatify_textgen.chat.settings import refuse_unstored
 from creatify_textgen.chat.steps import (
@@ -202,10 +196,11 @@ def stop_run(run: Run) -> Run:
     expect_row(run, Run)
     open_run = Run.objects.filter(pk=run.pk, state__in=(Run.State.RUNNING, Run.State.WAITING))
     now = clock.now()
-    if not open_run.update(state=Run.State.STOPPED, due_at=None, claim=None, finished_at=now):
-        raise TransitionError(_("Run %(id)s has ended.") % {"id": run.pk}, code="has_ended")
+    with databases.short_transaction():
+        if not open_run.update(state=Run.State.STOPPED, due_at=None, claim=None, finished_at=now):
+            raise TransitionError(_("Run %(id)s has ended.") % {"id": run.pk}, code="has_ended")
+        forget_responses(run.pk)
     stopped = _reloaded(run)
-    forget_responses(stopped.pk)
     run_finished.send_robust(sender=Run, run=stopped)
     return stopped
 

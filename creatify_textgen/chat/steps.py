@@ -9,11 +9,12 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from creatify_textgen import enqueue
+from creatify_textgen import clock, databases, enqueue
 from creatify_textgen.chat.runs import Step, ToolCall
 from creatify_textgen.chat.turns import Turn
 from creatify_textgen.conf import conf
 from creatify_textgen.intake import Intake
+from creatify_textgen.logs import RUNS, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.services import pump_stream
 from creatify_textgen.services.blocking import begin_blocking, finish_blocking
@@ -33,11 +34,15 @@ __all__ = [
     "hold_step",
     "last_generation",
     "responses_of",
+    "save_result",
 ]
 
 
 GRACE_SECONDS = 60.0
 """How much longer a claim lasts than the work that it is for."""
+RESULT_PAUSES = (0.5, 1, 2, 4)
+"""Seconds between tries to save what a function returned. If it is lost, nobody knows whether the
+function ran, and it may not be called again."""
 TAKE_OVER_WITHIN = timedelta(seconds=120)
 """How long readers of a stream wait for another process after the end of a claim. A sweep, which
 beat alone requests each minute, gives the run to another process."""
@@ -120,6 +125,28 @@ def calls_of(step: Step) -> list[ToolCall]:
     """Return the calls that a step's answer asks for, in their order."""
     calls = ToolCall.objects.filter(step=step).select_related("step__generation__content")
     return list(calls.order_by("position"))
+
+
+def save_result(
+    call: ToolCall, *, state: ToolCall.State, response: dict[str, Any], started_at: datetime
+) -> bool:
+    """Save what a function returned; False if another process has taken the call over.
+
+    A database that fails over is waited for.
+    """
+    # Also what is saved already: the answer to the first UPDATE may have been lost.
+    states = (ToolCall.State.RUNNING, state)
+    mine = ToolCall.objects.filter(pk=call.pk, state__in=states, started_at=started_at)
+
+    def save() -> bool:
+        return bool(mine.update(state=state, response=response, finished_at=clock.now()))
+
+    def warn(error: BaseException) -> None:
+        name = type(error).__name__
+        text = "The result of %s waits for the database (%s)."
+        warn_of(("result waits", name), RUNS, text, call.name, name)
+
+    return databases.patiently(save, pauses=RESULT_PAUSES, waits=warn)
 
 
 def responses_of(step: Step, generation: Generation) -> list[dict[str, Any]]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from creatify_textgen import clock, control
+from creatify_textgen import clock, control, lifecycle
 from creatify_textgen.dispatch.balance import pause_if_low
 from creatify_textgen.exceptions import PolicyRefusal, RequestError
 from creatify_textgen.intake import Intake, accept, check_options, key_digest, sealed
@@ -64,8 +65,10 @@ def save_intent(
     """
     generation, content = _rows(intake, mode=mode, now=now, due_at=due_at)
     generation.retry_of = retry_of
+    # If the first of three requests with one key is rolled back, MariaDB has the other two deadlock.
+    insert = partial(_insert, generation, content, intake, link=link)
     if idempotency_key is None:
-        _insert(generation, content, intake, link=link)
+        lifecycle.repeated(insert)
         return generation, True
     generation.idempotency_key = key_digest(idempotency_key, scope=str(generation.owner_id))
     hashes = _request_hashes(intake, mode)
@@ -73,7 +76,7 @@ def save_intent(
     if repeated := _find(generation, hashes=hashes, now=now):
         return repeated, False
     try:
-        _insert(generation, content, intake, link=link)
+        lifecycle.repeated(insert)
     except (IntegrityError, PolicyRefusal):
         # A faster request with the same key may have reached a limit.
         if repeated := _find(generation, hashes=hashes, now=now):
@@ -85,6 +88,16 @@ def save_intent(
 def save_intents(intakes: Sequence[Intake], *, now: datetime, due_at: datetime) -> list[Generation]:
     """Save many asynchronous intents in one transaction. Raises: PolicyRefusal, and saves none."""
     rows = [_rows(intake, mode=Mode.ASYNC, now=now, due_at=due_at) for intake in intakes]
+    lifecycle.repeated(partial(_insert_many, intakes, rows, now=now))
+    return [generation for generation, _ in rows]
+
+
+def _insert_many(
+    intakes: Sequence[Intake],
+    rows: Sequence[tuple[Generation, GenerationContent]],
+    *,
+    now: datetime,
+) -> None:
     generations = [generation for generation, _ in rows]
     links = Generation.media.through
     with control.admitted(intakes, generations, mode=Mode.ASYNC, now=now):
@@ -96,7 +109,6 @@ def save_intents(intakes: Sequence[Intake], *, now: datetime, due_at: datetime) 
             for generation, intake in zip(generations, intakes, strict=True)
             for media_id in {media.pk for media in intake.media}
         )
-    return generations
 
 
 def _rows(

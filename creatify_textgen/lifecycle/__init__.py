@@ -52,7 +52,7 @@ from creatify_textgen.lifecycle.marks import (
     mark_unnamed,
 )
 from creatify_textgen.lifecycle.outcome import NOTHING_NEW, Outcome
-from creatify_textgen.lifecycle.transactions import REFUSALS, is_refusal
+from creatify_textgen.lifecycle.transactions import REFUSALS, is_refusal, repeated
 
 __all__ = [
     "ENDED",
@@ -95,6 +95,7 @@ __all__ = [
     "note_reads",
     "remove_contents",
     "note_stop",
+    "repeated",
     "reschedule",
     "save_checkpoints",
     "stop_keeping",

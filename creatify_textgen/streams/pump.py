@@ -24,10 +24,11 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from django.db import Error as DatabaseFault
 
@@ -43,7 +44,7 @@ from creatify_textgen.dispatch.sending import (
 from creatify_textgen.exceptions import RemoteError, StreamError, TextgenError, TransitionError
 from creatify_textgen.lifecycle import Arrival
 from creatify_textgen.logs import STREAMS, warn_of
-from creatify_textgen.models import Generation
+from creatify_textgen.models import Generation, GenerationEvent
 from creatify_textgen.remote import ChunkStream, decide
 from creatify_textgen.states import Cause, Status
 from creatify_textgen.streams import database
@@ -57,6 +58,8 @@ from creatify_textgen.streams.verdicts import INTERRUPTED, Verdict, judge
 
 __all__ = ["pump_stream"]
 
+T = TypeVar("T")
+
 TRIES = 3
 RETRY_WITHIN_SECONDS = 10.0
 """How long a refused send is tried again. A reader waits, so it is short."""
@@ -65,6 +68,8 @@ HEAD_START_SECONDS = 0.005
 END_PAUSES = (0.5, 1, 2, 5, 10, 15)
 """Seconds between tries to write a stream's end. Together they are shorter than the time after
 which a sweep regards the pump as dead."""
+CLAIM_PAUSES = (0.2, 0.5, 1, 2)
+"""Seconds between tries to claim a stream: less than its readers wait for a pump."""
 _REFUSED = (DatabaseFault, *lifecycle.REFUSALS)
 CAME_LATE = "the stream ended after its row was given up"
 DOUBTED = (
@@ -80,7 +85,7 @@ def pump_stream(generation_id: uuid.UUID) -> None:
     Raises: RuntimeError inside a transaction, before anything is sent.
     """
     databases.refuse_transaction_of_worker("pump_stream")
-    send = database.run(partial(claim_stream, generation_id))
+    send = _patiently(partial(claim_stream, generation_id), CLAIM_PAUSES, key=str(generation_id))
     if send is None:
         return
     databases.let_go()
@@ -127,7 +132,8 @@ class _Pump:
             try:
                 return self._send.stream()
             except LeaseLostError:
-                database.run(partial(give_up_lease, self._generation))
+                give_up = partial(give_up_lease, self._generation)
+                _patiently(give_up, END_PAUSES, key=self._key)
                 return None
             except TextgenError as error:
                 if attempt < TRIES and (send := claim_as_text(self._generation, error)):
@@ -167,7 +173,7 @@ class _Pump:
 
     def _publish_refusal(self, error: TextgenError, *, surely_not_sent: bool) -> None:
         write = partial(_write_refusal, self._generation, error, is_uncharged=surely_not_sent)
-        row = self._write_patiently(write)
+        row = _patiently(write, END_PAUSES, key=self._key)
         if row.status == Status.UNCONFIRMED:
             code, message, retry_after = str(Status.UNCONFIRMED), DOUBTED, None
         else:
@@ -198,7 +204,7 @@ class _Pump:
         """Write the end, again while the database is unreachable: only the pump has the receipt."""
         write = partial(self._write_end, verdict)
         try:
-            return self._write_patiently(write)
+            return _patiently(write, END_PAUSES, key=self._key)
         except _REFUSED:
             # If it is still unreachable, this raises: the row stays open, and a sweep finds it.
             database.run(partial(database.load, self._generation.pk))
@@ -209,18 +215,6 @@ class _Pump:
                 STREAMS.exception("The database refuses what %s has said.", self._key)
         bare = verdict._replace(outcome=verdict.outcome.without_answer())
         return database.run(partial(self._write_end, bare))
-
-    def _write_patiently(self, write: Callable[[], Generation]) -> Generation:
-        def warn(error: BaseException) -> None:
-            warn_of(
-                ("end waits", type(error)),
-                STREAMS,
-                "The end of %s waits for the database (%s).",
-                self._key,
-                type(error).__name__,
-            )
-
-        return databases.patiently(partial(database.run, write), pauses=END_PAUSES, waits=warn)
 
     def _write_end(self, verdict: Verdict) -> Generation:
         write = self._leave_to_the_sweep if verdict.status is None else self._mark_final
@@ -241,6 +235,9 @@ class _Pump:
         now, key, known = clock.now(), self._generation.pk, verdict.outcome
         if mark(key, cause=Cause.STREAM, now=now, outcome=known):
             return
+        own = GenerationEvent.objects.filter(generation=key, cause=Cause.STREAM)
+        if own.filter(status=verdict.status).exists():
+            return  # This pump has written it, and the database's answer was lost.
         # A sweep regarded this pump as dead: it failed the row, or found it in the remote's list.
         for complete in (lifecycle.complete_failed, lifecycle.complete_found):
             if complete(key, known, cause=Cause.STREAM, now=now, detail=CAME_LATE):
@@ -267,6 +264,15 @@ class _Pump:
         if self._accepted_as:
             lifecycle.note_acceptance(self._generation.pk, self._accepted_as, now=now)
         sweep_schedule.request_sweep()
+
+
+def _patiently(write: Callable[[], T], pauses: Sequence[float], *, key: str) -> T:
+    def warn(error: BaseException) -> None:
+        name = type(error).__name__
+        text = "The stream %s waits for the database (%s)."
+        warn_of(("stream waits", name), STREAMS, text, key, name)
+
+    return databases.patiently(partial(database.run, write), pauses=pauses, waits=warn)
 
 
 def _wait_before_retry(error: TextgenError, attempt: int) -> float | None:
