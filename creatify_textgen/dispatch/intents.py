@@ -65,7 +65,7 @@ def save_intent(
     """
     generation, content = _rows(intake, mode=mode, now=now, due_at=due_at)
     generation.retry_of = retry_of
-    # If the first of three requests with one key is rolled back, MariaDB has the other two deadlock.
+    # If the first of three with one key is rolled back, MariaDB has the other two deadlock.
     insert = partial(_insert, generation, content, intake, link=link)
     if idempotency_key is None:
         lifecycle.repeated(insert)
