@@ -136,7 +136,7 @@ class TestOneKey:
 def die_before_commit(monkeypatch: pytest.MonkeyPatch, others: threading.Semaphore) -> None:
     """Have the first caller die with its row written, once the others write theirs or return."""
     save_row, save_content = Generation.save, GenerationContent.save
-    lock, has_died = threading.Lock(), threading.Event()
+    lock, has_row, has_died = threading.Lock(), threading.Event(), threading.Event()
     first: list[int] = []
 
     def save(row: Generation, **options: Any) -> None:
@@ -144,8 +144,10 @@ def die_before_commit(monkeypatch: pytest.MonkeyPatch, others: threading.Semapho
             is_first = not first
             first.append(threading.get_ident())
         if not is_first:
+            assert has_row.wait(PATIENCE_SECONDS)
             others.release()
         save_row(row, **options)
+        has_row.set()
 
     def save_or_die(content: GenerationContent, **options: Any) -> None:
         if threading.get_ident() == first[0] and not has_died.is_set():
