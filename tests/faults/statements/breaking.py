@@ -123,7 +123,7 @@ class Break:
         if connection.vendor == "sqlite":
             raise OperationalError("disk I/O error") from sqlite3.OperationalError()
         if connection.connection is not None:
-            with suppress(Error):
+            with suppress(Error), connection.wrap_database_errors:
                 cut_connection()
             with connection.wrap_database_errors, connection.connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
