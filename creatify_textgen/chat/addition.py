@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from creatify_textgen.chat import context
 from creatify_textgen.chat.settings import refuse_unstored
 from creatify_textgen.chat.turns import Turn
-from creatify_textgen.exceptions import RequestError, TransitionError
+from creatify_textgen.exceptions import PolicyRefusal, RequestError, TransitionError
 from creatify_textgen.intake import Intake, check_options, key_digest, sealed
 from creatify_textgen.intake.reading import summary
 from creatify_textgen.models import Generation, Media
@@ -96,6 +96,11 @@ class Addition:
         number = last.number + 1 if last else 1
         try:
             return send(self._accept(), link=lambda generation: self._link(generation, number))
+        except PolicyRefusal:
+            # A faster request with the same key may have reached a limit.
+            if repeated := self._repeated():
+                return repeated
+            raise
         except IntegrityError:
             # The number or the key was taken at this moment. Any other violation is raised.
             is_taken = self.conversation.turns.filter(number=number).exists()

@@ -7,17 +7,22 @@ Invariant: a call is a row before its function is called, and each call has one 
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
-from creatify_textgen import clock
+from creatify_textgen import clock, databases
 from creatify_textgen.chat.runs import Step, ToolCall
 from creatify_textgen.chat.toolbox import Toolbox
+from creatify_textgen.logs import RUNS, warn_of
 from creatify_textgen.models import Generation
 
-__all__ = ["calls_of", "forget_responses", "recover", "responses_of", "save_calls"]
+__all__ = ["calls_of", "forget_responses", "recover", "responses_of", "save_calls", "save_result"]
 
 UNKNOWN = "The process died during the call. Nobody knows whether the function ran."
 LONGEST_NAME = 128
+RESULT_PAUSES = (0.5, 1, 2, 4)
+"""Seconds between tries to save what a function returned. If it is lost, nobody knows whether the
+function ran, and it may not be called again."""
 
 
 def save_calls(step: Step, generation: Generation, *, toolbox: Toolbox) -> None:
@@ -63,6 +68,28 @@ def calls_of(step: Step) -> list[ToolCall]:
     """Return the calls that a step's answer asks for, in their order."""
     calls = ToolCall.objects.filter(step=step).select_related("step__generation__content")
     return list(calls.order_by("position"))
+
+
+def save_result(
+    call: ToolCall, *, state: ToolCall.State, response: dict[str, Any], started_at: datetime
+) -> bool:
+    """Save what a function returned; False if another process has taken the call over.
+
+    A database that fails over is waited for.
+    """
+    # Also what is saved already: the answer to the first UPDATE may have been lost.
+    states = (ToolCall.State.RUNNING, state)
+    mine = ToolCall.objects.filter(pk=call.pk, state__in=states, started_at=started_at)
+
+    def save() -> bool:
+        return bool(mine.update(state=state, response=response, finished_at=clock.now()))
+
+    def warn(error: BaseException) -> None:
+        name = type(error).__name__
+        text = "The result of %s waits for the database (%s)."
+        warn_of(("result waits", name), RUNS, text, call.name, name)
+
+    return databases.patiently(save, pauses=RESULT_PAUSES, waits=warn)
 
 
 def responses_of(step: Step, generation: Generation) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ from creatify_textgen.chat.calls import (
     recover,
     responses_of,
     save_calls,
+    save_result,
 )
 from creatify_textgen.chat.current import during_call
 from creatify_textgen.chat.runs import OPEN, Run, Step, ToolCall
@@ -191,8 +192,7 @@ class Claim:
             response, is_error = tool.call(arguments)
         # If another process has taken the run over, it has decided about this call already.
         state = ToolCall.State.FAILED if is_error else ToolCall.State.DONE
-        running = mine.filter(state=ToolCall.State.RUNNING)
-        if not running.update(state=state, response=response, finished_at=clock.now()):
+        if not save_result(call, state=state, response=response, started_at=now):
             raise _LostClaimError
 
     def _begin_step(self, step: Step, generation: Generation) -> bool:
@@ -259,8 +259,10 @@ class Claim:
         now = clock.now()
         # A `POLICY` may have a code of any length, and a run must end nevertheless.
         code = code[:LONGEST_CODE]
-        self._write(state=state, error_code=code, finished_at=now, due_at=None, claim=None)
-        forget_responses(self.run.pk)
+        # Together: whoever finds the run ended never comes back for its responses.
+        with databases.short_transaction():
+            self._write(state=state, error_code=code, finished_at=now, due_at=None, claim=None)
+            forget_responses(self.run.pk)
         run_finished.send_robust(sender=Run, run=self.run)
 
     def _renew(self, seconds: float) -> datetime:

@@ -138,10 +138,11 @@ def stop_run(run: Run) -> Run:
     # The claim goes with the state, so the process of the run can begin no other call or step.
     open_run = Run.objects.filter(pk=run.pk, state__in=OPEN)
     now = clock.now()
-    if not open_run.update(state=Run.State.STOPPED, due_at=None, claim=None, finished_at=now):
-        raise TransitionError(_("Run %(id)s has ended.") % {"id": run.pk}, code="has_ended")
+    with databases.short_transaction():
+        if not open_run.update(state=Run.State.STOPPED, due_at=None, claim=None, finished_at=now):
+            raise TransitionError(_("Run %(id)s has ended.") % {"id": run.pk}, code="has_ended")
+        forget_responses(run.pk)
     stopped = reloaded(run)
-    forget_responses(stopped.pk)
     run_finished.send_robust(sender=Run, run=stopped)
     return stopped
 

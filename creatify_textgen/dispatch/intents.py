@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from creatify_textgen import clock, control
+from creatify_textgen import clock, control, lifecycle
 from creatify_textgen.dispatch.balance import pause_if_low
 from creatify_textgen.exceptions import PolicyRefusal, RequestError
 from creatify_textgen.intake import Intake, accept, check_options, key_digest, sealed
@@ -64,8 +65,10 @@ def save_intent(
     """
     generation, content = _rows(intake, mode=mode, now=now, due_at=due_at)
     generation.retry_of = retry_of
+    # If the first of three with one key is rolled back, MariaDB has the other two deadlock.
+    insert = partial(_insert, generation, content, intake, link=link)
     if idempotency_key is None:
-        _insert(generation, content, intake, link=link)
+        lifecycle.repeated(insert)
         return generation, True
     generation.idempotency_key = key_digest(idempotency_key, scope=str(generation.owner_id))
     # One hash for each of the site's secret keys, so a key that was rotated out still matches.
@@ -74,7 +77,7 @@ def save_intent(
     if repeated := _find(generation, hashes=hashes, now=now):
         return repeated, False
     try:
-        _insert(generation, content, intake, link=link)
+        lifecycle.repeated(insert)
     except (IntegrityError, PolicyRefusal):
         # Two requests with one key found no row; the unique column lets only one of them insert.
         # A faster request with the same key may have reached a limit.
@@ -90,6 +93,16 @@ def save_intents(intakes: Sequence[Intake], *, now: datetime, due_at: datetime) 
     Raises: PolicyRefusal if one of them is not allowed, and then none was saved.
     """
     rows = [_rows(intake, mode=Mode.ASYNC, now=now, due_at=due_at) for intake in intakes]
+    lifecycle.repeated(partial(_insert_many, intakes, rows, now=now))
+    return [generation for generation, _ in rows]
+
+
+def _insert_many(
+    intakes: Sequence[Intake],
+    rows: Sequence[tuple[Generation, GenerationContent]],
+    *,
+    now: datetime,
+) -> None:
     generations = [generation for generation, _ in rows]
     links = Generation.media.through
     with control.admitted(intakes, generations, mode=Mode.ASYNC, now=now):
@@ -102,7 +115,6 @@ def save_intents(intakes: Sequence[Intake], *, now: datetime, due_at: datetime) 
             for generation, intake in zip(generations, intakes, strict=True)
             for media_id in {media.pk for media in intake.media}
         )
-    return generations
 
 
 def _rows(

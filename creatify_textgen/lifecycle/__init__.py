@@ -54,7 +54,7 @@ from creatify_textgen.lifecycle.queue_marks import (
     mark_submitting,
     mark_unnamed,
 )
-from creatify_textgen.lifecycle.transactions import REFUSALS, is_refusal
+from creatify_textgen.lifecycle.transactions import REFUSALS, is_refusal, repeated
 
 __all__ = [
     "ENDED",
@@ -97,6 +97,7 @@ __all__ = [
     "note_reads",
     "remove_contents",
     "note_stop",
+    "repeated",
     "reschedule",
     "save_checkpoints",
     "stop_keeping",

@@ -14,7 +14,7 @@ from django.db import DatabaseError, Error, InternalError, OperationalError
 
 from creatify_textgen import databases
 
-__all__ = ["REFUSALS", "in_short_transaction", "is_refusal"]
+__all__ = ["REFUSALS", "in_short_transaction", "is_refusal", "repeated"]
 
 Result = TypeVar("Result")
 
@@ -32,14 +32,26 @@ _MARIADB_ERRORS = {1020, 1205, 1213}
 def in_short_transaction(work: Callable[[], Result]) -> Result:
     """Run `work` in a transaction and commit it; run it again if it lost a deadlock.
 
-    Inside a transaction of the caller it runs once, as a savepoint, because only the outermost
-    transaction can be repeated.
+    Inside a transaction of the caller it runs once, as a savepoint.
+    """
+
+    def work_in_transaction() -> Result:
+        with databases.short_transaction():
+            return work()
+
+    return repeated(work_in_transaction)
+
+
+def repeated(work: Callable[[], Result]) -> Result:
+    """Run `work`, which opens its own transaction; run it again if it lost a deadlock.
+
+    Inside a transaction of the caller it runs once, because only the outermost transaction can be
+    repeated.
     """
     repeatable = not databases.connection().in_atomic_block
     for attempt in range(1, TRIES + 1):
         try:
-            with databases.short_transaction():
-                return work()
+            return work()
         except OperationalError as error:
             if not repeatable or attempt == TRIES or not _is_passing(error):
                 raise

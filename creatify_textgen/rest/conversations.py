@@ -237,7 +237,8 @@ class ConversationStreamView(StreamView):
         # Not `has_ended`: a run that waits for a person, or calls a function, streams nothing.
         if turn.generation.status in (*TERMINAL, Status.EXPIRED):
             return nothing_more()
-        return self.attach(request, turn.generation)
+        # An EventSource that reconnects here may meet the next step of a run, or the next turn.
+        return self.attach(request, turn.generation, is_named=True)
 
     def read(self, request: Request, chat: ChatRequest | None, *, key: str | None) -> Begin:
         """Check the body, and return what begins its stream."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -18,12 +18,13 @@ from django.db import Error as DatabaseFault
 from django.db import close_old_connections
 
 from creatify_textgen import clock, databases
+from creatify_textgen.logs import STREAMS, warn_of
 from creatify_textgen.models import Generation
 from creatify_textgen.per_process import per_process
 from creatify_textgen.privacy import without_variables
 from creatify_textgen.states import Status
 
-__all__ = ["load", "refuse_uncommitted", "run", "run_async", "start"]
+__all__ = ["load", "refuse_uncommitted", "run", "run_async", "run_patiently", "start"]
 
 T = TypeVar("T")
 
@@ -64,6 +65,18 @@ def run(work: Callable[[], T]) -> T:
     Inside a transaction it is this thread, because other threads do not see its rows.
     """
     return start(work).result()
+
+
+def run_patiently(work: Callable[[], T], *, pauses: Sequence[float], key: uuid.UUID) -> T:
+    """As `run`, and again after each of `pauses`, in seconds, while the database is unreachable."""
+
+    def warn(error: BaseException) -> None:
+        # Only the type: a database error may quote the answer.
+        name = type(error).__name__
+        text = "The stream %s waits for the database (%s)."
+        warn_of(("stream waits", name), STREAMS, text, key, name)
+
+    return databases.patiently(partial(run, work), pauses=pauses, waits=warn)
 
 
 def start(work: Callable[[], T]) -> Future[T]:

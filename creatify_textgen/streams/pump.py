@@ -24,7 +24,6 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
@@ -37,8 +36,8 @@ from creatify_textgen.dispatch.sending import LeaseLostError, Send
 from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED, fail_send, settle_refusal
 from creatify_textgen.exceptions import RemoteError, StreamError, TextgenError, TransitionError
 from creatify_textgen.lifecycle import Arrival
-from creatify_textgen.logs import STREAMS, warn_of
-from creatify_textgen.models import Generation
+from creatify_textgen.logs import STREAMS
+from creatify_textgen.models import Generation, GenerationEvent
 from creatify_textgen.remote import ChunkStream, decide
 from creatify_textgen.states import Cause, Status
 from creatify_textgen.streams import database
@@ -60,6 +59,8 @@ HEAD_START_SECONDS = 0.005
 END_PAUSES = (0.5, 1, 2, 5, 10, 15)
 """Seconds between tries to write a stream's end. Together they are shorter than the time after
 which a sweep regards the pump as dead."""
+CLAIM_PAUSES = (0.2, 0.5, 1, 2)
+"""Seconds between tries to claim a stream: less than its readers wait for a pump."""
 _REFUSED = (DatabaseFault, *lifecycle.REFUSALS)
 CAME_LATE = "the stream ended after its row was given up"
 DOUBTED = (
@@ -75,7 +76,9 @@ def pump_stream(generation_id: uuid.UUID) -> None:
     Raises: RuntimeError inside a transaction, before anything is sent.
     """
     databases.refuse_transaction_of_worker("pump_stream")
-    send = database.run(partial(claim_stream, generation_id))
+    send = database.run_patiently(
+        partial(claim_stream, generation_id), pauses=CLAIM_PAUSES, key=generation_id
+    )
     if send is None:
         return
     # A stream may take minutes, and all statements from here on run in the pool of `database`.
@@ -125,7 +128,8 @@ class _Pump:
                 return self._send.stream()
             except LeaseLostError:
                 # This process was suspended. A sweep may have settled the row meanwhile.
-                database.run(partial(give_up_lease, self._generation))
+                give_up = partial(give_up_lease, self._generation)
+                database.run_patiently(give_up, pauses=END_PAUSES, key=self._generation.pk)
                 return None
             except TextgenError as error:
                 if attempt < TRIES and (send := claim_as_text(self._generation, error)):
@@ -168,7 +172,7 @@ class _Pump:
 
     def _publish_refusal(self, error: TextgenError, *, surely_not_sent: bool) -> None:
         write = partial(_write_refusal, self._generation, error, is_uncharged=surely_not_sent)
-        row = self._write_patiently(write)
+        row = database.run_patiently(write, pauses=END_PAUSES, key=self._generation.pk)
         if row.status == Status.UNCONFIRMED:
             code, message, retry_after = str(Status.UNCONFIRMED), DOUBTED, None
         else:
@@ -204,7 +208,7 @@ class _Pump:
         """
         write = partial(self._write_end, verdict)
         try:
-            return self._write_patiently(write)
+            return database.run_patiently(write, pauses=END_PAUSES, key=self._generation.pk)
         except _REFUSED:
             # If it is still unreachable, this raises: the row stays open, and a sweep finds it.
             database.run(partial(database.load, self._generation.pk))
@@ -216,18 +220,6 @@ class _Pump:
                 warn_of_refusal(self._generation.pk, error)
         bare = verdict._replace(outcome=verdict.outcome.without_answer())
         return database.run(partial(self._write_end, bare))
-
-    def _write_patiently(self, write: Callable[[], Generation]) -> Generation:
-        def warn(error: BaseException) -> None:
-            warn_of(
-                ("end waits", type(error)),
-                STREAMS,
-                "The end of generation %s waits for the database (%s).",
-                self._key,
-                type(error).__name__,
-            )
-
-        return databases.patiently(partial(database.run, write), pauses=END_PAUSES, waits=warn)
 
     def _write_end(self, verdict: Verdict) -> Generation:
         write = self._leave_to_the_sweep if verdict.status is None else self._mark_final
@@ -250,6 +242,9 @@ class _Pump:
         # Without `attempt`: a sweep never sends a stream again, so no other send can be meant.
         if mark(key, cause=Cause.STREAM, now=now, outcome=known):
             return
+        own = GenerationEvent.objects.filter(generation=key, cause=Cause.STREAM)
+        if own.filter(status=verdict.status).exists():
+            return  # This pump has written it, and the database's answer was lost.
         # A sweep regarded this pump as dead: it failed the row, or found it in the remote's list.
         for complete in (lifecycle.complete_failed, lifecycle.complete_found):
             if complete(key, known, cause=Cause.STREAM, now=now, detail=CAME_LATE):

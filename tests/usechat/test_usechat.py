@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,8 @@ def test_functions_of_the_site(talk: Talk) -> None:
     assert (metadata["run"], metadata["state"]) == (str(run.pk), "done")
     assert metadata["credits_used"]
     assert texts(loaded) == texts(shown["messages"])
+    [cost] = [one["metadata"]["credits_used"] for one in loaded if one["role"] == "assistant"]
+    assert Decimal(cost) == Decimal(metadata["credits_used"])
     assert tools_of({"messages": loaded})[0]["output"] == tool["output"]
 
 

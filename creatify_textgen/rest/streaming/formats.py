@@ -16,8 +16,17 @@ from creatify_textgen.exceptions import RequestError
 from creatify_textgen.intake.text import shown
 from creatify_textgen.streams.hub import Frame
 
-__all__ = ["UI_MESSAGES", "Frames", "Renderer", "wants_ui_messages"]
+__all__ = [
+    "OF_GENERATION",
+    "UI_MESSAGES",
+    "Frames",
+    "NamedFrames",
+    "Renderer",
+    "wants_ui_messages",
+]
 
+OF_GENERATION = "@"
+"""Between the place in a stream and its generation, in the id of a frame that names it."""
 UI_MESSAGES = "ui-message-stream"
 
 
@@ -41,6 +50,20 @@ class Frames:
         if len(batch) == 1:  # Nearly always. The bytes of a frame are shared by all its readers.
             return batch[0].wire
         return b"".join([frame.wire for frame in batch])
+
+
+class NamedFrames(Frames):
+    """The same for a URL whose generation changes: each id also names the generation."""
+
+    def __init__(self, generation_id: str) -> None:
+        self._name = f"{OF_GENERATION}{generation_id}\n".encode()
+
+    def render(self, batch: list[Frame]) -> bytes:
+        return b"".join([self._named(frame.wire) for frame in batch])
+
+    def _named(self, wire: bytes) -> bytes:
+        # The id is the first line of a frame that has one.
+        return wire.replace(b"\n", self._name, 1) if wire.startswith(b"id:") else wire
 
 
 def wants_ui_messages(request: Request) -> bool:

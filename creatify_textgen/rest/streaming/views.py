@@ -35,7 +35,13 @@ from creatify_textgen.models import Generation
 from creatify_textgen.permissions import is_staff_with
 from creatify_textgen.rest.filters import check_account
 from creatify_textgen.rest.streaming.errors import refusal
-from creatify_textgen.rest.streaming.formats import Frames, Renderer, wants_ui_messages
+from creatify_textgen.rest.streaming.formats import (
+    OF_GENERATION,
+    Frames,
+    NamedFrames,
+    Renderer,
+    wants_ui_messages,
+)
 from creatify_textgen.rest.streaming.limits import Slot, reader_slots
 from creatify_textgen.rest.streaming.readers import AsyncReader, SyncReader
 from creatify_textgen.rest.streaming.ui_messages import UIMessages
@@ -80,8 +86,13 @@ class StreamEndpoint(Endpoint):
 
     has_page = False
 
-    def attach(self, request: Request, generation: Generation) -> HttpResponseBase:
-        """Stream a generation from the reader's position; 204 if nothing is left to stream."""
+    def attach(
+        self, request: Request, generation: Generation, *, is_named: bool = False
+    ) -> HttpResponseBase:
+        """Stream a generation from the reader's position; 204 if nothing is left to stream.
+
+        With `is_named` the ids of its frames name it, because the URL does not.
+        """
         if wants_ui_messages(request):
             # By the convention of the SDK only an answer that is under way is resumed.
             has_ended = generation.is_final or generation.status == Status.EXPIRED
@@ -90,7 +101,8 @@ class StreamEndpoint(Endpoint):
             # `?after=` is for clients that cannot set headers. The header is newer: an EventSource
             # repeats the same URL when it reconnects, and adds the header.
             written = request.headers.get("Last-Event-ID") or request.query_params.get("after")
-            renderer, after = Frames(), _place(written or "")
+            renderer = NamedFrames(str(generation.pk)) if is_named else Frames()
+            after = _place(written or "", generation=generation)
         if after is None:
             return nothing_more()
         slot = reader_slots.take(request.user.pk)
@@ -141,8 +153,9 @@ class StreamView(StreamEndpoint):
         render: Callable[[Generation], Renderer],
     ) -> HttpResponseBase:
         written = "" if wants_ui_messages(request) else request.headers.get("Last-Event-ID", "")
-        after = _place(written)
+        _place(written)  # A wrong one is refused before anything is paid.
         generation, is_new = begin()
+        after = _place(written, generation=generation)
         renderer = render(generation)
         if written and not is_new:  # A repeated POST that resumes the stream, like an attach.
             if after is not None:
@@ -214,9 +227,14 @@ def nothing_more() -> HttpResponse:
     return HttpResponse(status=204)
 
 
-def _place(written: str) -> Position | None:
-    """Return the reader's position, or None if the reader has the whole stream."""
-    written = written.strip()
+def _place(written: str, *, generation: Generation | None = None) -> Position | None:
+    """Return the reader's position, or None if the reader has the whole stream.
+
+    With the id of another generation's frame the reader has nothing of this one.
+    """
+    written, is_named, name = written.strip().partition(OF_GENERATION)
+    if is_named and generation is not None and name != str(generation.pk):
+        return START
     if written == HAS_ALL:
         return None
     try:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from creatify_textgen import chat, services
-from creatify_textgen.chat import Conversation
+from creatify_textgen import chat, clock, services
+from creatify_textgen.chat import Conversation, Turn
 from creatify_textgen.models import Generation
+from creatify_textgen.remote.chunks import text_chunk
 from creatify_textgen.rest.conversations import ConversationSerializer, TurnSerializer
+from creatify_textgen.streams.hub import get_hub
+from creatify_textgen.streams.transcript import Transcript
 from creatify_textgen.testing import Answer, Stub
+from tests.factories import make_generation
 
+A_MINUTE = timedelta(minutes=1)
 URL = "/textgen/conversations/"
 
 
@@ -172,10 +179,46 @@ class TestStream:
         assert run.state == "waiting"
         assert api.get(path_of(conversation, "messages/stream/")).status_code == 204
 
+    @pytest.mark.parametrize(
+        ("place", "text"),
+        [
+            ("", "Once upon a time."),
+            ("1-4@{}", " upon a time."),
+            ("1-4", " upon a time."),
+            ("1-4@another", "Once upon a time."),
+            ("end@another", "Once upon a time."),
+        ],
+        ids=["none", "its", "without a name", "of another step", "end of another step"],
+    )
+    def test_resumes_where_the_reader_of_this_generation_is(
+        self, api: APIClient, conversation: Conversation, place: str, text: str
+    ) -> None:
+        """An EventSource sends the id of its last frame, whatever streams at its URL by now."""
+        generation = say_streamed(conversation)
+        transcript = Transcript()
+        pieces = ("Once", " upon a time.")
+        frames = [transcript.add(text_chunk(piece, is_thought=False)) for piece in pieces]
+        get_hub().publish(str(generation.pk), frames)
+        headers = {"Last-Event-ID": place.format(generation.pk)} if place else {}
+        response = api.get(path_of(conversation, "messages/stream/"), headers=headers)
+        sent = next(block for block in response if b"data:" in block).decode()
+        response.close()
+        assert "".join(re.findall(r'"text": "([^"]*)"', sent)) == text
+        assert f"id: 2-17@{generation.pk}\n" in sent
+
     def test_answers_409_while_busy(self, api: APIClient, conversation: Conversation) -> None:
         say(api, conversation)
         path = path_of(conversation, "messages/stream/")
         assert api.post(path, {"content": "And?"}, format="json").status_code == 409
+
+
+def say_streamed(conversation: Conversation) -> Generation:
+    """Return the generation of a turn that a pump elsewhere streams."""
+    generation = make_generation(
+        owner=conversation.owner, mode="stream", status="running", due_at=clock.now() + A_MINUTE
+    )
+    Turn.objects.create(conversation=conversation, number=1, generation=generation)
+    return generation
 
 
 class TestRead:
