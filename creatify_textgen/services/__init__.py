@@ -5,6 +5,7 @@ Arguments after the first are keyword-only. Verbs know no HttpRequest, no DRF an
 
 from creatify_textgen.intake.media import open_media
 from creatify_textgen.recovery.audit import BalanceAudit, latest_audit
+from creatify_textgen.recovery.deliveries import receive_delivery
 from creatify_textgen.recovery.reconciliation import reconcile
 from creatify_textgen.recovery.report import ReconcileReport
 from creatify_textgen.recovery.settlement import settle
@@ -49,7 +50,6 @@ from creatify_textgen.services.operations import cancel, delete, delete_many, re
 from creatify_textgen.services.pausing import pause_sending, resume_sending
 from creatify_textgen.services.submission import retry, send_generation, submit, submit_many
 from creatify_textgen.services.sweeping import SweepReport, sweep
-from creatify_textgen.services.webhooks import receive_delivery
 from creatify_textgen.streams import (
     AsyncGenerationStream,
     GenerationStream,

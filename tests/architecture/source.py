@@ -25,12 +25,6 @@ class Module:
     line_count: int
 
     @property
-    def comment_count(self) -> int:
-        """How many lines hold nothing but a comment."""
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        return sum(line.lstrip().startswith("#") for line in lines)
-
-    @property
     def room(self) -> str:
         return self.name.split(".")[0]
 
