@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from creatify_textgen import clock, gateway, lifecycle
+from creatify_textgen import clock, databases, gateway, lifecycle
 from creatify_textgen.dispatch.snapshots import (
     ANSWER_LOST,
     FOUND_LATE,
@@ -211,7 +211,12 @@ def _import_one(remote: RemoteGeneration, report: ReconcileReport) -> bool:
         # One value that the database refuses must not keep the rest of the list from its rows.
         if not lifecycle.is_refusal(error):
             raise
-        SWEEP.exception("The database refuses to import %s.", remote.id)
+        SWEEP.error(
+            "The database refuses to import %s (%s).",
+            remote.id,
+            type(error).__name__,
+            exc_info=databases.loggable(error),
+        )
         return False
 
 

@@ -157,10 +157,11 @@ class CheckpointWriter:
 
 
 def _report(error: Exception) -> None:
-    if not databases.is_outage(error):
-        STREAMS.error("Could not save the texts of streams; trying again.", exc_info=error)
-        return
     name = type(error).__name__
+    if not databases.is_outage(error):
+        text = "Could not save the texts of streams (%s); trying again."
+        STREAMS.error(text, name, exc_info=databases.loggable(error))
+        return
     text = "The texts of streams wait for the database (%s)."
     warn_of(("texts wait", name), STREAMS, text, name)
 

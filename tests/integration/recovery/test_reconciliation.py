@@ -338,14 +338,15 @@ class TestImport:
 
         def refuse(generation: Generation, content: Any, **result: Any) -> bool:
             if result["outcome"].remote_id == "r1":
-                raise DataError
+                raise DataError("Failing row contains (the answer)")
             return save(generation, content, **result)
 
         monkeypatch.setattr(lifecycle, "import_generation", refuse)
         double.generations = {key: RemoteGeneration(key, "done") for key in ("r1", "r2")}
         assert services.reconcile(fix=True).fixed == 1
         assert Generation.objects.get().remote_id == "r2"
-        assert "r1" in caplog.text
+        assert "r1 (DataError)" in caplog.text
+        assert "the answer" not in caplog.text
 
 
 class TestUndecided:
