@@ -27,6 +27,7 @@ __all__ = [
     "as_utc_range",
     "known_now",
     "now",
+    "stored_since",
     "to_stored",
     "utc_day",
     "utc_now",
@@ -120,6 +121,16 @@ def as_utc_range(stored: datetime) -> tuple[datetime, datetime]:
     zone = timezone.get_default_timezone()
     readings = [stored.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
     return min(readings), max(readings)
+
+
+def stored_since(moment: datetime) -> datetime:
+    """Return the earliest stored time of what happened at this moment or later.
+
+    In the hour that is repeated when clocks change, a later time may be stored as an earlier one.
+    """
+    stored = to_stored(moment)
+    first, last = as_utc_range(stored)
+    return stored - (last - first)
 
 
 def utc_day(stored: datetime) -> date:

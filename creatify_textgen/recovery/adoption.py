@@ -36,7 +36,6 @@ from creatify_textgen.recovery.matching import (
     NO_SKEW,
     as_received,
     distance,
-    earliest,
     fingerprints_of,
     fits,
     may_become,
@@ -216,7 +215,7 @@ def _judge_all(
             _wait(generation, now=now)
             continue
         # The time of the claim, after which the list was requested.
-        asked_at = earliest(generation.polled_at)
+        asked_at = clock.as_utc_range(generation.polled_at)
         verdict = judge(sent, reading, known, skew=skew, asked_at=asked_at)
         if verdict.finding == Finding.PROVED and _settle_absent(generation, now=now):
             continue

@@ -225,7 +225,7 @@ def _find_undecided(report: ReconcileReport, *, since: datetime | None) -> None:
         account=report.account, status=Status.EXPIRED, error_code=MAY_HAVE_BEEN_CHARGED
     )
     if since is not None:
-        rows = rows.filter(created_at__gte=clock.to_stored(since))
+        rows = rows.filter(created_at__gte=clock.stored_since(since))
     for pk in rows.values_list("pk", flat=True).iterator(chunk_size=BATCH):
         report.may_have_been_charged.add(pk)
 
@@ -239,7 +239,7 @@ def _find_ours_only(
         created_at__lt=clock.now() - LISTED_AFTER,
     )
     if since is not None:
-        rows = rows.filter(created_at__gte=clock.to_stored(since))
+        rows = rows.filter(created_at__gte=clock.stored_since(since))
     for pk, remote_id in rows.values_list("pk", "remote_id").iterator(chunk_size=BATCH):
         if not listed.execute("SELECT 1 FROM ids WHERE id = ?", (remote_id,)).fetchone():
             report.ours_only.add(pk)

@@ -170,6 +170,21 @@ class TestAsUtcRange:
         assert clock.as_utc_range(moment) == (START, START)
 
 
+@pytest.mark.usefixtures("naive_site")
+class TestStoredSince:
+    @pytest.mark.parametrize(
+        ("hour", "stored"),
+        [(0.8, "2026-10-25 01:48"), (1.8, "2026-10-25 01:48"), (-0.2, "2026-10-25 01:48")],
+        ids=["the first time", "the second time", "before"],
+    )
+    def test_misses_nothing_of_a_repeated_hour(self, hour: float, stored: str) -> None:
+        moment = datetime(2026, 10, 25, tzinfo=UTC) + timedelta(hours=hour)
+        assert clock.stored_since(moment).replace(fold=0) == local(stored)
+
+    def test_is_the_time_itself_at_other_times(self) -> None:
+        assert clock.stored_since(START) == local("2026-03-01 13:00")
+
+
 class TestAfter:
     @pytest.mark.usefixtures("naive_site")
     @pytest.mark.parametrize(

@@ -413,6 +413,17 @@ class TestKnownRows:
         make_generation(remote_id="later", status=Status.DONE, **later)
         assert set(known_rows([row], Reading())) == {"later"}
 
+    def test_are_all_found_in_the_hour_that_is_repeated_in_autumn(self, settings: Any) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+        at = datetime.fromisoformat("2026-10-25 02:50")
+        times = dict.fromkeys(["created_at", "due_at", "submitted_at", "first_submitted_at"], at)
+        row = lost(**times, sent_until=at)
+        half_an_hour_later = {**times, "submitted_at": at - timedelta(minutes=30)}
+        facts = {**half_an_hour_later, "workspace": row.workspace}
+        make_generation(remote_id="later", status=Status.DONE, **facts)
+        [known] = known_rows([row], Reading()).values()
+        assert known.latest_sent_at == datetime(2026, 10, 25, 1, 20, tzinfo=UTC)
+
 
 class TestAbsence:
     def settle(self, row: Generation) -> Generation:
