@@ -181,9 +181,10 @@ def _read_unless_known(connection: BaseDatabaseWrapper, known: _Reading | None) 
 
 
 def _read(connection: BaseDatabaseWrapper) -> _Reading:
-    before = time.monotonic()
     with connection.wrap_database_errors:
         connection.ensure_connection()
+        # After it: to connect may take seconds, and the error would be half of them.
+        before = time.monotonic()
         # Not by `connection.cursor()`: a host that counts its queries in a test would find one
         # more every ten seconds.
         with closing(connection.create_cursor()) as cursor:

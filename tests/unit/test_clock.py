@@ -30,6 +30,7 @@ class Machine:
     wall: float = 5_000_000.0
     database: datetime = START
     is_away: bool = False
+    connects_in: float = 0.0
     statements: list[str] = field(default_factory=list)
     vendor: str = "postgresql"
     alias: str = "default"
@@ -43,6 +44,7 @@ class Machine:
     def ensure_connection(self) -> None:
         if self.is_away:
             raise OperationalError("gone")
+        self.passes(self.connects_in)
 
     def create_cursor(self) -> Any:
         return self
@@ -108,6 +110,10 @@ class TestNow:
         monkeypatch.setattr(os, "getpid", lambda: -1)
         clock.now()
         assert len(machine.statements) == 2
+
+    def test_is_as_exact_if_it_takes_long_to_connect(self, machine: Machine) -> None:
+        machine.connects_in = 4.0
+        assert clock.now() == START + timedelta(seconds=4)
 
     def test_is_read_for_each_alias(self, machine: Machine) -> None:
         clock.now()
