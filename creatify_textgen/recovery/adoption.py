@@ -230,6 +230,9 @@ def _judge_all(
 
 def _settle_absent(generation: Generation, *, now: datetime) -> bool:
     """Act on a proof; False if the row still has to wait."""
+    # Only the remote knows the URL of its webhook, so it has accepted what the list lacks.
+    if generation.deliveries:
+        return False
     if generation.status == Status.EXPIRED:
         # Nobody waits for it any more, so it is closed and not sent again.
         words = generation.content.failed_reason.removeprefix(MAY_BE_CHARGED).strip()

@@ -446,6 +446,11 @@ class TestAbsence:
         settle_lost([fresh(row)], reading, now=NOW.replace(tzinfo=None))
         assert fresh(row).status == Status.QUEUED
 
+    @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.EXPIRED])
+    def test_is_no_proof_if_the_remote_has_delivered(self, status: Status) -> None:
+        row = self.settle(lost(**absent_facts(), status=status, deliveries=1))
+        assert row.status == status
+
     def test_is_noted_the_first_time(self) -> None:
         row = self.settle(lost(**{**absent_facts(), "absent_since": None}))
         assert (row.status, row.absent_since) == ("unconfirmed", NOW)
