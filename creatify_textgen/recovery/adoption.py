@@ -43,7 +43,7 @@ from creatify_textgen.recovery.matching import (
 )
 from creatify_textgen.recovery.reading import known_rows, next_list_at, sent_of
 from creatify_textgen.recovery.resemblance import pairs_alike
-from creatify_textgen.recovery.taken import taken_ids
+from creatify_textgen.recovery.taken import in_workspace, taken_ids
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Mode, Status
 
@@ -113,7 +113,7 @@ def adopt_from(
 def _streams_under_way(lost: Sequence[Generation], *, now: datetime) -> list[Generation]:
     """Return running streams with equal requests: each will get its remote id at its end."""
     alike = Generation.objects.filter(
-        account__in={row.account for row in lost},
+        in_workspace({row.account for row in lost}, {row.workspace for row in lost}),
         fingerprint__in={row.fingerprint for row in lost},
         mode=Mode.STREAM,
         status__in=[Status.SUBMITTING, Status.RUNNING],
@@ -153,9 +153,8 @@ def _turn(generation: Generation) -> tuple[bool, datetime]:
 
 def _others_wait(generation: Generation, remote: RemoteGeneration) -> bool:
     """Whether a row that was sent and is not final may wait for this generation."""
-    alike = Generation.objects.filter(
-        account=generation.account, fingerprint=generation.fingerprint, remote_id=None
-    )
+    ours = in_workspace([generation.account], [generation.workspace])
+    alike = Generation.objects.filter(ours, fingerprint=generation.fingerprint, remote_id=None)
     sent = alike.exclude(status__in=[*TERMINAL, Status.QUEUED]).select_related("content")
     return any(fits(other, remote) for other in sent)
 

@@ -356,6 +356,14 @@ class TestGivenUp:
         assert (event.status, event.cause) == ("failed", "reconcile")
         assert event.detail == "found in the list after it was given up"
 
+    def test_leaves_it_to_a_row_of_another_account_that_waits(self) -> None:
+        """Both accounts have keys of the same workspace."""
+        row = self.give_up()
+        Generation.objects.filter(pk=row.pk).update(workspace="w")
+        lost(account="other", workspace="w")
+        remote = listed(response_text="It was a")
+        assert adopt_from([fresh(row)], [remote], now=NOW) == [row]
+
     def test_counts_in_the_day_s_sums_once(self) -> None:
         row = self.give_up()
         remote = listed(response_text="It was a", credits_used=Decimal("0.5"))
@@ -623,6 +631,12 @@ class TestResemblance:
     def test_is_left_alone_if_another_row_may_be_meant(self, status: Status) -> None:
         lost(status=status, fingerprint="of another model", model_name="another")
         row = self.settle(lost(), self.changed())
+        assert row.remote_id is None
+
+    def test_is_left_alone_if_a_row_of_another_account_may_be_meant(self) -> None:
+        """Both accounts have keys of the same workspace."""
+        lost(account="other", workspace="w", fingerprint="of another model", model_name="another")
+        row = self.settle(lost(workspace="w"), self.changed())
         assert row.remote_id is None
 
     def test_is_not_adopted_from_a_deleted_row(self) -> None:

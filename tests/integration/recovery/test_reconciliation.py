@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.db import DataError
 from django.utils import timezone
 
-from creatify_textgen import clock, lifecycle, services, tasks
+from creatify_textgen import clock, gateway, lifecycle, services, tasks
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
 from creatify_textgen.logs import SWEEP
@@ -331,6 +331,14 @@ class TestImport:
         assert services.reconcile(fix=True).fixed == 0
         monkeypatch.setattr(imports, "MOST_WAITING", 1)
         assert services.reconcile(fix=True).fixed == 1
+
+    def test_waits_while_it_may_be_a_row_s_of_another_account(self, double: RemoteDouble) -> None:
+        """Both accounts have keys of the same workspace."""
+        workspace = gateway.workspace_of("default")
+        facts = {"account": "other", "workspace": workspace, "attempts": 1}
+        make_generation(status=Status.SUBMITTING, submitted_at=timezone.now(), **facts)
+        double.generations = {"r1": RemoteGeneration("r1", "done", created_at=timezone.now())}
+        assert services.reconcile(fix=True).fixed == 0
 
     def test_waits_while_a_delivery_of_it_is_looked_up(self, double: RemoteDouble) -> None:
         make_generation(status=Status.UNCONFIRMED, attempts=1, unverified_remote_id="r1")
