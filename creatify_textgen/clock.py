@@ -27,6 +27,7 @@ __all__ = [
     "as_utc_range",
     "known_now",
     "now",
+    "stored_since",
     "to_stored",
     "utc_day",
     "utc_now",
@@ -122,6 +123,16 @@ def as_utc_range(stored: datetime) -> tuple[datetime, datetime]:
     return min(readings), max(readings)
 
 
+def stored_since(moment: datetime) -> datetime:
+    """Return the earliest stored time of what happened at this moment or later.
+
+    In the hour that is repeated when clocks change, a later time may be stored as an earlier one.
+    """
+    stored = to_stored(moment)
+    first, last = as_utc_range(stored)
+    return stored - (last - first)
+
+
 def utc_day(stored: datetime) -> date:
     """Return the day (UTC) in which sums and budgets count what has this stored time."""
     return as_utc_range(stored)[0].date()
@@ -170,9 +181,10 @@ def _read_unless_known(connection: BaseDatabaseWrapper, known: _Reading | None) 
 
 
 def _read(connection: BaseDatabaseWrapper) -> _Reading:
-    before = time.monotonic()
     with connection.wrap_database_errors:
         connection.ensure_connection()
+        # After it: to connect may take seconds, and the error would be half of them.
+        before = time.monotonic()
         # Not by `connection.cursor()`: a host that counts its queries in a test would find one
         # more every ten seconds.
         with closing(connection.create_cursor()) as cursor:

@@ -27,6 +27,7 @@ __all__ = [
     "is_outage",
     "let_go",
     "letting_go",
+    "loggable",
     "outside_transactions",
     "patiently",
     "refuse_transaction",
@@ -83,6 +84,22 @@ def sqlstate(error: BaseException) -> str | None:
     # psycopg 3, then psycopg2.
     names = ("sqlstate", "pgcode")
     return next((code for name in names if (code := getattr(error.__cause__, name, None))), None)
+
+
+def loggable(error: BaseException) -> BaseException | None:
+    """Return the error for the `exc_info` of a log line; None if a database error is part of it.
+
+    The words of a database may quote content: PostgreSQL adds "Failing row contains", MariaDB
+    "Incorrect string value". The line then has the type of the error, and no traceback.
+    """
+    # A log shows also the errors that an error was raised from, or while handling.
+    chain, left = [], [error]
+    while left:
+        one = left.pop()
+        chain.append(one)
+        before = (one.__cause__, one.__context__)
+        left += [each for each in before if each is not None and each not in chain]
+    return None if any(isinstance(each, DatabaseFault) for each in chain) else error
 
 
 def patiently(write: Callable[[], T], *, pauses: Sequence[float], waits: Waits) -> T:

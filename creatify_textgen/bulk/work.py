@@ -207,8 +207,9 @@ class Work:
             self._count(failures={error.code: [key]})
         except ImproperlyConfigured:
             self._count(failures={"not_configured": [key]})
-        except Exception:  # noqa: BLE001  a bug with one row must not hold up the others
-            BULK.exception("Bulk job %s failed at generation %s.", self.job.pk, key)
+        except Exception as error:  # noqa: BLE001  a bug with one row must not hold up the others
+            text = "Bulk job %s failed at generation %s."
+            BULK.error(text, self.job.pk, key, exc_info=databases.loggable(error))
             self._count(failures={"internal_error": [key]})
         self._in_a_row = 0
         return True

@@ -89,7 +89,12 @@ def sweep_runs(*, here: bool = False) -> int:
                 raise
             # Such as a module of a host that cannot be imported. The run is due again when its
             # claim ends.
-            RUNS.exception("Run %s was left for later; the others go on.", run_id)
+            RUNS.error(
+                "Run %s was left for later (%s); the others go on.",
+                run_id,
+                type(error).__name__,
+                exc_info=databases.loggable(error),
+            )
     return len(claims)
 
 

@@ -154,7 +154,9 @@ def _count_failures(account: str, *, now: datetime, times: int) -> None:
     if failures >= FAILURES_TO_OPEN:
         doublings = min(failures - FAILURES_TO_OPEN, 10)
         wait = timedelta(seconds=min(SHORTEST * 2**doublings, LONGEST))
-        if circuits.filter(open_until=None).update(open_until=now + wait):
+        # Not if another process has just closed it.
+        failing = circuits.filter(failures__gte=FAILURES_TO_OPEN)
+        if failing.filter(open_until=None).update(open_until=now + wait):
             REMOTE.warning(
                 "The remote does not answer account %r (%d failures in a row): its requests wait, "
                 "and one at a time tests whether it answers.",
@@ -163,4 +165,4 @@ def _count_failures(account: str, *, now: datetime, times: int) -> None:
             )
         else:
             # It is open: the call that failed was its test, or began before it opened.
-            circuits.update(open_until=now + wait)
+            failing.update(open_until=now + wait)

@@ -1,4 +1,4 @@
-"""Remembers which rows are final, so that a repeated delivery costs no database statement.
+"""Remembers which rows are final or deleted: a repeated delivery then costs no statement.
 
 Invariant: it has only ids that the database has reported as final or as deleted. Neither changes,
 so an id here is never wrong.
@@ -16,7 +16,7 @@ LIMIT = 10_000
 
 
 class FinalRowCache:
-    """The ids of final rows, for one process and any number of threads."""
+    """The ids of final and of deleted rows, for one process and any number of threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

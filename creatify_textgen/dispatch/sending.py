@@ -128,8 +128,8 @@ def _take_lease(generation: Generation, *, seconds: float) -> bool:
 def settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
     """Write the result of a send on its row, and return whether it was accepted.
 
-    A database that fails over is waited for. Raises: an `answer` that no send should have, such
-    as a bug. Before that the row becomes `unconfirmed`: nobody knows what was sent.
+    A database that fails over is waited for. Raises: an error of the database; and an `answer`
+    that no send should have, such as a bug. Before that the row becomes `unconfirmed`.
     """
 
     def warn(error: BaseException) -> None:
@@ -137,7 +137,12 @@ def settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
         warn_of(("answer waits", name), SENDING, text, send.generation.pk, name)
 
     write = partial(_settle_send, send, answer)
-    is_accepted = databases.patiently(write, pauses=ANSWER_PAUSES, waits=warn)
+    try:
+        is_accepted = databases.patiently(write, pauses=ANSWER_PAUSES, waits=warn)
+    except lifecycle.REFUSALS as error:
+        if isinstance(answer, RemoteGeneration) and lifecycle.is_refusal(error):
+            _keep_id(send.generation, answer, now=clock.now())
+        raise
     if not isinstance(answer, RemoteGeneration | LeaseLostError | TextgenError):
         # Raised out here: it may be the error of a storage that uses a database.
         raise answer
@@ -163,6 +168,15 @@ def _settle_send(send: Send, answer: RemoteGeneration | Exception) -> bool:
         case _:
             doubt_send(generation, now=now, detail=type(answer).__name__)
     return False
+
+
+def _keep_id(generation: Generation, remote: RemoteGeneration, *, now: datetime) -> None:
+    """Keep the id of an answer with a value that the database refuses, so that it is asked again.
+
+    The remote may never list it.
+    """
+    doubt_send(generation, now=now, detail="its answer could not be saved")
+    lifecycle.note_acceptance(generation.pk, remote.id_in_urls, now=now)
 
 
 def _accept(generation: Generation, remote: RemoteGeneration, *, now: datetime) -> bool:

@@ -14,8 +14,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
+from creatify_textgen import databases
 from creatify_textgen.lifecycle.transactions import in_short_transaction
 from creatify_textgen.models import Generation, GenerationContent, GenerationEvent, Media
 from creatify_textgen.per_process import per_process
@@ -142,7 +143,7 @@ def discard_media(ids: Collection[uuid.UUID], *, now: datetime) -> int:
 def _discard_media(ids: Collection[uuid.UUID], *, now: datetime) -> int:
     # Locked before they are counted: a request that takes one up locks it, too.
     Media.objects.filter(pk__in=ids).update(discarded_at=F("discarded_at"))
-    links = Generation.media.through.objects.filter(media_id__in=ids)
+    links = _links().filter(media_id__in=ids)
     unused = set(ids).difference(links.values_list("media_id", flat=True))
     return Media.objects.filter(pk__in=unused, discarded_at=None).update(discarded_at=now)
 
@@ -157,11 +158,17 @@ def _wipe(ids: Iterable[uuid.UUID]) -> None:
 def _delete(ids: Iterable[uuid.UUID], *, now: datetime) -> None:
     keys = list(ids)
     GenerationContent.objects.filter(pk__in=keys).delete()
-    links = Generation.media.through.objects.filter(generation_id__in=keys)
+    links = _links().filter(generation_id__in=keys)
     used = set(links.values_list("media_id", flat=True))
     if used:
         links.delete()
         _discard_media(used, now=now)
+
+
+def _links() -> QuerySet[Any]:
+    # Django makes this table's manager, so a router could send its reads to a replica that lags.
+    links: QuerySet[Any] = Generation.media.through.objects.using(databases.alias())
+    return links
 
 
 def _note(statuses: Mapping[uuid.UUID, str], *, now: datetime, detail: str) -> None:

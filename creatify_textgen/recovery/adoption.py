@@ -36,7 +36,6 @@ from creatify_textgen.recovery.matching import (
     NO_SKEW,
     as_received,
     distance,
-    earliest,
     fingerprints_of,
     fits,
     may_become,
@@ -44,7 +43,7 @@ from creatify_textgen.recovery.matching import (
 )
 from creatify_textgen.recovery.reading import known_rows, next_list_at, sent_of
 from creatify_textgen.recovery.resemblance import pairs_alike
-from creatify_textgen.recovery.taken import taken_ids
+from creatify_textgen.recovery.taken import in_workspace, taken_ids
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.states import TERMINAL, TRANSITIONS, Cause, Mode, Status
 
@@ -114,7 +113,7 @@ def adopt_from(
 def _streams_under_way(lost: Sequence[Generation], *, now: datetime) -> list[Generation]:
     """Return running streams with equal requests: each will get its remote id at its end."""
     alike = Generation.objects.filter(
-        account__in={row.account for row in lost},
+        in_workspace({row.account for row in lost}, {row.workspace for row in lost}),
         fingerprint__in={row.fingerprint for row in lost},
         mode=Mode.STREAM,
         status__in=[Status.SUBMITTING, Status.RUNNING],
@@ -154,9 +153,8 @@ def _turn(generation: Generation) -> tuple[bool, datetime]:
 
 def _others_wait(generation: Generation, remote: RemoteGeneration) -> bool:
     """Whether a row that was sent and is not final may wait for this generation."""
-    alike = Generation.objects.filter(
-        account=generation.account, fingerprint=generation.fingerprint, remote_id=None
-    )
+    ours = in_workspace([generation.account], [generation.workspace])
+    alike = Generation.objects.filter(ours, fingerprint=generation.fingerprint, remote_id=None)
     sent = alike.exclude(status__in=[*TERMINAL, Status.QUEUED]).select_related("content")
     return any(fits(other, remote) for other in sent)
 
@@ -216,7 +214,7 @@ def _judge_all(
             _wait(generation, now=now)
             continue
         # The time of the claim, after which the list was requested.
-        asked_at = earliest(generation.polled_at)
+        asked_at = clock.as_utc_range(generation.polled_at)
         verdict = judge(sent, reading, known, skew=skew, asked_at=asked_at)
         if verdict.finding == Finding.PROVED and _settle_absent(generation, now=now):
             continue
@@ -231,6 +229,9 @@ def _judge_all(
 
 def _settle_absent(generation: Generation, *, now: datetime) -> bool:
     """Act on a proof; False if the row still has to wait."""
+    # Only the remote knows the URL of its webhook, so it has accepted what the list lacks.
+    if generation.deliveries:
+        return False
     if generation.status == Status.EXPIRED:
         # Nobody waits for it any more, so it is closed and not sent again.
         words = generation.content.failed_reason.removeprefix(MAY_BE_CHARGED).strip()

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import Error as DatabaseFault
 
-from creatify_textgen import lifecycle
+from creatify_textgen import databases, lifecycle
 from creatify_textgen.logs import SWEEP
 
 __all__ = ["Confinement"]
@@ -31,7 +31,12 @@ class Confinement:
         except Exception as error:
             if is_for_all(error):
                 raise
-            SWEEP.exception("%s was left for later; the others go on.", subject)
+            SWEEP.error(
+                "%s was left for later (%s); the others go on.",
+                subject,
+                type(error).__name__,
+                exc_info=databases.loggable(error),
+            )
             # A value that cannot be saved concerns its row alone, and the log has it.
             if not isinstance(error, lifecycle.REFUSALS):
                 self.bug = self.bug or error

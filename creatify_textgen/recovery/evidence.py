@@ -131,10 +131,13 @@ class KnownRow(NamedTuple):
     fingerprint: str
     workspace: str
     sent_at: datetime | None
+    """At the earliest, if the stored time is in an hour that was repeated."""
     is_imported: bool = False
     """No row here requested it, so it may belong to a lost row."""
     may_be_unlisted: bool = False
     """A stream's generation, which the remote may not list."""
+    latest_sent_at: datetime | None = None
+    """None: as `sent_at`."""
 
 
 class Finding(Enum):
@@ -159,12 +162,13 @@ def judge(
     known: Mapping[str, KnownRow],
     *,
     skew: Skew | None,
-    asked_at: datetime,
+    asked_at: tuple[datetime, datetime],
 ) -> Verdict:
     """Return what one reading of the list proves about a row that is not found in it.
 
     `known` has every row that a listed id names, and every row that was sent in the window.
-    `asked_at` is a time of our clock before the list was requested.
+    `asked_at` is a time of our clock before the list was requested, at the earliest and at the
+    latest.
     """
     if not sent.workspace or reading.workspace != sent.workspace:
         return _unproved("It is not the list of the workspace that it was sent to.")
@@ -180,11 +184,10 @@ def judge(
         # A generation that waits in a queue may be dated when it leaves the queue.
         if one.created_at > ends and one.asks(sent.fingerprint):
             return Verdict(Finding.FOUND, f"{one.remote_id} asks the same, and was created later.")
-    if fault := _unfaithful(sent, reading.listed, known, skew=skew, asked_at=asked_at):
+    first, last = asked_at
+    if fault := _unfaithful(sent, reading.listed, known, skew=skew, asked_at=last):
         return _unproved(fault)
-    return _by_time(
-        sent, asked_at, min((clock.served_at for clock in reading.clocks), default=None)
-    )
+    return _by_time(sent, first, min((clock.served_at for clock in reading.clocks), default=None))
 
 
 def skew_of(reading: Reading, *, now: tuple[datetime, datetime], monotonic: float) -> Skew | None:
@@ -265,7 +268,10 @@ def _must_be_listed(row: KnownRow, sent: Sent, asked_at: datetime) -> bool:
         return False
     # Rows from before the window may be missing, because the remote may drop old results (contract,
     # 11.21). One that is listed is enough to show that the list reaches back so far.
-    return sent.first_at - EARLIER <= row.sent_at <= asked_at - LISTED_WITHIN
+    latest_sent_at = row.latest_sent_at or row.sent_at
+    begins, ends = sent.first_at - EARLIER, asked_at - LISTED_WITHIN
+    # Each row that may have been sent in this time.
+    return begins <= latest_sent_at and row.sent_at <= ends
 
 
 def _by_time(sent: Sent, asked_at: datetime, served_at: datetime | None) -> Verdict:

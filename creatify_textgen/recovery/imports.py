@@ -22,6 +22,7 @@ from creatify_textgen.recovery.matching import (
     texts_of,
     texts_of_row,
 )
+from creatify_textgen.recovery.taken import in_workspace
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.remote_ids import identifier
 from creatify_textgen.states import TERMINAL, Mode, Status
@@ -34,8 +35,12 @@ MOST_WAITING = 10_000
 
 
 def rows_without_id(account: str) -> list[Generation]:
-    """Return the rows that were sent, are not final and have no remote id, with their contents."""
-    rows = Generation.objects.filter(account=account, remote_id=None, attempts__gt=0)
+    """Return the rows that were sent, are not final and have no remote id, with their contents.
+
+    Also those of other accounts that have keys of the same workspace.
+    """
+    ours = in_workspace([account], [gateway.workspace_of(account)])
+    rows = Generation.objects.filter(ours, remote_id=None, attempts__gt=0)
     open_rows = rows.exclude(status__in=TERMINAL).select_related("content")
     return list(open_rows.order_by("-created_at")[: MOST_WAITING + 1])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from creatify_textgen import lifecycle
+from creatify_textgen import clock, lifecycle
 from creatify_textgen.dispatch.snapshots import Snapshot, apply_snapshot, next_poll_at
 from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED
 from creatify_textgen.exceptions import TransitionError
@@ -48,13 +48,15 @@ def forget_named(generation: Generation, *, now: datetime) -> None:
 
 
 def may_be_stored_late(generation: Generation, error: Exception, *, now: datetime) -> bool:
-    """Whether the remote may have the generation that a delivery named, and not show it yet.
+    """Whether the remote may have the generation of an unverified id, and not show it yet.
 
-    Otherwise a queued row would be sent again while a slow replica does not know its generation.
+    If the id were dropped while a slow replica does not know it, the row might be sent again.
     """
-    was_queued = generation.status == Status.SUBMITTING and generation.lease_until is None
     is_missing = getattr(error, "code", "") == "not_found"
-    return was_queued and is_missing and now < generation.updated_at + APART
+    # A send that still runs will write its answer itself.
+    has_no_lease = generation.lease_until is None
+    waits_until = clock.after(generation.updated_at, APART.total_seconds())
+    return is_missing and has_no_lease and now < waits_until
 
 
 def _is_another_rows(generation: Generation, remote_id: str) -> bool:

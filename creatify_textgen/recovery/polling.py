@@ -18,8 +18,8 @@ from typing import Any
 from django.db.models import prefetch_related_objects
 
 from creatify_textgen import gateway, lifecycle
-from creatify_textgen.conf import conf
 from creatify_textgen.dispatch import circuit
+from creatify_textgen.dispatch.pump_silence import longest_silence
 from creatify_textgen.dispatch.snapshots import (
     Snapshot,
     apply_snapshot,
@@ -134,11 +134,7 @@ def _warn_of_dead_pump(generation: Generation, *, now: datetime) -> None:
     is_streamed = generation.mode == Mode.STREAM and generation.status == Status.RUNNING
     silent = now - generation.updated_at
     # Once, at the first poll since the pump wrote. A pump that gave up wrote a moment ago.
-    if (
-        is_streamed
-        and generation.polls == 1
-        and silent.total_seconds() > conf.timeouts["stream_idle"]
-    ):
+    if is_streamed and generation.polls == 1 and silent.total_seconds() > longest_silence():
         warn_of(
             ("pump", generation.account),
             STREAMS,

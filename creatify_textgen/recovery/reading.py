@@ -99,7 +99,7 @@ def known_rows(lost: Iterable[Generation], reading: Reading) -> dict[str, KnownR
     A deleted row only explains its generation: its request is not known any more.
     """
     lost = list(lost)
-    begins = clock.to_stored(min(sent_window(generation)[0] for generation in lost))
+    begins = clock.stored_since(min(sent_window(generation)[0] for generation in lost))
     sent_since = Q(
         workspace__in={generation.workspace for generation in lost},
         remote_id__isnull=False,
@@ -165,4 +165,5 @@ def _known(which: Q) -> Iterator[KnownRow]:
             sent_at=None if sent_at is None else earliest(sent_at),
             is_imported=mode == Mode.IMPORTED,
             may_be_unlisted=mode == Mode.STREAM,
+            latest_sent_at=None if sent_at is None else latest(sent_at),
         )

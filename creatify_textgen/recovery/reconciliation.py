@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from creatify_textgen import clock, gateway, lifecycle
+from creatify_textgen import clock, databases, gateway, lifecycle
 from creatify_textgen.dispatch.snapshots import (
     ANSWER_LOST,
     FOUND_LATE,
@@ -69,6 +69,8 @@ def reconcile(
 def _read_list(
     report: ReconcileReport, listed: sqlite3.Connection, *, fix: bool, since: datetime | None
 ) -> None:
+    # By the time at which the list is requested: to read a long one takes minutes.
+    listed_by = clock.now() - LISTED_AFTER
     # Read once: what is adopted from one batch is no longer lost when the next is compared.
     lost = _lost(report.account)
     batch: list[RemoteGeneration] = []
@@ -100,7 +102,7 @@ def _read_list(
     if listing.failure is not None:
         raise listing.failure
     if listing.is_whole:
-        _find_ours_only(report.account, listed, report, since=since)
+        _find_ours_only(report.account, listed, report, since=since, before=listed_by)
 
 
 def _ids(path: str) -> sqlite3.Connection:
@@ -211,7 +213,12 @@ def _import_one(remote: RemoteGeneration, report: ReconcileReport) -> bool:
         # One value that the database refuses must not keep the rest of the list from its rows.
         if not lifecycle.is_refusal(error):
             raise
-        SWEEP.exception("The database refuses to import %s.", remote.id)
+        SWEEP.error(
+            "The database refuses to import %s (%s).",
+            remote.id,
+            type(error).__name__,
+            exc_info=databases.loggable(error),
+        )
         return False
 
 
@@ -220,21 +227,24 @@ def _find_undecided(report: ReconcileReport, *, since: datetime | None) -> None:
         account=report.account, status=Status.EXPIRED, error_code=MAY_HAVE_BEEN_CHARGED
     )
     if since is not None:
-        rows = rows.filter(created_at__gte=clock.to_stored(since))
+        rows = rows.filter(created_at__gte=clock.stored_since(since))
     for pk in rows.values_list("pk", flat=True).iterator(chunk_size=BATCH):
         report.may_have_been_charged.add(pk)
 
 
 def _find_ours_only(
-    account: str, listed: sqlite3.Connection, report: ReconcileReport, *, since: datetime | None
+    account: str,
+    listed: sqlite3.Connection,
+    report: ReconcileReport,
+    *,
+    since: datetime | None,
+    before: datetime,
 ) -> None:
-    rows = Generation.objects.filter(
-        account=account,
-        remote_id__isnull=False,
-        created_at__lt=clock.now() - LISTED_AFTER,
-    )
+    rows = Generation.objects.filter(account=account, remote_id__isnull=False)
+    # By its send, too: it may have waited in the queue. An imported one was not sent.
+    rows = rows.filter(created_at__lt=before).exclude(submitted_at__gte=before)
     if since is not None:
-        rows = rows.filter(created_at__gte=clock.to_stored(since))
+        rows = rows.filter(created_at__gte=clock.stored_since(since))
     for pk, remote_id in rows.values_list("pk", "remote_id").iterator(chunk_size=BATCH):
         if not listed.execute("SELECT 1 FROM ids WHERE id = ?", (remote_id,)).fetchone():
             report.ours_only.add(pk)

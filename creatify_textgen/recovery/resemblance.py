@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.evidence import Reading, Skew
 from creatify_textgen.recovery.matching import is_of_its_time, texts_of, texts_of_row
-from creatify_textgen.recovery.taken import taken_ids
+from creatify_textgen.recovery.taken import in_workspace, taken_ids
 from creatify_textgen.remote import RemoteGeneration
 from creatify_textgen.states import TERMINAL, Mode, Status
 
@@ -48,7 +48,8 @@ def pairs_alike(lost: Iterable[Generation], reading: Reading, *, skew: Skew | No
 def is_alone(generation: Generation) -> bool:
     """Whether no other row without a remote id has asked with the same texts."""
     # Also rows that are sent at this moment: any of them may have asked for the generation.
-    others = Generation.objects.filter(account=generation.account, remote_id=None)
+    ours = in_workspace([generation.account], [generation.workspace])
+    others = Generation.objects.filter(ours, remote_id=None)
     waiting = others.exclude(status__in=TERMINAL).exclude(pk=generation.pk)
     rows = list(waiting.filter(attempts__gt=0).select_related("content")[: MOST_OTHERS + 1])
     texts = texts_of_row(generation)

@@ -208,8 +208,9 @@ class _Sweep:
                 if isinstance(subject, Send):
                     try:
                         self._settle_send(subject, answer)
-                    except DatabaseFault:
-                        SWEEP.exception("The answer to %s was not written.", subject.generation)
+                    except DatabaseFault as error:
+                        text = "The answer to %s was not written (%s)."
+                        SWEEP.error(text, subject.generation, type(error).__name__)
 
     def _settle_polls(self) -> None:
         polls, self.answered = self.answered, []
@@ -280,8 +281,9 @@ def _finish(sweeping: _Sweep) -> None:
     try:
         sweeping.finish()
         sweep_schedule.request_next_sweep(now=clock.now())
-    except DatabaseFault:
-        SWEEP.exception("Slow answers were not written; their rows are polled again.")
+    except DatabaseFault as error:
+        text = "Slow answers were not written (%s); their rows are polled again."
+        SWEEP.error(text, type(error).__name__)
     finally:
         # Django closes connections at the end of requests and tasks, but of no other thread.
         connections.close_all()

@@ -1,4 +1,4 @@
-"""Which of the remote's generations already belong to one of our rows. Reads the database.
+"""Which of the remote's generations belong to one of our rows, or may. Reads the database.
 
 Invariant: the generation of a deleted row is given to no other row: its cost was counted, and its
 text was meant to be forgotten.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from django.db.models import Q
+
 from creatify_textgen.models import DeletedGeneration, Generation
 
-__all__ = ["deleted_ids", "taken_ids"]
+__all__ = ["deleted_ids", "in_workspace", "taken_ids"]
 
 
 def taken_ids(remote_ids: Collection[str]) -> set[str]:
@@ -19,6 +21,15 @@ def taken_ids(remote_ids: Collection[str]) -> set[str]:
     rows = Generation.objects.filter(remote_id__in=remote_ids)
     ids = {str(remote_id) for remote_id in rows.values_list("remote_id", flat=True)}
     return ids | deleted_ids(remote_ids)
+
+
+def in_workspace(accounts: Collection[str], workspaces: Collection[str]) -> Q:
+    """Return the condition of rows whose requests the lists of these accounts may have.
+
+    Two accounts of the settings may have keys of the same workspace.
+    """
+    known = [workspace for workspace in workspaces if workspace]
+    return Q(account__in=accounts) | Q(workspace__in=known)
 
 
 def deleted_ids(remote_ids: Collection[str]) -> set[str]:

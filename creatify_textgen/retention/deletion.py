@@ -51,6 +51,10 @@ def _erase_owner(instance: Any, **_: Any) -> None:
 def _prepare_deletion(instance: Generation, **_: Any) -> None:
     if not instance.is_final:  # A final one has nothing reserved, and there may be many of them.
         lifecycle.drop_holds(instance)
+    if instance.remote_id is None:
+        # The host may have read the object before the remote accepted its request.
+        known = Generation.objects.filter(pk=instance.pk).values_list("remote_id", flat=True)
+        instance.remote_id = known.first()
     # For `_give_up`, which runs when the links to the media are deleted, too.
     setattr(instance, MEDIA, list(instance.media.values_list("pk", flat=True)))
 

@@ -18,7 +18,7 @@ from datetime import datetime
 from django.db import DatabaseError
 
 from creatify_textgen import clock, databases, lifecycle
-from creatify_textgen.conf import conf
+from creatify_textgen.dispatch.pump_silence import SIGN_OF_LIFE_SECONDS, longest_silence
 from creatify_textgen.lifecycle import NOTHING_NEW, Outcome
 from creatify_textgen.logs import STREAMS, warn_of
 from creatify_textgen.models import Generation
@@ -30,16 +30,12 @@ __all__ = ["CheckpointWriter", "checkpoint_writer", "missed_at", "stop_here", "w
 
 INTERVAL_SECONDS = 1.0
 """The pause between two writes. If frames are lost, a reader takes their text from the row."""
-SIGN_OF_LIFE_SECONDS = 15.0
-"""How often the row of a stream without new text is written."""
 CHARS_A_SECOND = 2**20
 """The whole text is written each time, so a very long text is written less often."""
 CHARS_A_STATEMENT = 2**21
 """At most 8 MiB in UTF-8, half of what MariaDB takes by default (`max_allowed_packet`)."""
-LEAST_SILENCE_SECONDS = 4 * SIGN_OF_LIFE_SECONDS
-"""Used if the setting `stream_idle` is shorter: one late write is not the end of a pump."""
 GRACE_SECONDS = 15.0
-"""Added to the longer of these two."""
+"""Added to the longest silence of a pump before a sweep takes its row."""
 
 
 @dataclass(slots=True)
@@ -157,10 +153,11 @@ class CheckpointWriter:
 
 
 def _report(error: Exception) -> None:
-    if not databases.is_outage(error):
-        STREAMS.error("Could not save the texts of streams; trying again.", exc_info=error)
-        return
     name = type(error).__name__
+    if not databases.is_outage(error):
+        text = "Could not save the texts of streams (%s); trying again."
+        STREAMS.error(text, name, exc_info=databases.loggable(error))
+        return
     text = "The texts of streams wait for the database (%s)."
     warn_of(("texts wait", name), STREAMS, text, name)
 
@@ -178,8 +175,7 @@ def stop_here(generation_id: uuid.UUID) -> None:
 
 def missed_at(now: datetime) -> datetime:
     """Return when a pump that gives no sign of life counts as dead."""
-    silence = max(conf.timeouts["stream_idle"], LEAST_SILENCE_SECONDS)
-    return clock.after(now, silence + GRACE_SECONDS)
+    return clock.after(now, longest_silence() + GRACE_SECONDS)
 
 
 def warn_of_refusal(generation_id: uuid.UUID, error: Exception) -> None:

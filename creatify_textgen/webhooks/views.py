@@ -60,15 +60,13 @@ def _report(error: Exception, generation_id: UUID) -> None:
         )
         warn_of(("outage", name), WEBHOOKS, text, name, level=logging.ERROR)
         return
-    # Without the frame of the view, whose variables include the path and the token. An error of the
-    # database comes without its words, too: they may quote the answer.
+    # Without the frame of the view, whose variables include the path and the token.
     frames = error.__traceback__ and error.__traceback__.tb_next
-    is_quoting = isinstance(error, DatabaseFault)
     WEBHOOKS.error(
         "The delivery for generation %s could not be saved (%s); the row is polled in any case.",
         generation_id,
         name,
-        exc_info=None if is_quoting else (type(error), error, frames),
+        exc_info=databases.loggable(error) and (type(error), error, frames),
     )
 
 

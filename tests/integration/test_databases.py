@@ -45,6 +45,24 @@ def read_only() -> Error:
     return error
 
 
+class TestLoggable:
+    def test_has_the_traceback_of_a_bug(self) -> None:
+        bug = ValueError("a bug")
+        bug.__context__ = KeyError()
+        assert databases.loggable(bug) is bug
+
+    @pytest.mark.parametrize("link", [None, "__cause__", "__context__"])
+    def test_has_no_words_of_the_database(self, link: str | None) -> None:
+        refusal: Exception = DataError("Failing row contains (the answer)")
+        if link is not None:
+            later, last = KeyError(), KeyError()
+            setattr(later, link, refusal)
+            setattr(last, link, later)
+            refusal.__context__ = last
+            refusal = last
+        assert databases.loggable(refusal) is None
+
+
 class TestConnection:
     @pytest.mark.parametrize("error", [OperationalError("gone"), read_only()])
     def test_is_new_after_an_outage(self, closed: list[str], error: Error) -> None:

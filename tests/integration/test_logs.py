@@ -168,6 +168,13 @@ class TestPump:
         [line] = said(logs.STREAMS)
         assert f"The pump of generation {silent[0].pk} gives no sign of life" in line
 
+    def test_that_gave_up_a_moment_ago_is_no_line(self, said: Said, settings: Any) -> None:
+        settings.CREATIFY_TEXTGEN = {**settings.CREATIFY_TEXTGEN, "TIMEOUTS": {"stream_idle": 1}}
+        since = NOW - timedelta(seconds=20)
+        row = make_generation(mode=Mode.STREAM, status=Status.RUNNING, polls=1, updated_at=since)
+        start_polls([row], now=NOW)
+        assert said(logs.STREAMS) == []
+
     def test_that_dies_of_an_error_is_logged(
         self, remote: Emulator, said: Said, monkeypatch: pytest.MonkeyPatch
     ) -> None:

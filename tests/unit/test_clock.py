@@ -30,6 +30,7 @@ class Machine:
     wall: float = 5_000_000.0
     database: datetime = START
     is_away: bool = False
+    connects_in: float = 0.0
     statements: list[str] = field(default_factory=list)
     vendor: str = "postgresql"
     alias: str = "default"
@@ -43,6 +44,7 @@ class Machine:
     def ensure_connection(self) -> None:
         if self.is_away:
             raise OperationalError("gone")
+        self.passes(self.connects_in)
 
     def create_cursor(self) -> Any:
         return self
@@ -109,6 +111,10 @@ class TestNow:
         clock.now()
         assert len(machine.statements) == 2
 
+    def test_is_as_exact_if_it_takes_long_to_connect(self, machine: Machine) -> None:
+        machine.connects_in = 4.0
+        assert clock.now() == START + timedelta(seconds=4)
+
     def test_is_read_for_each_alias(self, machine: Machine) -> None:
         clock.now()
         machine.alias, machine.database = "other", START + timedelta(hours=1)
@@ -168,6 +174,21 @@ class TestAsUtcRange:
     def test_knows_what_is_aware(self) -> None:
         moment = START.astimezone(ZoneInfo("Asia/Tokyo"))
         assert clock.as_utc_range(moment) == (START, START)
+
+
+@pytest.mark.usefixtures("naive_site")
+class TestStoredSince:
+    @pytest.mark.parametrize(
+        ("hour", "stored"),
+        [(0.8, "2026-10-25 01:48"), (1.8, "2026-10-25 01:48"), (-0.2, "2026-10-25 01:48")],
+        ids=["the first time", "the second time", "before"],
+    )
+    def test_misses_nothing_of_a_repeated_hour(self, hour: float, stored: str) -> None:
+        moment = datetime(2026, 10, 25, tzinfo=UTC) + timedelta(hours=hour)
+        assert clock.stored_since(moment).replace(fold=0) == local(stored)
+
+    def test_is_the_time_itself_at_other_times(self) -> None:
+        assert clock.stored_since(START) == local("2026-03-01 13:00")
 
 
 class TestAfter:

@@ -360,6 +360,7 @@ class TestDatabaseThatFails:
     ) -> None:
         send = prepared(double)
         self.failing(monkeypatch, "mark_arrived", errors=[OperationalError("gone")] * 3)
+        monkeypatch.setattr(lifecycle, "is_refusal", lambda error: False)
         with pytest.raises(OperationalError):
             settle_send(send, answer(id="r1"))
         assert Generation.objects.get().status == Status.SUBMITTING
@@ -371,6 +372,7 @@ class TestDatabaseThatFails:
         self.failing(monkeypatch, "mark_arrived", errors=[DataError("too long")])
         with pytest.raises(DataError):
             settle_send(send, answer(id="r1"))
+        assert Generation.objects.get(status=Status.UNCONFIRMED).unverified_remote_id == "r1"
 
 
 class TestNoAnswer:

@@ -356,6 +356,14 @@ class TestGivenUp:
         assert (event.status, event.cause) == ("failed", "reconcile")
         assert event.detail == "found in the list after it was given up"
 
+    def test_leaves_it_to_a_row_of_another_account_that_waits(self) -> None:
+        """Both accounts have keys of the same workspace."""
+        row = self.give_up()
+        Generation.objects.filter(pk=row.pk).update(workspace="w")
+        lost(account="other", workspace="w")
+        remote = listed(response_text="It was a")
+        assert adopt_from([fresh(row)], [remote], now=NOW) == [row]
+
     def test_counts_in_the_day_s_sums_once(self) -> None:
         row = self.give_up()
         remote = listed(response_text="It was a", credits_used=Decimal("0.5"))
@@ -413,6 +421,17 @@ class TestKnownRows:
         make_generation(remote_id="later", status=Status.DONE, **later)
         assert set(known_rows([row], Reading())) == {"later"}
 
+    def test_are_all_found_in_the_hour_that_is_repeated_in_autumn(self, settings: Any) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+        at = datetime.fromisoformat("2026-10-25 02:50")
+        times = dict.fromkeys(["created_at", "due_at", "submitted_at", "first_submitted_at"], at)
+        row = lost(**times, sent_until=at)
+        half_an_hour_later = {**times, "submitted_at": at - timedelta(minutes=30)}
+        facts = {**half_an_hour_later, "workspace": row.workspace}
+        make_generation(remote_id="later", status=Status.DONE, **facts)
+        [known] = known_rows([row], Reading()).values()
+        assert known.latest_sent_at == datetime(2026, 10, 25, 1, 20, tzinfo=UTC)
+
 
 class TestAbsence:
     def settle(self, row: Generation) -> Generation:
@@ -434,6 +453,11 @@ class TestAbsence:
         settings.USE_TZ = False
         settle_lost([fresh(row)], reading, now=NOW.replace(tzinfo=None))
         assert fresh(row).status == Status.QUEUED
+
+    @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.EXPIRED])
+    def test_is_no_proof_if_the_remote_has_delivered(self, status: Status) -> None:
+        row = self.settle(lost(**absent_facts(), status=status, deliveries=1))
+        assert row.status == status
 
     def test_is_noted_the_first_time(self) -> None:
         row = self.settle(lost(**{**absent_facts(), "absent_since": None}))
@@ -607,6 +631,12 @@ class TestResemblance:
     def test_is_left_alone_if_another_row_may_be_meant(self, status: Status) -> None:
         lost(status=status, fingerprint="of another model", model_name="another")
         row = self.settle(lost(), self.changed())
+        assert row.remote_id is None
+
+    def test_is_left_alone_if_a_row_of_another_account_may_be_meant(self) -> None:
+        """Both accounts have keys of the same workspace."""
+        lost(account="other", workspace="w", fingerprint="of another model", model_name="another")
+        row = self.settle(lost(workspace="w"), self.changed())
         assert row.remote_id is None
 
     def test_is_not_adopted_from_a_deleted_row(self) -> None:

@@ -77,6 +77,7 @@ class TestHint:
         remote.switches.set(reset_after_accept=True, error_at_list="502", stuck=True)
         generation = sent()
         deliver(generation, body(str(uuid.uuid4())))
+        Generation.objects.update(updated_at=timezone.now() - timedelta(minutes=11))
         services.sweep()
         generation.refresh_from_db()
         assert (generation.status, generation.unverified_remote_id) == ("unconfirmed", "")

@@ -41,6 +41,20 @@ class TestCircuit:
         circuit.report_success("default")
         assert circuit.calls_allowed("default", now=NOW) is None
 
+    @pytest.mark.parametrize("was_open", [False, True])
+    def test_stays_closed_if_another_process_closes_it(
+        self, monkeypatch: pytest.MonkeyPatch, was_open: bool
+    ) -> None:
+        circuit.report_failure("default", now=NOW, times=circuit.FAILURES_TO_OPEN - 1 + was_open)
+
+        def close_meanwhile(**span: float) -> timedelta:
+            circuit.report_success("default")
+            return timedelta(**span)
+
+        monkeypatch.setattr(circuit, "timedelta", close_meanwhile)
+        circuit.report_failure("default", now=NOW)
+        assert circuit.open_until("default") is None
+
     def test_is_each_account_s_own(self) -> None:
         circuit.report_failure("default", now=NOW, times=circuit.FAILURES_TO_OPEN)
         assert circuit.calls_allowed("other", now=NOW) is None

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from creatify_textgen import clock, gateway, services
 from creatify_textgen.dispatch import sweep_schedule
-from creatify_textgen.exceptions import RemoteUnavailableError
+from creatify_textgen.exceptions import RemoteRejectedError, RemoteUnavailableError
 from creatify_textgen.models import Generation
 from creatify_textgen.remote import Listing, RemoteGeneration
 from tests.factories import NOW
@@ -27,6 +27,9 @@ class OddRemote(RemoteDouble):
     """Answers 500 to every create of `Say hello`, whether it accepted it or not."""
 
     accepts = True
+    names_it = False
+    """Whether the answer of 500 has the id of what was accepted."""
+    found_after = timedelta()
     listed_after = timedelta()
     echo: Callable[[RemoteGeneration], RemoteGeneration] = staticmethod(lambda remote: remote)
     posts = 0
@@ -35,10 +38,21 @@ class OddRemote(RemoteDouble):
         if send.request.messages[0]["content"] != "Say hello":
             return super().create(send)
         self.posts += 1
+        named = ""
         if self.accepts:
             accepted = self._accept(send.request)
             self.generations[accepted.id] = self.echo(accepted)
-        raise RemoteUnavailableError("The remote is down (500).", status=500, reason="overloaded")
+            named = accepted.id if self.names_it else ""
+        raise RemoteUnavailableError(
+            "The remote is down (500).", status=500, reason="overloaded", accepted_as=named
+        )
+
+    def get(self, remote_id: str) -> RemoteGeneration:
+        found = super().get(remote_id)
+        assert found.created_at is not None
+        if clock.utc_now() < found.created_at + self.found_after:
+            raise RemoteRejectedError("no such generation", status=404, code="not_found")
+        return found
 
     def list(self, keep: Callable[[RemoteGeneration], bool] = lambda _: True) -> Listing:
         return super().list(lambda one: self.is_listed(one) and keep(one))
@@ -138,6 +152,17 @@ def test_what_is_listed_late_is_waited_for(site: Site) -> None:
     site.remote.listed_after = 9 * MINUTE
     site.send("Say hello")
     site.wait(20, step=2, prompt="After")
+    assert (site.remote.posts, site.row().status) == (1, "pending")
+
+
+def test_what_is_named_and_found_late_is_waited_for(site: Site) -> None:
+    """A replica lags, and the remote never lists the generation."""
+    site.wait(6, prompt="Before")
+    site.remote.names_it, site.remote.listed_after = True, timedelta(days=1)
+    site.remote.found_after = 9 * MINUTE
+    site.send("Say hello")
+    site.remote.is_listed = lambda remote: remote.messages[0]["content"] != "Say hello"  # type: ignore[method-assign,index]
+    site.wait(40, step=2, prompt="After")
     assert (site.remote.posts, site.row().status) == (1, "pending")
 
 

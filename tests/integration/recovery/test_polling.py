@@ -449,9 +449,16 @@ class TestNoAnswer:
         assert (fresh(row).remote_id, fresh(row).due_at) == ("r1", NOW + 3 * SECOND)
 
     def test_about_a_hint_that_is_not_found_drops_it(self) -> None:
-        row = claimed(status=Status.UNCONFIRMED, unverified_remote_id="r1")
+        since = NOW - timedelta(minutes=10)
+        row = claimed(status=Status.UNCONFIRMED, unverified_remote_id="r1", updated_at=since)
         settle_polls([answered(row, NOT_FOUND)], now=NOW)
         assert (fresh(row).unverified_remote_id, fresh(row).due_at) == ("", NOW)
+
+    def test_about_a_new_hint_that_is_not_found_waits(self) -> None:
+        since = NOW - timedelta(minutes=9)
+        row = claimed(status=Status.UNCONFIRMED, unverified_remote_id="r1", updated_at=since)
+        settle_polls([answered(row, NOT_FOUND)], now=NOW)
+        assert (fresh(row).unverified_remote_id, fresh(row).due_at) == ("r1", NOW + 3 * SECOND)
 
     def test_about_a_hint_for_another_reason_keeps_it(self) -> None:
         row = claimed(status=Status.UNCONFIRMED, unverified_remote_id="r1")

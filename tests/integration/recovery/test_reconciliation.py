@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.db import DataError
 from django.utils import timezone
 
-from creatify_textgen import lifecycle, services, tasks
+from creatify_textgen import clock, gateway, lifecycle, services, tasks
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.exceptions import RemoteError, RemoteUnavailableError
 from creatify_textgen.logs import SWEEP
@@ -77,8 +77,24 @@ class TestReport:
 
     def test_counts_what_is_only_here(self, remote: Emulator) -> None:
         generation = services.generate("Say hello")
-        Generation.objects.update(remote_id="gone", created_at=timezone.now() - timedelta(hours=1))
+        long_ago = timezone.now() - timedelta(hours=1)
+        Generation.objects.update(remote_id="gone", created_at=long_ago, submitted_at=long_ago)
         assert services.reconcile().ours_only.examples == [str(generation.pk)]
+
+    @pytest.mark.parametrize("waited", [0, 60])
+    def test_misses_nothing_that_was_sent_while_the_list_was_read(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch, waited: int
+    ) -> None:
+        def read_for_ten_minutes(keep: Any) -> Listing:
+            now = clock.now()
+            created_at = now - timedelta(minutes=waited)
+            row = make_generation(status=Status.PENDING, remote_id="r1", created_at=created_at)
+            Generation.objects.filter(pk=row.pk).update(submitted_at=now)
+            monkeypatch.setattr(clock, "now", lambda: now + timedelta(minutes=10))
+            return Listing()
+
+        monkeypatch.setattr(double, "list", read_for_ten_minutes)
+        assert services.reconcile().ours_only.count == 0
 
     def test_misses_nothing_that_the_remote_dates_before_the_row(
         self, double: RemoteDouble
@@ -316,6 +332,14 @@ class TestImport:
         monkeypatch.setattr(imports, "MOST_WAITING", 1)
         assert services.reconcile(fix=True).fixed == 1
 
+    def test_waits_while_it_may_be_a_row_s_of_another_account(self, double: RemoteDouble) -> None:
+        """Both accounts have keys of the same workspace."""
+        workspace = gateway.workspace_of("default")
+        facts = {"account": "other", "workspace": workspace, "attempts": 1}
+        make_generation(status=Status.SUBMITTING, submitted_at=timezone.now(), **facts)
+        double.generations = {"r1": RemoteGeneration("r1", "done", created_at=timezone.now())}
+        assert services.reconcile(fix=True).fixed == 0
+
     def test_waits_while_a_delivery_of_it_is_looked_up(self, double: RemoteDouble) -> None:
         make_generation(status=Status.UNCONFIRMED, attempts=1, unverified_remote_id="r1")
         double.generations = {"r1": RemoteGeneration("r1", "done")}
@@ -338,14 +362,15 @@ class TestImport:
 
         def refuse(generation: Generation, content: Any, **result: Any) -> bool:
             if result["outcome"].remote_id == "r1":
-                raise DataError
+                raise DataError("Failing row contains (the answer)")
             return save(generation, content, **result)
 
         monkeypatch.setattr(lifecycle, "import_generation", refuse)
         double.generations = {key: RemoteGeneration(key, "done") for key in ("r1", "r2")}
         assert services.reconcile(fix=True).fixed == 1
         assert Generation.objects.get().remote_id == "r2"
-        assert "r1" in caplog.text
+        assert "r1 (DataError)" in caplog.text
+        assert "the answer" not in caplog.text
 
 
 class TestUndecided:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 
 from creatify_textgen import clock, gateway, lifecycle, services
@@ -325,6 +326,20 @@ class TestConfinement:
         services.sweep()
         assert status_of(bad, good) == ["pending", "done"]
         assert str(bad.pk) in caplog.text
+
+    def test_does_not_quote_the_database(
+        self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch, caplog: Any
+    ) -> None:
+        [bad] = make_waiting(double, "bad")
+        double.advance("bad", "done")
+
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise DataError("Failing row contains (the answer)")
+
+        monkeypatch.setattr(lifecycle, "mark_arrived", refuse)
+        services.sweep()
+        assert f"{bad.pk} was left for later (DataError)" in caplog.text
+        assert "the answer" not in caplog.text
 
     def test_of_a_send_that_cannot_be_begun(
         self, double: RemoteDouble, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from creatify_textgen import services, tasks
+from creatify_textgen import clock, services, tasks
 from creatify_textgen.emulator import Emulator
 from creatify_textgen.models import Generation, SweepSchedule
 from creatify_textgen.remote import PreparedSend, RemoteClient, RemoteGeneration
@@ -60,9 +60,16 @@ class TestRefusal:
 
         assert remote.counters["creates"] == 12
         [refused] = Generation.objects.exclude(status="pending")
-        assert (refused.status, refused.excerpt) == ("submitting", "Say 3")
-        assert refused.due_at == refused.lease_until
+        assert (refused.status, refused.excerpt) == ("unconfirmed", "Say 3")
         assert str(refused.pk) in caplog.text
+        # It was named once, and the answer can be asked for again.
+        monkeypatch.setattr(RemoteClient, "create", create)
+        for one in remote.generations:
+            remote.finish(one.id)
+        Generation.objects.update(due_at=clock.now())
+        services.sweep()
+        refused.refresh_from_db()
+        assert (refused.status, remote.counters["lists"]) == ("done", 0)
 
 
 class TestTask:

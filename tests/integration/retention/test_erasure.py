@@ -287,10 +287,14 @@ class TestDeletedGeneration:
         assert list(Media.objects.all()) == [shared]
         assert stored_files() == 1
 
+    @pytest.mark.parametrize("read", ["after its end", "before its send"])
     def test_is_not_imported_as_a_charge_that_nobody_knows(
-        self, make: Make, double: RemoteDouble
+        self, make: Make, double: RemoteDouble, read: str
     ) -> None:
-        make(remote_id="r1").delete()
+        row = make(remote_id="r1")
+        if read == "before its send":
+            row.remote_id, row.status = None, Status.QUEUED
+        row.delete()
         double.generations = {
             "r1": RemoteGeneration("r1", "done", messages=HELLO, credits_used=Decimal("0.5"))
         }

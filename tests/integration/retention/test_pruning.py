@@ -35,6 +35,16 @@ def prune(days: int = 30, **options: Any) -> retention.PruneReport:
     return retention.prune(older_than_days=days, **options)
 
 
+class LaggingReplica:
+    """A router that sends reads to a database without any row."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+
 class TestFilters:
     def test_of_old_bulk_jobs_go(self) -> None:
         for days in (None, 31, 29):
@@ -195,6 +205,22 @@ class TestMedia:
         prune()
         assert Media.objects.get().discarded_at is None
         assert stored_files() == 1
+
+    def test_stay_if_a_replica_does_not_have_the_row_that_uses_them(
+        self, make: Make, store: Any, settings: Any
+    ) -> None:
+        media = store()
+        make(days=1, media=media)
+        settings.DATABASE_ROUTERS = [LaggingReplica()]
+        assert lifecycle.discard_media([media.pk], now=NOW) == 0
+
+    def test_go_if_a_replica_does_not_have_the_row_that_used_them(
+        self, make: Make, store: Any, settings: Any
+    ) -> None:
+        row = make(days=31, media=store())
+        settings.DATABASE_ROUTERS = [LaggingReplica()]
+        lifecycle.remove_contents([row.pk], now=NOW, detail="test")
+        assert Media.objects.get().discarded_at == NOW
 
     def test_that_were_given_up_are_no_part_of_a_request(self, store: Any, ada: Any) -> None:
         media = store(ada)

@@ -54,11 +54,13 @@ def verdict(
     rows: dict[str, KnownRow] = ROWS,
     skew: Skew | None = NO_SKEW,
     asked_at: datetime = ASKED,
+    asked_at_latest: datetime | None = None,
     shown: list[Listed] | None = None,
 ) -> Finding:
     if shown is not None:
         reading = reading._replace(listed=shown)
-    return judge(row, reading, rows, skew=skew, asked_at=asked_at).finding
+    asked = asked_at, asked_at if asked_at_latest is None else asked_at_latest
+    return judge(row, reading, rows, skew=skew, asked_at=asked).finding
 
 
 class TestProof:
@@ -126,6 +128,14 @@ class TestProof:
     )
     def test_is_none_with(self, changed: dict[str, Any]) -> None:
         assert verdict(**changed) == Finding.UNPROVED
+
+    def test_needs_each_row_that_may_have_been_sent_in_between(self) -> None:
+        """Their times were stored without a zone, in the hour that is repeated in autumn."""
+        earlier = known("missing", SENT - HOUR, latest_sent_at=SENT)
+        assert verdict(rows={**ROWS, "missing": earlier}) == Finding.UNPROVED
+        later = {**ROWS, "missing": known("missing", ASKED, latest_sent_at=ASKED + HOUR)}
+        assert verdict(rows=later) == Finding.PROVED
+        assert verdict(rows=later, asked_at_latest=ASKED + HOUR) == Finding.UNPROVED
 
     @pytest.mark.parametrize(
         "created_at",
