@@ -565,7 +565,9 @@ class TestList:
         assert clock.served_at == datetime(2026, 11, 22, 17, 0, 30, tzinfo=UTC)
         assert before <= clock.asked_at <= clock.received_at <= time.monotonic()
 
-    @pytest.mark.parametrize("date", ["", "yesterday", "Sun, 22 Nov 2026 17:00:30"])
+    @pytest.mark.parametrize(
+        "date", ["", "yesterday", "Sun, 22 Nov 2026 17:00:30", "Fri, 31 Dec 9999 23:59:59 -0100"]
+    )
     def test_gives_no_clock_that_cannot_be_read(self, serve: Serve, date: str) -> None:
         client, _server = serve(answer(200, "[]", Date=date))
 
