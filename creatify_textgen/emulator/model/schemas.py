@@ -87,6 +87,8 @@ class Filler:
         return value if self._characters_left >= 0 else None
 
     def _choose(self, choices: list[Any]) -> Any:
+        # Each item of an array searches all of them.
+        self._characters_left -= len(choices)
         for choice in choices:
             if str(choice).lower() in self._lowered:
                 return choice

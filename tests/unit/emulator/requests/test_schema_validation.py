@@ -80,6 +80,10 @@ class TestCheckSchema:
         assert list(check_schema(schema, path="schema")) == []
         assert len(json.dumps(value_for(schema, prompt="Say 5."))) < 4 * CHARACTERS_LIMIT
 
+    def test_limits_how_often_long_lists_of_choices_are_searched(self) -> None:
+        choices = {"enum": [f"choice {number}" for number in range(5_000)]}
+        assert len(value_for(_array(choices, items=10_000), prompt="Say 5.")) < 250
+
     def test_reads_a_number_of_any_length_in_the_prompt(self) -> None:
         assert value_for({"type": "integer"}, prompt="9" * 400) == 10**15 - 1
 
