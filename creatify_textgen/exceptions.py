@@ -22,7 +22,7 @@ A message contains no key, no token and no content.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "AnswerError",
@@ -38,6 +38,9 @@ __all__ = [
     "TransitionError",
     "WebhookError",
 ]
+
+_LONGEST_WAIT = 10**9
+"""Seconds, about 30 years. With a much larger value, times would be outside the calendar."""
 
 
 class TextgenError(Exception):
@@ -213,9 +216,16 @@ class PolicyRefusal(RequestError):  # noqa: N818  hosts raise it: the name is fi
         # A host writes this number. With 200, its refusal would look like a success over HTTP.
         if not 400 <= status <= 599:
             raise ValueError(f"A refusal has a status from 400 to 599, not {status}.")
+        # Nor a timedelta or infinity, which no header `Retry-After` can carry.
+        if retry_after is not None and not _is_wait(retry_after):
+            raise ValueError(f"`retry_after` is 0 to {_LONGEST_WAIT:,} seconds, not {retry_after}.")
         self.status = status
         self.retry_after = retry_after
         """Seconds after which the same request may be allowed, or None if nobody knows."""
+
+
+def _is_wait(seconds: Any) -> bool:
+    return isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_WAIT
 
 
 class AnswerError(TextgenError):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import lru_cache
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
@@ -16,6 +14,7 @@ from django.utils.crypto import salted_hmac
 from creatify_textgen.conf import Account, conf
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.remote import Credentials, RemoteClient, RemoteGeneration, Timeouts
+from creatify_textgen.remote.plain_http import is_on_this_machine
 from creatify_textgen.remote.redaction import of_answers, secrets_of
 from creatify_textgen.remote.redaction import without_secrets as remove_secrets
 
@@ -30,7 +29,7 @@ def client_for(account: str) -> RemoteClient:
     `ALLOW_REMOTE` is False.
     """
     credentials = _credentials(conf.account(account))
-    if not conf.allow_remote and not _is_loopback(urlsplit(credentials.base_url).hostname or ""):
+    if not conf.allow_remote and not is_on_this_machine(credentials.base_url):
         raise RequestError(
             f"ALLOW_REMOTE is False, and account {account!r} is not on this machine. In tests, use "
             "creatify_stub or creatify_emulator; see docs/how-to/testing.md.",
@@ -84,14 +83,6 @@ def _credentials(account: Account) -> Credentials:
         problem = f"Account {account.name!r}: {error}"
     # A new error, because the traceback of the first one has frames that hold both keys.
     raise ValueError(problem)
-
-
-def _is_loopback(host: str) -> bool:
-    # No name is looked up, because it may lead to another machine at the next call.
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @lru_cache(maxsize=32)

@@ -55,8 +55,10 @@ class Rule(NamedTuple):
 
 
 def is_header_value(value: Any) -> bool:
-    if is_left_to_runtime(value):
-        return True
+    return is_left_to_runtime(value) or _is_plain_text(value)
+
+
+def _is_plain_text(value: Any) -> bool:
     return (
         isinstance(value, str)
         and value == value.strip()
@@ -148,8 +150,8 @@ def _is_permission(value: Any) -> bool:
 
 
 def _is_token(value: Any) -> bool:
-    is_text = isinstance(value, str) and is_header_value(value)
-    return value is None or (is_text and len(value) >= TOKEN_LENGTH)
+    # Never a path, whatever it looks like: a scraper sends the text as it is.
+    return value is None or (_is_plain_text(value) and len(value) >= TOKEN_LENGTH)
 
 
 def _is_limit(value: Any) -> bool:
@@ -222,7 +224,7 @@ RULES: dict[str, Rule] = {
     "TIMEOUTS": Rule(lambda value: isinstance(value, Mapping), "a dict of seconds"),
     "MEDIA_STORAGE": Rule(lambda value: isinstance(value, str) and bool(value), "an alias"),
     "CELERY_QUEUE": QUEUE,
-    "METRICS_TOKEN": Rule(_is_token, f"text of {TOKEN_LENGTH} characters or more, or None"),
+    "METRICS_TOKEN": Rule(_is_token, f"ASCII text of {TOKEN_LENGTH} characters or more, or None"),
     "STREAM_QUEUE": QUEUE,
 }
 

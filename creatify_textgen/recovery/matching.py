@@ -67,9 +67,10 @@ def texts_of_row(generation: Generation) -> str:
 def asks_the_same(generation: Generation, remote: RemoteGeneration) -> bool:
     """Whether a generation that was named as this row's has the row's request.
 
-    If the remote reports no request, nothing contradicts it.
+    If the remote reports no request, nothing contradicts it. An empty list is no request, because
+    none is sent without messages.
     """
-    return remote.messages is None or generation.fingerprint in fingerprints_of(remote)
+    return not remote.messages or generation.fingerprint in fingerprints_of(remote)
 
 
 def fits(generation: Generation, remote: RemoteGeneration, skew: Skew = NO_SKEW) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-from creatify_textgen.exceptions import RequestError
+from creatify_textgen.exceptions import RequestError, TextgenError
 from creatify_textgen.remote.contract import MediaSource
 
 BLOCK_BYTES = 256 * 1024
@@ -26,7 +26,8 @@ class JsonBody:
     """The bytes of a JSON object, in blocks of at least 64 KiB, except the last.
 
     May be iterated again: the media are then opened again. Raises: `RequestError` if a value
-    cannot be JSON, and during iteration if a medium cannot be read or its size is wrong.
+    cannot be JSON, and during iteration if a medium cannot be read or its size is wrong;
+    `TextgenError` `media_storage_failed` for an error of a storage that is no `OSError`.
     """
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
@@ -95,8 +96,15 @@ def _encode(medium: MediaSource) -> Iterator[bytes]:
                 left -= len(block)
                 yield binascii.b2a_base64(block, newline=False)
             surplus = stream.read(1)
+    except TextgenError:
+        raise
     except OSError as error:
         raise RequestError(f"A medium cannot be read ({type(error).__name__}).") from error
+    except Exception as error:  # Storages raise their vendor's exceptions, also those of urllib3.
+        raise TextgenError(
+            f"The media storage failed while a medium was read ({type(error).__name__}).",
+            code="media_storage_failed",
+        ) from error
     if surplus:
         raise RequestError("A medium is longer than its size says.")
 

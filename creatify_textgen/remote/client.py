@@ -273,9 +273,10 @@ class RemoteClient:
         """Return this thread's session. All sessions share one pool of connections."""
         if self._process_id != os.getpid():
             # After a fork a new pool is made: two processes on one connection would mix up answers.
-            self._process_id = os.getpid()
             self._adapter = self._new_adapter()
             self._threads = threading.local()
+            # Last: another thread that reads it uses what was made before.
+            self._process_id = os.getpid()
         session: requests.Session | None = getattr(self._threads, "session", None)
         if session is None:
             session = transport.new_session(self._credentials, self._adapter)

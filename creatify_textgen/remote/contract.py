@@ -255,7 +255,7 @@ class RemoteClock(NamedTuple):
         """
         asked = now - timedelta(seconds=monotonic - self.asked_at)
         received = now - timedelta(seconds=monotonic - self.received_at)
-        return self.served_at - received, self.served_at + timedelta(seconds=1) - asked
+        return self.served_at - received, self.served_at - asked + timedelta(seconds=1)
 
 
 class Listing(NamedTuple):

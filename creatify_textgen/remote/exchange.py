@@ -183,4 +183,4 @@ def _read_clock(headers: Mapping[str, str], *, asked_at: float) -> RemoteClock |
     served_at = refusals.parse_http_date(headers.get("date") or "")
     if served_at is None:
         return None
-    return RemoteClock(served_at.astimezone(UTC), asked_at, time.monotonic())
+    return RemoteClock(served_at, asked_at, time.monotonic())

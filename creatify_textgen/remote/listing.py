@@ -91,6 +91,8 @@ class ListReader:
         try:
             return self._text.value()
         except UnreadableError:
+            # It may have been the URL of the next page.
+            self.has_other_keys = True
             return None
 
     def _note(self, key: Any, value: Any) -> None:

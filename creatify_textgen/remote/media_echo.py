@@ -24,6 +24,7 @@ _LONGEST_KEY = len(b'"data":"') + 16
 # With escaped slashes and line ends.
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=_\\-]*")
 _NOT_BASE64 = re.compile(rb"\\[nrt]|[^A-Za-z0-9+/=_-]")
+_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.IGNORECASE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 DIGEST_PREFIX = "sha256:"
@@ -37,8 +38,10 @@ def digest_of(data: str) -> str:
     """
     if data.startswith(DIGEST_PREFIX):
         return data.removeprefix(DIGEST_PREFIX)
+    # An echo may have the medium as a URL (RFC 2397), although the request has it without.
+    prefix = _DATA_URL.match(data)
     digest = _Digest()
-    digest.update(data.encode("ascii", "replace"))
+    digest.update(data[prefix.end() if prefix else 0 :].encode("ascii", "replace"))
     return digest.hex()
 
 

@@ -19,7 +19,16 @@ from creatify_textgen.remote.listing import ListReader
 MAX_PAGES = 1_000
 MAX_ITEMS = 1_000_000
 # Headers that APIs with pages use. Which one the remote would use is unknown (section 4.2).
-_OF_A_PART = ("content-range", "x-total-count", "x-next-page", "x-has-more")
+_OF_A_PART = (
+    "content-range",
+    "x-has-more",
+    "x-next-cursor",
+    "x-next-page",
+    "x-pagination",
+    "x-total",
+    "x-total-count",
+    "x-total-pages",
+)
 
 
 Parse = Callable[[Any], RemoteGeneration]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from http.client import HTTPResponse, parse_headers
 from http.cookiejar import DefaultCookiePolicy
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
 
-__all__ = ["FinalAnswer", "PlainSession"]
+__all__ = ["FinalAnswer", "PlainSession", "is_on_this_machine"]
 
 _INFORMATION = range(100, 200)
 # Final for HTTP: after it the connection speaks another protocol (RFC 9110, 15.2.2).
@@ -56,17 +58,30 @@ class PlainSession(requests.Session):
         prepared.prepare_url(str(request.url), None)
         return prepared
 
-    def merge_environment_settings(self, *given: Any) -> Any:
+    def merge_environment_settings(self, url: str, *given: Any) -> Any:  # type: ignore[override]
         """Return what the environment says of proxies and certificates, as it was at first.
 
         Reading it takes 0.15 ms of CPU time. A session calls one origin only.
         """
         if self._environment is None:
-            self._environment = super().merge_environment_settings(*given)
+            self._environment = super().merge_environment_settings(url, *given)
+            # A proxy on another machine cannot reach this one, and would receive the keys.
+            if is_on_this_machine(url):
+                self._environment["proxies"] = {}
         return self._environment
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return None: no answer is a redirect."""
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether calls of this URL certainly stay on this machine."""
+    # No name is looked up, because it may lead to another machine at the next call.
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _NoNetrcAuth(AuthBase):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -113,12 +113,13 @@ def parse_retry_after(headers: Mapping[str, str], *, now: datetime | None) -> fl
 
 
 def parse_http_date(value: str) -> datetime | None:
-    """Return the time in a header such as `Date`; None if it is not a time or has no zone."""
+    """Return the time in a header such as `Date`, in UTC; None if it is not a time with a zone."""
     try:
         moment = parsedate_to_datetime(value)
+        # At either end of the calendar, UTC may be outside of it.
+        return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return moment if moment.tzinfo else None
 
 
 class _Wording:

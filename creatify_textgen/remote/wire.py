@@ -32,6 +32,8 @@ _COST_COLUMN = Context(prec=20)
 _COST_DIGITS = Context(prec=15)
 # The most decimal places. PostgreSQL accepts no number with millions of them.
 _ABSURD_PLACES = 1000
+# Gemini's API is of 2023. The end leaves room for sums of times.
+_YEARS = range(2020, 3000)
 _HOSTILE = re.compile("[\x00\ud800-\udfff]")
 _WORD = re.compile(r"\w[\w\s-]*")
 
@@ -44,6 +46,13 @@ def _as_null(_name: str) -> None:
     """Return None for `NaN` and `Infinity`: an odd cost must not hide the text of its answer."""
 
 
+def _fraction(number: str) -> Decimal | None:
+    try:
+        return Decimal(number)
+    except InvalidOperation:  # Its exponent has twenty digits.
+        return None
+
+
 def _whole(digits: str) -> int | None:
     # Python refuses to read thousands of digits.
     return int(digits) if len(digits) <= _ABSURD_PLACES else None
@@ -51,7 +60,7 @@ def _whole(digits: str) -> int | None:
 
 STRICT = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
 """For what is passed on as it is written: no browser reads `NaN`."""
-_LENIENT = json.JSONDecoder(parse_float=Decimal, parse_int=_whole, parse_constant=_as_null)
+_LENIENT = json.JSONDecoder(parse_float=_fraction, parse_int=_whole, parse_constant=_as_null)
 UNREADABLE = (ValueError, RecursionError, ArithmeticError)
 
 
@@ -195,11 +204,16 @@ def charge(value: Any) -> Decimal | None:
 
 
 def moment(value: Any) -> datetime | None:
-    """Return an ISO 8601 time in UTC. None without an offset: the remote's time zone is unknown."""
+    """Return an ISO 8601 time in UTC; None if it is not a time of a generation.
+
+    None without an offset, because the remote's time zone is unknown, and for a year of no
+    generation: some languages write 0001 or 1970 for a time that is not set.
+    """
     if not isinstance(value, str):
         return None
     try:
         parsed = datetime.fromisoformat(value)
-        return parsed.astimezone(UTC) if parsed.tzinfo else None
+        in_utc = parsed.astimezone(UTC) if parsed.tzinfo else None
     except (ValueError, OverflowError):
         return None
+    return in_utc if in_utc and in_utc.year in _YEARS else None

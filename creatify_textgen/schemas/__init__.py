@@ -33,6 +33,8 @@ _FENCE_OPENS = re.compile(r"^[ \t]*```(?:json)?\s", re.M | re.I)
 _FENCE_CLOSES = re.compile(r"```[ \t\r]*$", re.M)
 # While an answer grows, only the first characters of the closing fence may be there.
 _FENCE_BEGINS_TO_CLOSE = re.compile(r"\n[ \t]*`")
+# What may be left of a text that ends in the middle of a word, a number or an escape.
+_BEGUN = re.compile(r"|t(?:ru?)?|f(?:a(?:ls?)?)?|nu?l?|-|\.|[eE][+-]?|\\?u[0-9a-fA-F]{0,4}")
 _ROOT = "#/$defs/"
 _NOTHING = object()
 
@@ -159,7 +161,9 @@ def _load(source: str) -> tuple[Any, str, bool]:
     try:
         return json.loads(source, parse_constant=_refuse_constant), "", False
     except json.JSONDecodeError as error:
-        is_short = error.pos >= len(source) or error.msg.startswith("Unterminated string")
+        is_short = error.msg.startswith("Unterminated string") or bool(
+            _BEGUN.fullmatch(source, error.pos)
+        )
         return None, f"{error.msg} in line {error.lineno}, column {error.colno}", is_short
     except (ValueError, RecursionError):
         return None, "it nests too deeply, or a number is not finite or too long", False

@@ -141,8 +141,8 @@ class _Pump:
                     return None
                 time.sleep(wait)
             except Exception:
-                # A bug, or an error of the storage. Part of the request may have left, so the row
-                # becomes `unconfirmed`. Readers receive an end before the error is raised.
+                # A bug. Part of the request may have left, so the row becomes `unconfirmed`.
+                # Readers receive an end before the error is raised.
                 self._end(StreamError("The send broke off."))
                 raise
         raise AssertionError("unreachable")  # The last attempt returns. mypy cannot see that.

@@ -156,6 +156,7 @@ WRONG_VALUES: list[tuple[str, Any]] = [
     ("METRICS_TOKEN", print),
     ("METRICS_TOKEN", "short"),
     ("METRICS_TOKEN", "token-with-a-line-break\n"),
+    ("METRICS_TOKEN", "t\u00f6ken.of.the.scrapers.here"),
     ("WEBHOOK_BASE_URL", 0),
     ("WEBHOOK_BASE_URL", []),
     ("WEBHOOK_BASE_URL", "https://ex\u00e4mple.com"),

@@ -23,6 +23,7 @@ __all__ = [
 
 LAST_CHUNK = b"0\r\n\r\n"
 CHUNK_LINE_LIMIT = 4096
+LENGTH_DIGITS = 18
 CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+")
 # 499 has no phrase in `http`: nginx and Google use it, and no RFC defines it.
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
@@ -160,8 +161,8 @@ def decoder_for(headers: Mapping[str, str]) -> LengthDecoder | ChunkedDecoder | 
         return ChunkedDecoder()
     if length is None or length == "0":
         return None
-    # `isdigit` alone is true for the digits of other scripts.
-    if not (length.isascii() and length.isdigit()):
+    # `isdigit` alone is true for the digits of other scripts, and `int` refuses thousands of them.
+    if not (length.isascii() and length.isdigit()) or len(length) > LENGTH_DIGITS:
         raise FramingError("bad content length")
     return LengthDecoder(int(length))
 

@@ -5,6 +5,7 @@ Covers the subset that Gemini honours (contract, section 3.2). Pure: same input,
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -16,9 +17,14 @@ PLACE = re.compile(
     r"\b(?:in|at|for|near|to|from|of)\s+((?:[A-Z][\w'.-]*)(?:\s+[A-Z][\w'.-]*)*)", re.UNICODE
 )
 QUOTED = re.compile(r"[\"“«']([^\"”»']{1,200})[\"”»']")
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
 # A schema may refer to itself, so values end at this depth.
 DEPTH_LIMIT = 12
+# A schema of a few lines may ask for a thousand million items, or for a string of gigabytes. Above
+# this limit, items are left out, strings are cut and other values are null.
+CHARACTERS_LIMIT = 1_000_000
+VALUE_COST = 20
+"""Characters that each value counts, besides those of its text."""
 PLACE_NAMES = ("location", "city", "place", "country", "region", "destination", "origin", "address")
 PROMPT_NAMES = ("query", "prompt", "text", "question", "message", "input", "topic", "search")
 FORMATS = {
@@ -43,17 +49,23 @@ class Filler:
     def __init__(self, root: Any, *, prompt: str) -> None:
         self._root = root
         self._prompt = prompt
+        self._lowered = prompt.lower()
+        self._place = PLACE.search(prompt)
+        self._quoted = QUOTED.search(prompt)
+        self._number = NUMBER.search(prompt)
+        self._characters_left = CHARACTERS_LIMIT
 
     def fill(self, schema: Any, *, name: str, depth: int) -> Any:
-        if not isinstance(schema, Mapping) or depth > DEPTH_LIMIT:
+        self._characters_left -= VALUE_COST
+        if not isinstance(schema, Mapping) or depth > DEPTH_LIMIT or self._characters_left <= 0:
             return None
         schema = self._resolve(schema)
         # Before the type: both are values that satisfy the schema, or are meant to.
         for key in ("const", "default"):
             if key in schema:
-                return schema[key]
+                return self._counted(schema[key])
         if schema.get("enum"):
-            return self._choose(schema["enum"])
+            return self._counted(self._choose(schema["enum"]))
         for key in ("anyOf", "oneOf", "allOf"):
             if schema.get(key):
                 return self.fill({**schema[key][0]}, name=name, depth=depth + 1)
@@ -69,10 +81,16 @@ class Filler:
             found = found.get(step, {}) if isinstance(found, Mapping) and step else found
         return found if isinstance(found, Mapping) else {}
 
+    def _counted(self, value: Any) -> Any:
+        """Return a value of the schema, which repeats it for each item of an array."""
+        self._characters_left -= len(json.dumps(value))
+        return value if self._characters_left >= 0 else None
+
     def _choose(self, choices: list[Any]) -> Any:
-        lowered = self._prompt.lower()
+        # Each item of an array searches all of them.
+        self._characters_left -= len(choices)
         for choice in choices:
-            if str(choice).lower() in lowered:
+            if str(choice).lower() in self._lowered:
                 return choice
         return choices[0]
 
@@ -111,14 +129,17 @@ class Filler:
             return first
         fewest, most = schema.get("minItems", 1), schema.get("maxItems", 1_000)
         count = min(max(fewest, len(first), 1), most) - len(first)
-        return first + [self.fill(items, name=name, depth=depth + 1) for _ in range(count)]
+        for _ in range(count):
+            if self._characters_left <= VALUE_COST:
+                break
+            first.append(self.fill(items, name=name, depth=depth + 1))
+        return first
 
     def _fill_number(self, schema: Mapping[str, Any], *, whole: bool) -> float:
         step = 1 if whole else 0.5
         low: float = schema.get("minimum", schema.get("exclusiveMinimum", float("-inf")) + step)
         high: float = schema.get("maximum", schema.get("exclusiveMaximum", float("inf")) - step)
-        found = NUMBER.search(self._prompt)
-        number = float(found.group()) if found else 1.0
+        number = float(self._number.group()) if self._number else 1.0
         # If the bounds contradict each other, the upper one wins.
         number = min(max(number, low), high)
         if not whole:
@@ -127,18 +148,21 @@ class Filler:
 
     def _fill_string(self, schema: Mapping[str, Any], *, name: str) -> str:
         text = FORMATS.get(schema.get("format", "")) or self._text_for(name)
-        return text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
+        left = max(self._characters_left, 0)
+        text = text[:left].ljust(min(schema.get("minLength", 0), left), ".")
+        text = text[: schema.get("maxLength")]
+        self._characters_left -= len(text)
+        return text
 
     def _text_for(self, name: str) -> str:
         lowered = name.lower()
-        place = PLACE.search(self._prompt)
+        place = self._place
         if place and any(word in lowered for word in PLACE_NAMES):
             return place.group(1).rstrip(".")
         if any(word in lowered for word in PROMPT_NAMES):
             return self._prompt
-        quoted = QUOTED.search(self._prompt)
-        if quoted:
-            return quoted.group(1)
+        if self._quoted:
+            return self._quoted.group(1)
         if place:
             return place.group(1).rstrip(".")
         return f"{name or 'text'} for: {self._prompt[:80]}" if self._prompt else name or "text"

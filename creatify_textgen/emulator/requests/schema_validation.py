@@ -5,7 +5,7 @@ The model relies on these shapes. Other keywords are ignored.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeGuard
 
@@ -13,8 +13,8 @@ __all__ = ["check_schema"]
 
 
 def _is_number(value: Any) -> bool:
-    # JSON writes no infinity, but `1e400` becomes one.
-    return isinstance(value, int | float) and math.isfinite(value)
+    # JSON writes no infinity, but `1e400` becomes one, and an integer may be above every float.
+    return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _is_count(value: Any) -> bool:

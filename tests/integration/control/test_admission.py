@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -102,6 +103,13 @@ class TestPolicy:
         with pytest.raises(PolicyRefusal):
             services.submit_many([{"messages": "a"}, {"messages": "b"}], owner=user)
         assert not Generation.objects.exists()
+
+    @pytest.mark.parametrize(
+        "wait", [timedelta(minutes=5), math.inf, math.nan, -1, 1e300, "60"], ids=repr
+    )
+    def test_says_how_long_to_wait_in_seconds(self, wait: Any) -> None:
+        with pytest.raises(ValueError, match="seconds"):
+            PolicyRefusal("Later.", retry_after=wait)
 
     @pytest.mark.parametrize("error", [KeyError("plan"), RequestError("x")], ids=["bug", "ours"])
     def test_that_is_broken_allows_nothing(self, rule: Rule, error: Exception, caplog: Any) -> None:

@@ -215,9 +215,11 @@ class TestAnswer:
         event = row.events.get()
         assert (fresh(row).status, event.cause, event.detail) == ("done", cause, "")
 
-    def test_to_a_hint_adopts_what_was_named(self) -> None:
+    @pytest.mark.parametrize("messages", [None, []])
+    def test_to_a_hint_adopts_what_was_named(self, messages: list[Any] | None) -> None:
         row = claimed(status=Status.UNCONFIRMED, unverified_remote_id="r1")
-        settle_polls([answered(row, RemoteGeneration("r1", "running"))], now=NOW)
+        named = RemoteGeneration("r1", "running", messages=messages)
+        settle_polls([answered(row, named)], now=NOW)
         event = row.events.get()
         assert (fresh(row).status, fresh(row).remote_id) == ("running", "r1")
         assert (event.cause, event.detail) == ("webhook", "named by a delivery")

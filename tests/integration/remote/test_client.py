@@ -38,6 +38,7 @@ from creatify_textgen.remote import (
     RemoteGeneration,
     Timeouts,
 )
+from creatify_textgen.remote.transport import WatchedAdapter
 from tests.integration.remote.conftest import API_ID, API_KEY, SHORT, Serve
 from tests.integration.remote.server import Connection, Script
 
@@ -422,6 +423,24 @@ class TestGet:
 
         assert server.connections == 1
 
+    def test_has_new_connections_after_a_fork_before_another_thread_asks(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client, _server = serve(answer(200, PENDING))
+        parents = client._adapter
+        monkeypatch.setattr(client, "_process_id", 0)
+        used: list[object] = []
+
+        def make() -> object:
+            if not used:
+                used.append(None)
+                used.append(client._shared_session().adapters["http://"])
+            return WatchedAdapter()
+
+        monkeypatch.setattr(client, "_new_adapter", make)
+        client.get(ID)
+        assert parents not in used
+
     def test_believes_the_remotes_own_404(self, serve: Serve) -> None:
         client, _server = serve(answer(404, '{"detail": "No Generation matches."}'))
 
@@ -565,7 +584,9 @@ class TestList:
         assert clock.served_at == datetime(2026, 11, 22, 17, 0, 30, tzinfo=UTC)
         assert before <= clock.asked_at <= clock.received_at <= time.monotonic()
 
-    @pytest.mark.parametrize("date", ["", "yesterday", "Sun, 22 Nov 2026 17:00:30"])
+    @pytest.mark.parametrize(
+        "date", ["", "yesterday", "Sun, 22 Nov 2026 17:00:30", "Fri, 31 Dec 9999 23:59:59 -0100"]
+    )
     def test_gives_no_clock_that_cannot_be_read(self, serve: Serve, date: str) -> None:
         client, _server = serve(answer(200, "[]", Date=date))
 

@@ -369,6 +369,16 @@ class TestNothingSent:
 
         assert caught.value.request_sent
 
+    def test_is_not_caused_by_a_proxy_for_this_machine(
+        self, monkeypatch: pytest.MonkeyPatch, serve: Serve
+    ) -> None:
+        self.use_proxy(monkeypatch, "http://127.0.0.1:9")
+        client, server = serve(answer(201, PENDING), answer(200, PENDING))
+
+        client.create(a_request())
+        client.get(ID)
+        assert len(server.requests) == 2
+
     def use_proxy(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
         for name in ("http_proxy", "https_proxy"):
             monkeypatch.setenv(name, url)

@@ -12,8 +12,10 @@ from typing import Any, BinaryIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import ReadTimeoutError
 
-from creatify_textgen.exceptions import RequestError
+from creatify_textgen.exceptions import RequestError, TextgenError
 from creatify_textgen.remote.body import BLOCK_BYTES, JsonBody
 
 
@@ -135,6 +137,16 @@ class TestJsonBody:
             list(JsonBody({"data": Gone(b"", 1)}))
 
         assert "secret-name" not in str(caught.value)
+
+    def test_does_not_take_an_error_of_the_storage_for_one_of_the_connection(self) -> None:
+        class Failing(Medium):
+            def open(self) -> BinaryIO:
+                raise ReadTimeoutError(HTTPConnectionPool("storage.example"), "/", "no answer")
+
+        with pytest.raises(TextgenError) as caught:
+            list(JsonBody({"data": Failing(b"", 1)}))
+
+        assert caught.value.code == "media_storage_failed"
 
     def test_shows_no_content(self) -> None:
         assert "secret" not in repr(JsonBody({"text": "secret"}))

@@ -75,3 +75,11 @@ class TestRemoteClock:
         least, most = clock.skew(now=noon + timedelta(seconds=10), monotonic=110)
 
         assert (least.total_seconds(), most.total_seconds()) == (ahead - 1, ahead + 2)
+
+    def test_may_be_at_the_end_of_the_calendar(self) -> None:
+        noon = datetime(2026, 11, 30, 12, tzinfo=UTC)
+        clock = RemoteClock(datetime.max.replace(tzinfo=UTC), asked_at=100, received_at=102)
+
+        least, most = clock.skew(now=noon, monotonic=110)
+
+        assert timedelta(days=365 * 7_000) < least < most

@@ -124,6 +124,11 @@ class TestUnreadable:
     def test_may_stand_beside_the_results(self) -> None:
         assert read([b'{"count": NaN, "results": [1], "next": "/p2"}']) == (["1"], "/p2")
 
+    def test_may_hide_that_the_list_goes_on(self) -> None:
+        reader = ListReader([b'{"results": [1], "next": undefined}'], item_cap=100)
+
+        assert (list(reader.items()), reader.next_url, reader.has_other_keys) == ([1], "", True)
+
 
 class TestBounds:
     def test_keeps_nothing_of_an_item_above_the_cap(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creatify_textgen.remote.media_echo import THRESHOLD_BYTES, without_media
+from creatify_textgen.remote.media_echo import THRESHOLD_BYTES, digest_of, without_media
 
 MEDIUM = base64.b64encode(os.urandom(THRESHOLD_BYTES)).decode()
 DIGEST = "sha256:" + hashlib.sha256(base64.b64decode(MEDIUM)).hexdigest()
@@ -78,3 +78,9 @@ class TestWithoutMedia:
     @given(st.lists(st.binary(max_size=30)))
     def test_passes_arbitrary_bytes(self, blocks: list[bytes]) -> None:
         assert b"".join(without_media(blocks)) == b"".join(blocks)
+
+
+class TestDigestOf:
+    @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,", "DATA:video/x-flv;base64,"])
+    def test_is_of_the_medium_without_the_prefix_of_a_url(self, prefix: str) -> None:
+        assert f"sha256:{digest_of(prefix + MEDIUM)}" == DIGEST

@@ -117,6 +117,9 @@ class TestWholeList:
             (200, {"link": '<?page=2>; rel="next"'}, True),
             (200, {"content-range": "items 0-9/30"}, True),
             (200, {"x-total-count": "30"}, True),
+            (200, {"x-total": "30"}, True),
+            (200, {"x-pagination": '{"TotalPages": 2}'}, True),
+            (200, {"x-next-cursor": "b"}, True),
         ],
         ids=str,
     )

@@ -89,6 +89,11 @@ class TestValue:
 
 
 class TestError:
+    def test_says_of_every_beginning_that_it_was_cut(self) -> None:
+        whole = r'{"a": true, "b": false, "c": [null, -1.5e+10, "\u00e9\ud83d\ude00 \"\\"]}'
+        for end in range(1, len(whole)):
+            assert failure(whole[:end], Any).code == "truncated", whole[:end]
+
     @pytest.mark.parametrize(
         ("text", "code"),
         [

@@ -68,6 +68,7 @@ class TestDecoderFor:
             {"content-length": "-1"},
             {"content-length": "٣"},
             {"content-length": "x"},
+            pytest.param({"content-length": "9" * 5000}, id="thousands of digits"),
             {"transfer-encoding": "gzip"},
             {"transfer-encoding": "chunked", "content-length": "3"},
         ],
