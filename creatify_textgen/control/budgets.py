@@ -198,7 +198,7 @@ def _period(budget: Budget, *, now: datetime) -> BudgetPeriod | None:
         settled = used_before([budget], now=now)[budget]
         new = BudgetPeriod(budget=budget, starts_on=starts_on, made_at=now, settled=settled)
         # Another request may make the same period now: the constraint keeps one, and both read it.
-        # The budget may be deleted in this moment. MariaDB then ignores the new row.
+        # The budget may be deleted at the same time. MariaDB then ignores the new row.
         with suppress(IntegrityError), databases.short_transaction():
             BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)
         found = periods.first()

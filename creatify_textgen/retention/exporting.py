@@ -7,7 +7,6 @@ however much a person has.
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from django.db.models import QuerySet
 
 from creatify_textgen import clock
 from creatify_textgen.exceptions import TextgenError
-from creatify_textgen.intake.media import open_media
+from creatify_textgen.intake.media import open_media, read_block
 from creatify_textgen.intake.owners import read_owner
 from creatify_textgen.intake.reading import Reader
 from creatify_textgen.models import Generation, GenerationContent, Media
@@ -129,15 +128,19 @@ def _add_file(archive: zipfile.ZipFile, media: Media, report: ExportReport) -> N
         with open_media(media) as stored:
             _copy(archive, _name(media), stored)
         report.media += 1
-    except (TextgenError, OSError):
+    except TextgenError:
         # The person receives the rest. The file of a discarded medium may be gone, too.
         report.missing_media.append(str(media.pk))
 
 
 def _copy(archive: zipfile.ZipFile, name: str, stored: Any) -> None:
+    # Only reading raises TextgenError: an archive that cannot be written is no missing medium.
+    block = read_block(stored, BLOCK_BYTES)
     target: IO[bytes]
     with archive.open(name, "w", force_zip64=True) as target:
-        shutil.copyfileobj(stored, target, BLOCK_BYTES)
+        while block:
+            target.write(block)
+            block = read_block(stored, BLOCK_BYTES)
 
 
 def _name(media: Media) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files import File
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -97,6 +98,33 @@ class TestExport:
         report = services.export(ada, io.BytesIO())
         assert (report.media, report.missing_media) == (0, [str(media.pk)])
         assert Media.objects.count() == 1
+
+    def test_names_files_that_the_storage_fails_to_read(
+        self, store: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class VendorError(Exception):
+            """Storages raise what their vendor's library raises."""
+
+        def fail(*_: Any) -> bytes:
+            raise VendorError
+
+        media = store(ada)
+        monkeypatch.setattr(File, "read", fail, raising=False)
+        file = io.BytesIO()
+        report = services.export(ada, file)
+        assert (report.media, report.missing_media) == (0, [str(media.pk)])
+        assert zipfile.ZipFile(file).namelist() == ["data.json"]
+
+    def test_fails_if_a_file_cannot_be_written(self, store: Any, ada: User) -> None:
+        class FullDisk(io.BytesIO):
+            def write(self, block: Any) -> int:
+                if b"media/" in bytes(block):  # The head of the entry.
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return super().write(block)
+
+        store(ada)
+        with pytest.raises(OSError, match="No space left"):
+            services.export(ada, FullDisk())
 
     @pytest.mark.parametrize("owner", [None, "ada"])
     def test_refuses_what_is_no_user(self, owner: Any) -> None:
