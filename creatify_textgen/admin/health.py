@@ -166,7 +166,7 @@ def _budgets(states: list[BudgetState], link: str) -> Line:
     near = sorted((s for s in states if s.is_near_end), key=lambda s: s.share, reverse=True)
     if not near:
         return Line(title, _("none"), link=link if states else "")
-    named = [f"{show_control_chars(s.budget.name)} {min(s.share, 9.99):.0%}" for s in near[:5]]
+    named = [f"{show_control_chars(s.budget.name)} {min(s.percent, 999)}%" for s in near[:5]]
     more = [_("and %d more") % (len(near) - 5)] if len(near) > 5 else []
     # A budget that only reports refuses nobody.
     level = "wrong" if any(s.share >= 1 and s.budget.is_hard for s in near) else "note"

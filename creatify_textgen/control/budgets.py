@@ -66,6 +66,12 @@ class BudgetState:
         return float(self.held / self.budget.limit) if self.budget.limit else 1.0
 
     @property
+    def percent(self) -> int:
+        """The same in whole percent. Rounded down, so that 100 means that nothing is left."""
+        # By decimals: as a float, 0.29 * 100 is less than 29.
+        return int(self.held * 100 / self.budget.limit) if self.budget.limit else 100
+
+    @property
     def is_near_end(self) -> bool:
         return self.share >= NEAR_END
 
