@@ -21,8 +21,7 @@ T = TypeVar("T")
 __all__ = ["DEFAULTS", "MOST_DAYS", "Account", "conf"]
 
 MOST_DAYS = 36_500
-"""A hundred years: the most days that a setting or a command may name. A million days ago is before
-the year 1, which `datetime` cannot hold."""
+"""The most days of a setting or a command. A million days ago is before the year 1."""
 DEFAULT_BASE_URL = "https://api.creatify.ai"
 
 DEFAULTS: dict[str, Any] = {

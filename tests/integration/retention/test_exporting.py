@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from creatify_textgen import services
-from creatify_textgen.chat import Conversation
+from creatify_textgen.chat import Conversation, Run, Step, ToolCall
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.models import Media
 from creatify_textgen.states import Cause, Status
@@ -76,6 +76,36 @@ class TestExport:
         [exported] = data["conversation"]
         assert (exported["title"], exported["system_instruction"]) == ("Holidays", "Be brief.")
         assert data["usageday"] == []
+
+    def test_has_what_belongs_to_conversations_and_runs(self, make: Make, ada: User) -> None:
+        row = make(ada)
+        conversation = Conversation.start(owner=ada)
+        conversation.turns.create(number=1, generation=row, key="a" * 64)
+        run = Run.objects.create(owner=ada, limit=3, due_at=row.created_at)
+        step = Step.objects.create(run=run, number=1, generation=row)
+        ToolCall.objects.create(step=step, position=0, name="look_up", response={"found": 1})
+        data, _ = export(ada)
+        [turn], [exported], [call] = data["turn"], data["step"], data["toolcall"]
+        assert (turn["conversation"], turn["generation"]) == (str(conversation.pk), str(row.pk))
+        assert "key" not in turn
+        assert (exported["run"], exported["generation"]) == (str(run.pk), str(row.pk))
+        assert (call["name"], call["response"]) == ("look_up", {"found": 1})
+
+    def test_has_what_the_person_did_without_the_content_of_others(
+        self, make: Make, ada: User, ben: User
+    ) -> None:
+        row = make(ben)
+        run = Run.objects.create(owner=ben, limit=3, due_at=row.created_at)
+        step = Step.objects.create(run=run, number=1, generation=row)
+        ToolCall.objects.create(
+            step=step, position=0, name="look_up", response={"found": 1}, decided_by=ada
+        )
+        services.pause_sending(reason="A bill.", by=ada)
+        data, _ = export(ada)
+        [call], [pause] = data["toolcall_decided_by"], data["pause_paused_by"]
+        assert (call["name"], "response" in call) == ("look_up", False)
+        assert pause["reason"] == "A bill."
+        assert (data["toolcall"], data["bulkjob_requested_by"]) == ([], [])
 
     def test_has_more_rows_than_are_held_at_once(
         self, make: Make, ada: User, monkeypatch: pytest.MonkeyPatch
