@@ -10,6 +10,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import IO, Any
 
@@ -179,5 +180,13 @@ def _name(media: Media) -> str:
     return f"media/{media.pk}.{media.path.rpartition('.')[2]}"
 
 
+class _Encoder(DjangoJSONEncoder):
+    """Writes times in UTC: with `USE_TZ = False`, a stored time does not say its zone."""
+
+    def default(self, value: Any) -> Any:
+        is_time = isinstance(value, datetime)
+        return super().default(clock.as_utc_range(value)[0] if is_time else value)
+
+
 def _json(value: Any) -> str:
-    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
+    return json.dumps(value, cls=_Encoder, ensure_ascii=False)

@@ -120,4 +120,5 @@ def _plain(audit: BalanceAudit) -> dict[str, Any]:
     amounts = {
         name: f"{getattr(audit, name).normalize():f}" for name in ("moved", "used", "unexplained")
     }
-    return {"since": audit.before.at.isoformat(), **amounts, "may_even_out": audit.may_even_out}
+    since = clock.as_utc_range(audit.before.at)[0].isoformat()
+    return {"since": since, **amounts, "may_even_out": audit.may_even_out}

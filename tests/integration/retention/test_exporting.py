@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.core.files.storage import storages
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from creatify_textgen import services
+from creatify_textgen import clock, services
 from creatify_textgen.chat import Conversation, Run, Step, ToolCall
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.models import Media
@@ -114,6 +115,15 @@ class TestExport:
         ids = {str(make(ada).pk) for _ in range(5)}
         data, _ = export(ada)
         assert {exported["id"] for exported in data["generations"]} == ids
+
+    def test_has_times_with_their_zone(self, make: Make, ada: User, settings: Any) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
+        at = clock.to_stored(datetime(2026, 1, 1, 18, tzinfo=UTC))
+        row = make(ada, created_at=at, finished_at=None)
+        row.events.create(at=row.created_at, status="done", cause=Cause.POLL)
+        [exported] = export(ada)[0]["generations"]
+        assert exported["created_at"] == "2026-01-01T18:00:00Z"
+        assert exported["events"][0]["at"] == "2026-01-01T18:00:00Z"
 
     def test_has_nothing_that_was_erased(self, make: Make, ada: User) -> None:
         make(ada)
