@@ -25,6 +25,7 @@ __all__ = [
     "ENDED",
     "awaiting",
     "discard_media",
+    "drop_erased",
     "drop_unkept",
     "note_reads",
     "remove_contents",
@@ -124,6 +125,18 @@ def drop_unkept(
     rows = Generation.objects.filter(pk__in=stored_until_now)
     rows.update(content_removed_at=now, excerpt="")
     _note(stored_until_now, now=now, detail=NOT_STORED)
+
+
+def drop_erased(expired: Iterable[Generation], *, now: datetime) -> None:
+    """Drop the content of expired rows whose owner was erased while they were under way.
+
+    They may stay expired, and then nothing else would drop it. Other rows keep their content until
+    they are final.
+    """
+    erased = [row.pk for row in expired if row.content_removed_at and not row.keeps_content]
+    if erased:
+        _delete(erased, now=now)
+        _wipe(erased)
 
 
 def note_reads(generations: Iterable[Generation], *, now: datetime, detail: str) -> None:
