@@ -23,6 +23,7 @@ from creatify_textgen.states import TERMINAL, Cause, Status
 
 __all__ = [
     "ENDED",
+    "OWNER_ERASED",
     "awaiting",
     "discard_media",
     "drop_erased",
@@ -36,6 +37,8 @@ ENDED = (*TERMINAL, Status.EXPIRED)
 """The statuses in which a row needs its content no more. An expired row can still be finished, by
 its remote id or its fingerprint alone."""
 NOT_STORED = "content not stored"
+OWNER_ERASED = "its owner was erased"
+"""In the timeline of a queued row that was cancelled for this reason."""
 WIPED: Mapping[str, Any] = {"excerpt": "", "metadata": {}, "idempotency_hash": ""}
 """Columns of the row about its content. The idempotency key stays, so that a repeated request is
 not paid again."""

@@ -125,6 +125,18 @@ class TestErase:
         row.refresh_from_db()
         assert (row.status, bool(row.fingerprint)) == ("expired", True)
 
+    def test_cancels_what_is_queued_again_later(
+        self, make: Make, ada: User, double: RemoteDouble
+    ) -> None:
+        row = pending(make, ada, status=Status.SUBMITTING, attempts=1)
+        services.erase(ada)
+        busy = {"retry_at": NOW, "detail": "busy", "attempt": 1}
+        lifecycle.mark_queued(row.pk, cause=Cause.SUBMIT, now=NOW, **busy)
+        services.sweep()
+        row.refresh_from_db()
+        assert (row.status, row.credits_used, has_content(row)) == ("cancelled", 0, False)
+        assert double.generations == {}
+
     def test_gives_receivers_nothing_of_what_ends_later(
         self, make: Make, ada: User, django_capture_on_commit_callbacks: Any
     ) -> None:
