@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from creatify_textgen.admin.filters import NOBODY
 from creatify_textgen.admin.rendering import (
     NOTHING,
-    admin_path,
     format_credits,
     format_number,
+    history_path,
     render_status,
     show_control_chars,
 )
@@ -174,7 +174,6 @@ class Tables(NamedTuple):
         )
 
     def _link(self, **parameters: Any) -> str:
-        history = admin_path("generation_changelist", site=self.site)
         own: dict[str, Any] = {"since": self.scope.since, "until": self.scope.until}
         # A filter by account has no index, so it is left out if it changes nothing.
         if self.has_accounts:
@@ -185,7 +184,7 @@ class Tables(NamedTuple):
         # Otherwise a filter without an index would show the last 30 days (`PeriodFilter`).
         if not asked.keys() & {"since", "until"}:
             asked["period"] = "all"
-        return f"{history}?{urlencode(asked)}" if history else ""
+        return history_path(urlencode(asked), site=self.site)
 
 
 def _dearest(rows: Rows) -> Rows:

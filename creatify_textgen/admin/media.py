@@ -28,6 +28,7 @@ from creatify_textgen.admin.rendering import (
     NOTHING,
     admin_path,
     foreign,
+    history_path,
     link_to_generation,
     render_moment,
     render_name,
@@ -122,9 +123,9 @@ class MediaAdmin(ReadOnlyAdmin):
         links = [(link_to_generation(row, site=site),) for row in users[:USES_SHOWN]]
         if not links:
             return NOTHING
-        history = admin_path("generation_changelist", site=site)
-        show_all = '<li><a href="{}?media__id__exact={}">{}</a></li>'
-        all_of_them = format_html(show_all, history, media.pk, _("Show all")) if history else ""
+        path = history_path(f"media__id__exact={media.pk}", site=site)
+        show_all = '<li><a href="{}">{}</a></li>'
+        all_of_them = format_html(show_all, path, _("Show all")) if path else ""
         items = format_html_join("", "<li>{}</li>", links)
         return format_html('<ul class="textgen-links">{}{}</ul>', items, all_of_them)
 
