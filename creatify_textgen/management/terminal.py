@@ -12,7 +12,7 @@ import re
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError
 from creatify_textgen import clock
 from creatify_textgen.conf import MOST_DAYS
 
-__all__ = ["PlainCommand", "days", "format_time", "plain"]
+__all__ = ["PlainCommand", "day", "days", "format_time", "plain"]
 
 # Shells report 128 and the number of the signal: 2 is SIGINT, 13 is SIGPIPE.
 INTERRUPTED = 130
@@ -37,6 +37,14 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def plain(text: str) -> str:
     """Return the text with U+FFFD in place of each control character."""
     return CONTROL_CHARACTERS.sub("\ufffd", text)
+
+
+def day(text: str) -> date:
+    """Return a day from the command line. Raises: ArgumentTypeError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError("must be a day, such as 2026-11-30") from None
 
 
 def days(text: str) -> int:
