@@ -21,7 +21,7 @@ T = TypeVar("T")
 __all__ = ["DEFAULTS", "MOST_DAYS", "Account", "conf"]
 
 MOST_DAYS = 36_500
-"""A hundred years: the longest that content may be kept by a setting."""
+"""The most days of a setting or a command. A million days ago is before the year 1."""
 DEFAULT_BASE_URL = "https://api.creatify.ai"
 
 DEFAULTS: dict[str, Any] = {

@@ -119,7 +119,7 @@ def describe_state(state: BudgetState) -> dict[str, Any]:
         "level": "over" if state.share >= 1 else "near" if state.is_near_end else "fine",
         "share": f"{min(state.share, 1):.4f}",
         # At most 999 %: budgets that only report may be exceeded by any factor.
-        "percent": format_number(int(min(state.share, 9.99) * 100)),
+        "percent": format_number(min(state.percent, 999)),
         "unit": state.budget.get_unit_display(),
         "limit": format_credits(state.budget.limit),
         **{name: format_credits(getattr(state, name)) for name in sums},

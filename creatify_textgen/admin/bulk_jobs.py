@@ -27,6 +27,7 @@ from creatify_textgen.admin.permissions import (
 from creatify_textgen.admin.rendering import (
     NOTHING,
     admin_path,
+    history_path,
     link_to_generation,
     render_moment,
     render_name,
@@ -83,10 +84,10 @@ class BulkJobAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("filters"))
     def filters(self, job: BulkJob) -> str:
-        history = admin_path("generation_changelist", site=self.admin_site.name)
-        if not job.query:
+        path = history_path(job.query, site=self.admin_site.name)
+        if not (job.query and path):
             return NOTHING
-        return format_html('<a href="{}?{}">{}</a>', history, job.query, _("The history"))
+        return format_html('<a href="{}">{}</a>', path, _("The history"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         # Whoever searched for words of a prompt has them in the filters.

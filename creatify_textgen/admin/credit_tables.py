@@ -14,9 +14,10 @@ from django.utils.translation import gettext as _
 
 from creatify_textgen.admin.filters import NOBODY
 from creatify_textgen.admin.rendering import (
-    admin_path,
+    NOTHING,
     format_credits,
     format_number,
+    history_path,
     render_status,
     show_control_chars,
 )
@@ -145,7 +146,12 @@ class Tables(NamedTuple):
         if self.is_long:
             # 32 days after its first day is in the next month, whatever its length.
             last = first_of_month(first + timedelta(days=32)) - timedelta(days=1)
-        return self._link(since=first, until=last)
+        # The first and the last month of a period may be only parts of months.
+        since = max(first, self.scope.since or first)
+        if self.scope.until is not None:
+            return self._link(since=since, until=min(last, self.scope.until))
+        # Without an end up to now: a local day may have begun that has not begun in UTC.
+        return self._link(since=since, until=last if last < max(self.days) else None)
 
     def _table(
         self,
@@ -161,22 +167,24 @@ class Tables(NamedTuple):
         asked = name if parameter is None else parameter
         return _make(
             *(title, heading, rows),
-            show=lambda row: show(row[name]),
-            link=lambda row: self._link(**{asked: row[name]}) if asked else "",
+            # The remote may list a generation without its model, and no filter finds an empty name.
+            show=lambda row: show(row[name]) if row[name] else NOTHING,
+            link=lambda row: self._link(**{asked: row[name]}) if asked and row[name] else "",
             note=note,
         )
 
     def _link(self, **parameters: Any) -> str:
-        history = admin_path("generation_changelist", site=self.site)
         own: dict[str, Any] = {"since": self.scope.since, "until": self.scope.until}
         # A filter by account has no index, so it is left out if it changes nothing.
         if self.has_accounts:
             own["account"] = self.scope.account
-        asked = {key: value for key, value in {**own, **parameters}.items() if value}
+        asked = {
+            key: value for key, value in {**own, **parameters}.items() if value not in (None, "")
+        }
         # Otherwise a filter without an index would show the last 30 days (`PeriodFilter`).
         if not asked.keys() & {"since", "until"}:
             asked["period"] = "all"
-        return f"{history}?{urlencode(asked)}" if history else ""
+        return history_path(urlencode(asked), site=self.site)
 
 
 def _dearest(rows: Rows) -> Rows:

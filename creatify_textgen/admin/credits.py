@@ -83,23 +83,25 @@ class CreditsForm(forms.Form):
         every = [(ALL_ACCOUNTS, _("All accounts"))] if self.has_accounts else []
         account.choices = [*every, *named(accounts)]
 
-    def days(self, *, today: date) -> tuple[date | None, date]:
-        """Return the first day, or None for all time, and the last."""
+    def days(self, *, today: date) -> tuple[date | None, date | None]:
+        """Return the first day, or None for all time, and the last, or None for today."""
         since, until = self.cleaned_data["since"], self.cleaned_data["until"]
         if since or until:
-            return since, until or today
+            # Links to the history have no end either. In a zone east of UTC the next day has begun
+            # there, and an end would leave out the latest generations.
+            return since, until if until and until < today else None
         month = today.replace(day=1)
         match self.cleaned_data["period"]:
             case "all":
-                return None, today
+                return None, None
             case "month":
-                return month, today
+                return month, None
             case "last_month":
                 last = month - timedelta(days=1)
                 return last.replace(day=1), last
             case days:
                 # Today is one of them, as in the filter of the history.
-                return today - timedelta(days=int(days) - 1), today
+                return today - timedelta(days=int(days) - 1), None
 
 
 @databases.outside_transactions
@@ -222,6 +224,9 @@ def _export_path(scope: UsageScope, *, site: str) -> str:
     """Return the path of an export of the generations that were created in these days."""
     names = ("since", "until", "account")
     asked = {name: value for name in names if (value := getattr(scope, name))}
+    # Otherwise the filter by account would show the last 30 days (`PeriodFilter`).
+    if not asked.keys() & {"since", "until"}:
+        asked["period"] = "all"
     path = admin_path("generation_export", site=site, key="csv")
     return f"{path}?{urlencode(asked)}" if path else ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
+from creatify_textgen import clock
 from creatify_textgen.admin.permissions import may_view_content
 from creatify_textgen.admin.rendering import admin_path, format_credits
 from creatify_textgen.http.blocks import blocks_for
@@ -39,8 +41,8 @@ Columns = dict[str, Callable[[Generation], Any]]
 
 COLUMNS: Columns = {
     "id": lambda row: str(row.pk),
-    "created_at": lambda row: row.created_at.isoformat(),
-    "finished_at": lambda row: row.finished_at.isoformat() if row.finished_at else None,
+    "created_at": lambda row: _in_utc(row.created_at),
+    "finished_at": lambda row: _in_utc(row.finished_at),
     "duration_seconds": lambda row: row.duration_seconds,
     "status": lambda row: row.status,
     "mode": lambda row: row.mode,
@@ -139,6 +141,11 @@ def _in_slices(queryset: QuerySet[Generation]) -> Iterator[list[Generation]]:
         older = Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, pk__lt=last.pk)
         # Said twice, because no database finds its place in the index by the OR alone.
         rows = list(ordered.filter(older, created_at__lte=last.created_at)[:SLICE])
+
+
+def _in_utc(moment: datetime | None) -> str | None:
+    # With `USE_TZ = False`, a stored time does not say its zone.
+    return clock.as_utc_range(moment)[0].isoformat() if moment else None
 
 
 class _Text:

@@ -5,8 +5,9 @@ Reads only the database, so the page is fast even if the remote does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
@@ -16,7 +17,12 @@ from django.utils.translation import gettext as _
 
 from creatify_textgen import services
 from creatify_textgen.admin.permissions import may_view_generations
-from creatify_textgen.admin.rendering import admin_path, format_duration, show_control_chars
+from creatify_textgen.admin.rendering import (
+    admin_path,
+    format_duration,
+    history_path,
+    show_control_chars,
+)
 from creatify_textgen.conf import conf
 from creatify_textgen.models import Pause
 from creatify_textgen.permissions import is_staff_with
@@ -28,6 +34,8 @@ __all__ = ["Line", "read_lines"]
 SLOW = timedelta(minutes=5)
 """How long a generation may be queued, and how old the last sweep may be, while something is under
 way."""
+History = Callable[[str], str]
+"""The path of the history with these filters."""
 ENOUGH = 20
 """If none of so many generations had a delivery, this is no accident."""
 
@@ -51,7 +59,7 @@ def read_lines(request: HttpRequest, *, site: str) -> list[Line]:
         return []
     # One reading for all lines, so that their figures agree.
     load = services.workload()
-    history = admin_path("generation_changelist", site=site)
+    history = partial(history_path, site=site)
     is_paused = Pause.objects.current(now=load.at).exists()
     lines = [_sending(site, is_paused=is_paused), *_work(load, history, is_paused=is_paused)]
     lines += [*_costs(load, history), *_remote(load)]
@@ -70,23 +78,23 @@ def _sending(site: str, *, is_paused: bool) -> Line:
     return Line(title, _("paused"), _("Press Resume once the reason is gone."), "wrong", link)
 
 
-def _work(load: Workload, history: str, *, is_paused: bool) -> Iterator[Line]:
+def _work(load: Workload, history: History, *, is_paused: bool) -> Iterator[Line]:
     queued = load.by_status.get(Status.QUEUED, 0)
     figure = _("%(sent)d sent, %(queued)d queued") % {"sent": load.in_flight, "queued": queued}
-    yield Line(_("In flight"), figure, link=f"{history}?attention=open")
+    yield Line(_("In flight"), figure, link=history("attention=open"))
     yield _waiting(load, history, is_paused=is_paused)
     if load.overdue and load.overdue_since:
         text = _("%(count)d, the oldest for %(time)s")
         figure = text % {"count": load.overdue, "time": _ago(load.overdue_since, load)}
         advice = _("No sweep runs. Start a worker, and schedule creatify_textgen.sweep.")
-        yield Line(_("Overdue"), figure, advice, "wrong", f"{history}?attention=overdue")
+        yield Line(_("Overdue"), figure, advice, "wrong", history("attention=overdue"))
     else:
         yield Line(_("Overdue"), _("none"))
     yield _sweep(load)
 
 
-def _waiting(load: Workload, history: str, *, is_paused: bool) -> Line:
-    title, link = _("Oldest waiting"), f"{history}?status__exact=queued"
+def _waiting(load: Workload, history: History, *, is_paused: bool) -> Line:
+    title, link = _("Oldest waiting"), history("status__exact=queued")
     if load.queued_since is None:
         return Line(title, _("none"))
     figure = _("for %s") % _ago(load.queued_since, load)
@@ -113,18 +121,18 @@ def _sweep(load: Workload) -> Line:
     return Line(title, figure, advice, "note" if is_idle else "wrong")
 
 
-def _costs(load: Workload, history: str) -> Iterator[Line]:
+def _costs(load: Workload, history: History) -> Iterator[Line]:
     unconfirmed = load.by_status.get(Status.UNCONFIRMED, 0)
     advice = _("Nothing yet: they are looked for in Creatify's list.")
-    yield _counted(_("Unconfirmed"), unconfirmed, advice, f"{history}?status__exact=unconfirmed")
+    yield _counted(_("Unconfirmed"), unconfirmed, advice, history("status__exact=unconfirmed"))
     expired = load.by_status.get(Status.EXPIRED, 0)
     advice = _(
         "Decide: they may have been charged. Run manage.py textgen_reconcile, or retry them."
     )
-    yield _counted(_("Expired"), expired, advice, f"{history}?status__exact=expired")
+    yield _counted(_("Expired"), expired, advice, history("status__exact=expired"))
     advice = _("Run manage.py textgen_reconcile --fix: it asks Creatify what they cost.")
     title = _("Cost unknown, 30 days")
-    yield _counted(title, load.unknown, advice, f"{history}?attention=cost&period=30")
+    yield _counted(title, load.unknown, advice, history("attention=cost&period=30"))
 
 
 def _counted(title: str, count: int, advice: str, link: str) -> Line:
@@ -166,7 +174,7 @@ def _budgets(states: list[BudgetState], link: str) -> Line:
     near = sorted((s for s in states if s.is_near_end), key=lambda s: s.share, reverse=True)
     if not near:
         return Line(title, _("none"), link=link if states else "")
-    named = [f"{show_control_chars(s.budget.name)} {min(s.share, 9.99):.0%}" for s in near[:5]]
+    named = [f"{show_control_chars(s.budget.name)} {min(s.percent, 999)}%" for s in near[:5]]
     more = [_("and %d more") % (len(near) - 5)] if len(near) > 5 else []
     # A budget that only reports refuses nobody.
     level = "wrong" if any(s.share >= 1 and s.budget.is_hard for s in near) else "note"

@@ -28,6 +28,7 @@ from creatify_textgen.admin.rendering import (
     NOTHING,
     admin_path,
     foreign,
+    history_path,
     link_to_generation,
     render_moment,
     render_name,
@@ -110,6 +111,8 @@ class MediaAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("preview"))
     def preview(self, media: Media) -> str:
+        if _is_erased(media):
+            return NOTHING
         file_url = admin_path("media_file", site=self.admin_site.name, key=media.pk)
         type_name = show_control_chars(media.mime_type)
         context = {"media": media, "file_url": file_url, "type_name": type_name}
@@ -122,9 +125,9 @@ class MediaAdmin(ReadOnlyAdmin):
         links = [(link_to_generation(row, site=site),) for row in users[:USES_SHOWN]]
         if not links:
             return NOTHING
-        history = admin_path("generation_changelist", site=site)
-        show_all = '<li><a href="{}?media__id__exact={}">{}</a></li>'
-        all_of_them = format_html(show_all, history, media.pk, _("Show all")) if history else ""
+        path = history_path(f"media__id__exact={media.pk}", site=site)
+        show_all = '<li><a href="{}">{}</a></li>'
+        all_of_them = format_html(show_all, path, _("Show all")) if path else ""
         items = format_html_join("", "<li>{}</li>", links)
         return format_html('<ul class="textgen-links">{}{}</ul>', items, all_of_them)
 
@@ -137,6 +140,8 @@ def _show(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
     if not may_view_content(request):
         raise PermissionDenied
     media = get_object_or_404(Media, pk=media_id)
+    if _is_erased(media):
+        raise Http404
     try:
         file = services.open_media(media)
     except RequestError as error:
@@ -145,3 +150,9 @@ def _show(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
         # The storage does not answer now. Nothing is missing, so this is no 404.
         return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
     return answer_file(request, media, file)
+
+
+def _is_erased(media: Media) -> bool:
+    """Whether it only waits for the end of generations whose owner was erased."""
+    uses = Generation.objects.filter(media=media)
+    return uses.exists() and not uses.filter(content_removed_at=None).exists()

@@ -137,6 +137,9 @@ class UsagePeriodFilter(PeriodFilter):
     def _bound(self, day: date) -> Any:
         return day
 
+    def _today(self) -> date:
+        return clock.utc_now().date()
+
 
 def hidden_fields(changelist: Any, *, without: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return the other filters, for a form that sends its own part of the query string."""

@@ -40,6 +40,7 @@ __all__ = [
     "format_json",
     "format_json_text",
     "format_number",
+    "history_path",
     "link_to_generation",
     "named",
     "render_credits",
@@ -233,6 +234,12 @@ def admin_path(page: str, *, site: str, key: Any = None) -> str:
         return reverse(f"admin:creatify_textgen_{page}", args=args, current_app=site)
     except NoReverseMatch:
         return ""
+
+
+def history_path(query: str, *, site: str) -> str:
+    """Return the path of the history with these filters, or "" if this admin site has none."""
+    path = admin_path("generation_changelist", site=site)
+    return f"{path}?{query}" if path else ""
 
 
 def link_to_generation(generation: Generation, *, site: str) -> SafeString:

@@ -66,6 +66,12 @@ class BudgetState:
         return float(self.held / self.budget.limit) if self.budget.limit else 1.0
 
     @property
+    def percent(self) -> int:
+        """The same in whole percent. Rounded down, so that 100 means that nothing is left."""
+        # By decimals: as a float, 0.29 * 100 is less than 29.
+        return int(self.held * 100 / self.budget.limit) if self.budget.limit else 100
+
+    @property
     def is_near_end(self) -> bool:
         return self.share >= NEAR_END
 
@@ -198,7 +204,7 @@ def _period(budget: Budget, *, now: datetime) -> BudgetPeriod | None:
         settled = used_before([budget], now=now)[budget]
         new = BudgetPeriod(budget=budget, starts_on=starts_on, made_at=now, settled=settled)
         # Another request may make the same period now: the constraint keeps one, and both read it.
-        # The budget may be deleted in this moment. MariaDB then ignores the new row.
+        # The budget may be deleted at the same time. MariaDB then ignores the new row.
         with suppress(IntegrityError), databases.short_transaction():
             BudgetPeriod.objects.bulk_create([new], ignore_conflicts=True)
         found = periods.first()

@@ -95,11 +95,18 @@ def prepare_send(generation: Generation, *, sync: bool = False) -> Send | None:
 
     The order matters: reading media from a storage may take long, and the length of the lease
     depends on the size of the body. `generation` needs its content loaded. If the request cannot
-    be built, the row fails here or is queued for a later try.
+    be built, the row fails here or is queued for a later try. If its content was erased meanwhile,
+    it is cancelled.
 
     Raises: RuntimeError inside a transaction, because after a rollback the row would be sent again.
     """
     databases.refuse_transaction_of_worker("send")
+    if generation.content_removed_at is not None:
+        # Its owner was erased during an earlier send, which the remote did not accept.
+        now = clock.now()
+        detail = lifecycle.OWNER_ERASED
+        lifecycle.mark_cancelled(generation.pk, cause=Cause.RETENTION, now=now, detail=detail)
+        return None
     try:
         client = gateway.client_for(generation.account)
         request = wire_request(

@@ -122,7 +122,7 @@ def _as_api_exception(error: Exception) -> Exception:
         return ParseError(str(error))
     if _is_missing_row_of_ours(error):
         # The host deleted it while this request worked on it.
-        return NotFound(_("It was deleted in this moment."))
+        return NotFound(_("It was deleted just now."))
     return error
 
 

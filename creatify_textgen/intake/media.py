@@ -34,6 +34,7 @@ __all__ = [
     "has_file",
     "keep",
     "open_media",
+    "read_block",
     "read_upload",
 ]
 
@@ -93,7 +94,7 @@ def keep(staged: StagedMedia, *, owner_id: Any) -> Media:
         defaults = {"kind": staged.format.kind, "size": staged.size, "path": path}
         media, staged.is_new = _row_of(identity, defaults)
     if not _is_whole(_storage(), media.path, size=media.size):
-        # The last row that named this file was deleted in this moment, and its file with it.
+        # The last row that named this file was deleted meanwhile, and its file with it.
         _write_once(staged)
     return media
 
@@ -121,6 +122,16 @@ def open_media(media: Media) -> File[Any]:
                 _("The file of media %(id)s is gone: upload it again.") % {"id": media.pk},
                 code="media_missing",
             ) from error
+
+
+def read_block(stored: File[Any], size: int) -> bytes:
+    """Return up to so many bytes of an opened file; none at its end.
+
+    Raises: TextgenError `media_storage_failed`.
+    """
+    with _translated("read"):
+        block: bytes = stored.read(size)
+        return block
 
 
 def has_file(media: Media) -> bool:

@@ -44,5 +44,5 @@ def refuse_deleted(owner_ids: Collection[Any]) -> None:
     # By the base manager: the host's own one may hide users, who exist nevertheless.
     users = get_user_model()._base_manager.filter(pk__in=owner_ids)
     if users.count() < len(owner_ids):
-        text = _("This user was deleted in this moment.")
+        text = _("This user was deleted just now.")
         raise RequestError.about("owner", text)

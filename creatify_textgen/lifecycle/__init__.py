@@ -22,6 +22,7 @@ from creatify_textgen.lifecycle.claims import (
 )
 from creatify_textgen.lifecycle.contents import (
     ENDED,
+    OWNER_ERASED,
     awaiting,
     discard_media,
     note_reads,
@@ -58,6 +59,7 @@ from creatify_textgen.lifecycle.transactions import REFUSALS, is_refusal, repeat
 
 __all__ = [
     "ENDED",
+    "OWNER_ERASED",
     "NOTHING_NEW",
     "REFUSALS",
     "Arrival",

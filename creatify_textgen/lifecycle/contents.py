@@ -24,8 +24,10 @@ from creatify_textgen.states import TERMINAL, Cause, Status
 
 __all__ = [
     "ENDED",
+    "OWNER_ERASED",
     "awaiting",
     "discard_media",
+    "drop_erased",
     "drop_unkept",
     "note_reads",
     "remove_contents",
@@ -36,6 +38,8 @@ ENDED = (*TERMINAL, Status.EXPIRED)
 """The statuses in which a row needs its content no more. An expired row can still be finished, by
 its remote id or its fingerprint alone."""
 NOT_STORED = "content not stored"
+OWNER_ERASED = "its owner was erased"
+"""In the timeline of a queued row that was cancelled for this reason."""
 WIPED: Mapping[str, Any] = {"excerpt": "", "metadata": {}, "idempotency_hash": ""}
 """Columns of the row about its content. The idempotency key stays, so that a repeated request is
 not paid again."""
@@ -125,6 +129,18 @@ def drop_unkept(
     rows = Generation.objects.filter(pk__in=stored_until_now)
     rows.update(content_removed_at=now, excerpt="")
     _note(stored_until_now, now=now, detail=NOT_STORED)
+
+
+def drop_erased(expired: Iterable[Generation], *, now: datetime) -> None:
+    """Drop the content of expired rows whose owner was erased while they were under way.
+
+    They may stay expired, and then nothing else would drop it. Other rows keep their content until
+    they are final.
+    """
+    erased = [row.pk for row in expired if row.content_removed_at and not row.keeps_content]
+    if erased:
+        _delete(erased, now=now)
+        _wipe(erased)
 
 
 def note_reads(generations: Iterable[Generation], *, now: datetime, detail: str) -> None:

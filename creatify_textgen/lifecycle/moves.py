@@ -20,7 +20,7 @@ from django.db.models import Q
 from creatify_textgen import databases
 from creatify_textgen.lifecycle.announcing import announce, has_listeners
 from creatify_textgen.lifecycle.by_key import columns
-from creatify_textgen.lifecycle.contents import drop_unkept
+from creatify_textgen.lifecycle.contents import drop_erased, drop_unkept
 from creatify_textgen.lifecycle.remote_ids import remote_id_once
 from creatify_textgen.lifecycle.rollup import add_to_rollup
 from creatify_textgen.lifecycle.transactions import in_short_transaction
@@ -102,11 +102,17 @@ def _move_in_transaction(
         drop_unkept(won, {move.generation_id: move.content for move in made}, now=now)
         # Last, because many processes write these rows: the commit that unlocks them is next.
         add_to_rollup(won, status=to, now=now)
+    elif to == Status.EXPIRED:
+        drop_erased(won, now=now)
+    _announce_after_commit(won)
+    return won_ids
+
+
+def _announce_after_commit(won: Sequence[Generation]) -> None:
     if won:
         # Robust, because the row is committed: an error of a signal must not look like a failed
         # move. Django logs the name of a callback that fails, and a partial has none.
         transaction.on_commit(lambda: announce(won), using=databases.alias(), robust=True)
-    return won_ids
 
 
 def _write_contents(moves: Sequence[Move]) -> None:

@@ -12,20 +12,22 @@ import re
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
-__all__ = ["PlainCommand", "days", "plain"]
+from creatify_textgen import clock
+from creatify_textgen.conf import MOST_DAYS
+
+__all__ = ["PlainCommand", "day", "days", "format_time", "plain"]
 
 # Shells report 128 and the number of the signal: 2 is SIGINT, 13 is SIGPIPE.
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 """What shells report for a command that a closed pipe ended, as in `… | head -1`."""
-# A hundred years. A million days ago is before the year 1, which `datetime` cannot hold.
-MOST_DAYS = 36500
 
 # A carriage return is among them: the text after it would overwrite the line. So are U+0080 to
 # U+009F: some terminals read U+009B alone as the beginning of an escape sequence (ECMA-48, C1).
@@ -37,11 +39,24 @@ def plain(text: str) -> str:
     return CONTROL_CHARACTERS.sub("\ufffd", text)
 
 
+def day(text: str) -> date:
+    """Return a day from the command line. Raises: ArgumentTypeError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError("must be a day, such as 2026-11-30") from None
+
+
 def days(text: str) -> int:
     """Return a number of days from the command line. Raises: ArgumentTypeError."""
     if text.isdecimal() and 0 < int(text) <= MOST_DAYS:
         return int(text)
     raise ArgumentTypeError(f"must be a number of days from 1 to {MOST_DAYS}")
+
+
+def format_time(stored: datetime) -> str:
+    """Return a time of the database with its zone, which is UTC whatever TIME_ZONE is."""
+    return f"{clock.as_utc_range(stored)[0]:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class PlainOutput(OutputWrapper):

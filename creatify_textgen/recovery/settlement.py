@@ -132,7 +132,7 @@ def _undecided(row: Generation) -> Generation:
 def _give_way(row: Generation) -> NoReturn:
     """Raise because the row has learned something since it was read."""
     _undecided(row.reloaded())
-    text = _("Generation %(id)s has changed in this moment: look at it again.") % {"id": row.pk}
+    text = _("Generation %(id)s has just changed: look at it again.") % {"id": row.pk}
     raise TransitionError(text, code="not_undecided")
 
 

@@ -94,7 +94,7 @@ def _cancel(rows: QuerySet[Generation], *, now: datetime) -> int:
     queued = rows.filter(status=Status.QUEUED).values_list("pk", flat=True)
     cancel = partial(lifecycle.mark_cancelled, cause=Cause.RETENTION, now=now)
     # False for a row that a worker has begun to send meanwhile: it is open, and treated as such.
-    return sum(cancel(pk, detail="its owner was erased") for pk in list(queued))
+    return sum(cancel(pk, detail=lifecycle.OWNER_ERASED) for pk in list(queued))
 
 
 def _each_slice(rows: QuerySet[Any], change: Callable[..., int], **options: Any) -> int:

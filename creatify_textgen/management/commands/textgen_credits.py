@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +12,7 @@ from django.core.management.base import CommandError
 
 from creatify_textgen import services
 from creatify_textgen.conf import conf
-from creatify_textgen.management.terminal import PlainCommand
+from creatify_textgen.management.terminal import PlainCommand, day
 from creatify_textgen.models import UsageTotal
 from creatify_textgen.models.control_chars import show_control_chars
 from creatify_textgen.services import CreditReport
@@ -33,8 +32,8 @@ class Command(PlainCommand):
         parser.add_argument(
             "--account", help="a name from ACCOUNTS, also a former one; without it, all"
         )
-        parser.add_argument("--since", type=date.fromisoformat, help="a day in UTC: 2026-11-01")
-        parser.add_argument("--until", type=date.fromisoformat, help="a day in UTC, included")
+        parser.add_argument("--since", type=day, help="a day in UTC: 2026-11-01")
+        parser.add_argument("--until", type=day, help="a day in UTC, included")
         parser.add_argument("--by", choices=BY, default="model", help="what to list sums by")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -28,7 +28,7 @@ class Command(PlainCommand):
         try:
             report = _export(user, options["file"])
         except OSError as error:
-            problem = f"{options['file']} could not be written: {error.strerror}."
+            problem = f"{options['file']} could not be written: {error.strerror or error}."
             raise CommandError(problem) from None
         self.stdout.write(f"Wrote {report.generations} generations and {report.media} media.")
         if report.missing_media:

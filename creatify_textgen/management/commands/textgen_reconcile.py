@@ -18,7 +18,7 @@ from django.core.management.base import CommandError
 
 from creatify_textgen import clock, services
 from creatify_textgen.exceptions import RemoteError, TextgenError
-from creatify_textgen.management.terminal import PlainCommand, days
+from creatify_textgen.management.terminal import PlainCommand, days, format_time
 from creatify_textgen.models import Generation
 from creatify_textgen.services import BalanceAudit, ReconcileReport
 from creatify_textgen.states import Decision
@@ -106,18 +106,19 @@ class Command(PlainCommand):
             self.stdout.write(f"{report.may_have_been_charged.count} {UNDECIDED}")
             self._print_undecided(report.may_have_been_charged.examples)
         if report.balance is not None:
-            self.stdout.write(f"Since {report.balance.before.at:%Y-%m-%d %H:%M}, {report.balance}")
+            self.stdout.write(f"Since {format_time(report.balance.before.at)}, {report.balance}")
         if report.fixed:
             self.stdout.write(f"{report.fixed} rows fixed")
 
     def _print_undecided(self, ids: Sequence[str]) -> None:
         for row in Generation.objects.filter(pk__in=ids).order_by("first_submitted_at"):
             sent_at = row.first_submitted_at or row.created_at
-            self.stdout.write(f"  {row.pk}  sent {sent_at:%Y-%m-%d %H:%M:%S}  {row.model_name}")
+            self.stdout.write(f"  {row.pk}  sent {format_time(sent_at)}  {row.model_name}")
 
 
 def _plain(audit: BalanceAudit) -> dict[str, Any]:
     amounts = {
         name: f"{getattr(audit, name).normalize():f}" for name in ("moved", "used", "unexplained")
     }
-    return {"since": audit.before.at.isoformat(), **amounts, "may_even_out": audit.may_even_out}
+    since = clock.as_utc_range(audit.before.at)[0].isoformat()
+    return {"since": since, **amounts, "may_even_out": audit.may_even_out}

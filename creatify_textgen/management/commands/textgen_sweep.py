@@ -15,7 +15,7 @@ from django.db import Error as DatabaseFault
 from django.db import close_old_connections
 
 from creatify_textgen import bulk, chat, services
-from creatify_textgen.management.terminal import PlainCommand
+from creatify_textgen.management.terminal import PlainCommand, format_time
 from creatify_textgen.services import SweepReport
 
 
@@ -48,7 +48,10 @@ class Command(PlainCommand):
                 stopping.wait(seconds)
         finally:
             for number, handler in previous.items():
-                signal.signal(number, handler)
+                # `signal.signal` returns None for a handler that Python did not install, and
+                # cannot restore that one.
+                if handler is not None:
+                    signal.signal(number, handler)
 
     def _pass(self) -> None:
         # Django drops broken connections only around requests, and a loop has none. So it continues
@@ -60,7 +63,7 @@ class Command(PlainCommand):
             self.stderr.write(f"The database failed ({type(error).__name__}); trying again.")
 
     def _print(self, report: SweepReport) -> None:
-        due = f"{report.next_due_at:%Y-%m-%d %H:%M:%S %Z}" if report.next_due_at else "nothing"
+        due = format_time(report.next_due_at) if report.next_due_at else "nothing"
         self.stdout.write(
             f"{report.claimed} due: {report.sent} sent, {report.polled} polled; "
             f"{report.announced} late signals; next due: {due}"

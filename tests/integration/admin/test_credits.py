@@ -125,18 +125,48 @@ class TestCreditsPage:
         make_done(owner=owner, mode="sync", created_at=clock.now(), error_code="safety")
         response = operator.get(CREDITS, {"period": "7"})
         today = datetime.now(UTC).date()
-        days = f"since={today - timedelta(days=6)}&until={today}"
+        days = f"since={today - timedelta(days=6)}"
         links = {
             "By model": f"{days}&model_name=gemini-2.5-flash",
             "By owner": f"{days}&owner={owner.pk}",
             "By status": f"{days}&status__exact=failed",
             "By mode": f"{days}&mode__exact=sync",
             "By error": f"{days}&error_code=safety",
-            "By day": f"since={today}&until={today}",
+            "By day": f"since={today}",
         }
         found = {title: table(response, title)[0].link for title in links}
         assert found == {title: f"{HISTORY}?{query}" for title, query in links.items()}
         assert {operator.get(link).status_code for link in found.values()} == {200}
+
+    @pytest.mark.parametrize("period", ["7", "month", "all"])
+    def test_leads_to_the_latest_generations_east_of_utc(
+        self, operator: Client, settings: Any, monkeypatch: pytest.MonkeyPatch, period: str
+    ) -> None:
+        # In Tokyo, the next day has begun.
+        now = datetime(2026, 10, 20, 20, tzinfo=UTC)
+        monkeypatch.setattr(clock, "utc_now", lambda: now)
+        settings.TIME_ZONE = "Asia/Tokyo"
+        use(day=now.date())
+        row = make_done(created_at=now)
+        response = operator.get(CREDITS, {"period": period})
+        links = [one.bars[0].link for one in response.context["tables"] if one.bars]
+        assert len(links) >= 4
+        for link in links:
+            assert f"{row.pk}/change/" in operator.get(link).text, link
+        exported = operator.get(response.context["export_url"]).streaming_content
+        assert str(row.pk) in b"".join(exported).decode()
+
+    def test_leads_from_a_part_of_a_month_to_that_part(self, operator: Client) -> None:
+        use(day="2020-02-20")
+        query = {"since": "2020-02-10", "until": "2020-05-05"}
+        links = [bar.link for bar in table(operator.get(CREDITS, query), "By month")]
+        assert links[0] == f"{HISTORY}?since=2020-05-01&until=2020-05-05"
+        assert links[-1] == f"{HISTORY}?since=2020-02-10&until=2020-02-29"
+
+    def test_leads_nowhere_from_a_model_without_a_name(self, operator: Client) -> None:
+        use(model_name="")
+        [bar] = table(operator.get(CREDITS), "By model")
+        assert (bar.label, bar.link) == ("–", "")  # noqa: RUF001
 
     def test_names_the_site_itself_as_an_owner(self, operator: Client) -> None:
         use()

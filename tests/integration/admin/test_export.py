@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.db import connection
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 
+from creatify_textgen import clock
 from creatify_textgen.admin.export import defuse
 from creatify_textgen.models import Generation
 from tests import factories
@@ -55,6 +57,13 @@ class TestExport:
     def test_defuses_formulas(self, operator: Client) -> None:
         (line,) = export(operator, make_done(excerpt="=HYPERLINK(1)"))
         assert line["excerpt"] == "'=HYPERLINK(1)"
+
+    def test_has_times_with_their_zone(self, operator: Client, settings: Any) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
+        at = clock.to_stored(datetime(2026, 1, 1, 18, tzinfo=UTC))
+        (line,) = export(operator, make_done(created_at=at, finished_at=at))
+        expected = "2026-01-01T18:00:00+00:00"
+        assert (line["created_at"], line["finished_at"]) == (expected, expected)
 
     def test_is_kept_nowhere(self, operator: Client) -> None:
         response = operator.get(f"{HISTORY}export/csv/")

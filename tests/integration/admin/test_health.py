@@ -64,6 +64,17 @@ class TestLines:
         services.sweep()
         assert read("Last sweep").level == "fine"
 
+    def test_link_to_all_that_is_overdue(
+        self, read: Callable[..., Any], staff_with: Callable[..., Client]
+    ) -> None:
+        make_waiting()
+        # Its signal waits for a sweep.
+        make_waiting("done", finished_at=clock.now())
+        line = read("Overdue")
+        assert line.figure.startswith("2, ")
+        shown = staff_with("view_generation").get(line.link).context["cl"]
+        assert shown.result_count == 2
+
     @pytest.mark.parametrize(
         ("title", "status"), [("Unconfirmed", "unconfirmed"), ("Expired", "expired")]
     )

@@ -38,6 +38,20 @@ class TestFile:
         default_storage.delete(pixel.path)
         assert operator.get(f"{MEDIA}{pixel.pk}/file/").status_code == 404
 
+    def test_of_an_erased_person_is_not_shown_while_it_is_needed(
+        self, admin_client: Client, pixel: Media
+    ) -> None:
+        ada = User.objects.create_user("ada")
+        Media.objects.filter(pk=pixel.pk).update(owner=ada)
+        make_done(owner=ada, status="pending", finished_at=None).media.add(pixel)
+        file, page = f"{MEDIA}{pixel.pk}/file/", f"{MEDIA}{pixel.pk}/change/"
+        assert admin_client.get(file).status_code == 200
+        assert file in admin_client.get(page).text
+        services.erase(ada)
+        assert Media.objects.filter(pk=pixel.pk).exists()
+        assert admin_client.get(file).status_code == 404
+        assert file not in admin_client.get(page).text
+
     def test_is_not_in_a_report_of_an_error(
         self, operator: Client, pixel: Media, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from creatify_textgen import clock
 from creatify_textgen.models import Generation
 from tests.factories import save_usage
 
@@ -20,6 +21,7 @@ NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _in_march(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timezone, "now", lambda: NOW)
+    monkeypatch.setattr(clock, "utc_now", lambda: NOW)
 
 
 def rows_of(response: Any) -> set[Generation]:
@@ -104,3 +106,17 @@ class TestUsage:
         url = "/admin/creatify_textgen/usageday/"
         listed = admin_client.get(url, {"period": "month"}).context["cl"].result_list
         assert [usage.day for usage in listed] == days[:1]
+
+    @pytest.mark.parametrize("zone", ["Etc/GMT-14", "Etc/GMT+12", "UTC"])
+    @pytest.mark.parametrize(("period", "back"), [("today", 0), ("yesterday", 1), ("7", 6)])
+    def test_counts_its_days_in_utc(
+        self, admin_client: Client, settings: Any, zone: str, period: str, back: int
+    ) -> None:
+        # In the first zone the next day has begun.
+        settings.TIME_ZONE = zone
+        for days in (back, back + 1):
+            day = (NOW - timedelta(days=days)).date()
+            save_usage(day=day, account="default", model_name="m", status="done")
+        url = "/admin/creatify_textgen/usageday/"
+        listed = admin_client.get(url, {"period": period}).context["cl"].result_list
+        assert [usage.day for usage in listed] == [(NOW - timedelta(days=back)).date()]

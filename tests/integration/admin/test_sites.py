@@ -95,6 +95,14 @@ class TestSite:
         page = admin_client.get(f"/media_only/creatify_textgen/media/{media.pk}/change/").text
         assert str(generation.pk) in page
 
+    def test_without_our_history_has_no_link_to_it(
+        self, admin_client: Client, generation: Generation
+    ) -> None:
+        factories.make_generation(status="unconfirmed", due_at=factories.NOW)
+        page = admin_client.get("/media_only/creatify_textgen/").text
+        assert "Unconfirmed" in page
+        assert 'href="?' not in page
+
     @pytest.mark.parametrize("path", ["credits/", "export/csv/"])
     def test_has_our_pages(self, admin_client: Client, generation: Generation, path: str) -> None:
         for site in (ours, generations_only):

@@ -129,7 +129,7 @@ class TestUploadLimits:
 
     def test_of_a_user_who_is_deleted_meanwhile_are_refused(self, user: User) -> None:
         User.objects.filter(pk=user.pk).delete()
-        with pytest.raises(RequestError, match="deleted in this moment"):
+        with pytest.raises(RequestError, match="deleted just now"):
             services.store_media(PNG, owner=user)
         assert not Media.objects.exists()
 

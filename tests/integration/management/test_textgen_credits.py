@@ -58,6 +58,11 @@ class TestCredits:
         with pytest.raises(CommandError, match="It has: default"):
             call_command("textgen_credits", account="x")
 
+    @pytest.mark.parametrize("text", ["yesterday", "2026-02-30", "", "1"])
+    def test_of_no_day_are_refused(self, text: str) -> None:
+        with pytest.raises(CommandError, match="--since: must be a day, such as 2026-11-30"):
+            call_command("textgen_credits", f"--since={text}")
+
 
 class TestDurations:
     @pytest.fixture(autouse=True)

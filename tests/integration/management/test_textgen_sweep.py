@@ -55,6 +55,19 @@ class TestLoop:
         assert sweep("--loop", "0.001").count("next due") == 3
         assert signal.getsignal(signal.SIGTERM) is before
 
+    def test_leaves_a_handler_that_python_did_not_install(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls: list[Any] = []
+
+        def install(number: int, handler: Any) -> None:
+            calls.append(handler)
+            handler(number, None)  # None is returned, as for a handler of a library in C.
+
+        monkeypatch.setattr(signal, "signal", install)
+        assert "next due" not in sweep("--loop", "0.001")
+        assert len(calls) == 2
+
     def test_goes_on_where_the_database_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stop = threading.Event()
 

@@ -315,7 +315,7 @@ class TestCommand:
         out = StringIO()
         with pytest.raises(SystemExit):
             call_command("textgen_reconcile", stdout=out)
-        assert f"{row.pk}  sent {row.first_submitted_at:%Y-%m-%d}" in out.getvalue()
+        assert f"{row.pk}  sent {row.first_submitted_at:%Y-%m-%d %H:%M:%S} UTC" in out.getvalue()
         assert "--settle" in out.getvalue()
 
     def test_writes_a_decision(self, double: RemoteDouble) -> None:

@@ -108,6 +108,35 @@ class TestErase:
         assert (Media.objects.count(), stored_files()) == (0, 0)
         assert UsageDay.objects.get().credits_used == Decimal("0.25")
 
+    @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.PENDING, Status.RUNNING])
+    def test_takes_what_expires_later(
+        self, make: Make, store: Any, ada: User, ben: User, status: Status
+    ) -> None:
+        row = pending(make, ada, status=status, media=store(ada))
+        other = pending(make, ben, status=status, keeps_content=False)
+        services.erase(ada)
+        lost = {one.pk: lifecycle.Arrival(due_at=NOW) for one in (row, other)}
+        lifecycle.mark_arrived(lost, to=Status.EXPIRED, cause=Cause.SWEEP, now=NOW)
+        assert not has_content(row)
+        assert has_content(other)
+        services.prune(older_than_days=1)
+        assert (Media.objects.count(), stored_files()) == (0, 0)
+        # Its result may still be found.
+        row.refresh_from_db()
+        assert (row.status, bool(row.fingerprint)) == ("expired", True)
+
+    def test_cancels_what_is_queued_again_later(
+        self, make: Make, ada: User, double: RemoteDouble
+    ) -> None:
+        row = pending(make, ada, status=Status.SUBMITTING, attempts=1)
+        services.erase(ada)
+        busy = {"retry_at": NOW, "detail": "busy", "attempt": 1}
+        lifecycle.mark_queued(row.pk, cause=Cause.SUBMIT, now=NOW, **busy)
+        services.sweep()
+        row.refresh_from_db()
+        assert (row.status, row.credits_used, has_content(row)) == ("cancelled", 0, False)
+        assert double.generations == {}
+
     def test_gives_receivers_nothing_of_what_ends_later(
         self, make: Make, ada: User, django_capture_on_commit_callbacks: Any
     ) -> None:

@@ -6,17 +6,19 @@ import errno
 import io
 import json
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files import File
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from creatify_textgen import services
-from creatify_textgen.chat import Conversation
+from creatify_textgen import clock, services
+from creatify_textgen.chat import Conversation, Run, Step, ToolCall
 from creatify_textgen.exceptions import RequestError
 from creatify_textgen.models import Media
 from creatify_textgen.states import Cause, Status
@@ -76,6 +78,36 @@ class TestExport:
         assert (exported["title"], exported["system_instruction"]) == ("Holidays", "Be brief.")
         assert data["usageday"] == []
 
+    def test_has_what_belongs_to_conversations_and_runs(self, make: Make, ada: User) -> None:
+        row = make(ada)
+        conversation = Conversation.start(owner=ada)
+        conversation.turns.create(number=1, generation=row, key="a" * 64)
+        run = Run.objects.create(owner=ada, limit=3, due_at=row.created_at)
+        step = Step.objects.create(run=run, number=1, generation=row)
+        ToolCall.objects.create(step=step, position=0, name="look_up", response={"found": 1})
+        data, _ = export(ada)
+        [turn], [exported], [call] = data["turn"], data["step"], data["toolcall"]
+        assert (turn["conversation"], turn["generation"]) == (str(conversation.pk), str(row.pk))
+        assert "key" not in turn
+        assert (exported["run"], exported["generation"]) == (str(run.pk), str(row.pk))
+        assert (call["name"], call["response"]) == ("look_up", {"found": 1})
+
+    def test_has_what_the_person_did_without_the_content_of_others(
+        self, make: Make, ada: User, ben: User
+    ) -> None:
+        row = make(ben)
+        run = Run.objects.create(owner=ben, limit=3, due_at=row.created_at)
+        step = Step.objects.create(run=run, number=1, generation=row)
+        ToolCall.objects.create(
+            step=step, position=0, name="look_up", response={"found": 1}, decided_by=ada
+        )
+        services.pause_sending(reason="A bill.", by=ada)
+        data, _ = export(ada)
+        [call], [pause] = data["toolcall_decided_by"], data["pause_paused_by"]
+        assert (call["name"], "response" in call) == ("look_up", False)
+        assert pause["reason"] == "A bill."
+        assert (data["toolcall"], data["bulkjob_requested_by"]) == ([], [])
+
     def test_has_more_rows_than_are_held_at_once(
         self, make: Make, ada: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -83,6 +115,15 @@ class TestExport:
         ids = {str(make(ada).pk) for _ in range(5)}
         data, _ = export(ada)
         assert {exported["id"] for exported in data["generations"]} == ids
+
+    def test_has_times_with_their_zone(self, make: Make, ada: User, settings: Any) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
+        at = clock.to_stored(datetime(2026, 1, 1, 18, tzinfo=UTC))
+        row = make(ada, created_at=at, finished_at=None)
+        row.events.create(at=row.created_at, status="done", cause=Cause.POLL)
+        [exported] = export(ada)[0]["generations"]
+        assert exported["created_at"] == "2026-01-01T18:00:00Z"
+        assert exported["events"][0]["at"] == "2026-01-01T18:00:00Z"
 
     def test_has_nothing_that_was_erased(self, make: Make, ada: User) -> None:
         make(ada)
@@ -97,6 +138,33 @@ class TestExport:
         report = services.export(ada, io.BytesIO())
         assert (report.media, report.missing_media) == (0, [str(media.pk)])
         assert Media.objects.count() == 1
+
+    def test_names_files_that_the_storage_fails_to_read(
+        self, store: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class VendorError(Exception):
+            """Storages raise what their vendor's library raises."""
+
+        def fail(*_: Any) -> bytes:
+            raise VendorError
+
+        media = store(ada)
+        monkeypatch.setattr(File, "read", fail, raising=False)
+        file = io.BytesIO()
+        report = services.export(ada, file)
+        assert (report.media, report.missing_media) == (0, [str(media.pk)])
+        assert zipfile.ZipFile(file).namelist() == ["data.json"]
+
+    def test_fails_if_a_file_cannot_be_written(self, store: Any, ada: User) -> None:
+        class FullDisk(io.BytesIO):
+            def write(self, block: Any) -> int:
+                if b"media/" in bytes(block):  # The head of the entry.
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return super().write(block)
+
+        store(ada)
+        with pytest.raises(OSError, match="No space left"):
+            services.export(ada, FullDisk())
 
     @pytest.mark.parametrize("owner", [None, "ada"])
     def test_refuses_what_is_no_user(self, owner: Any) -> None:

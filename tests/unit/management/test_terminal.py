@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import OperationalError, ProgrammingError
+from django.utils import timezone
 
+from creatify_textgen import clock
 from creatify_textgen.management import commands, terminal
-from creatify_textgen.management.terminal import PlainCommand
+from creatify_textgen.management.terminal import PlainCommand, format_time
 
 HOSTILE = "a\x1b[2J\x9bb\rc\x00\td\n"
 SHOWN = "a\ufffd[2J\ufffdb\ufffdc\ufffd\td\n"
@@ -41,6 +45,15 @@ class Failing(PlainCommand):
 
     def handle(self, *_: object, **__: object) -> None:
         raise self.error
+
+
+class TestFormatTime:
+    @pytest.mark.parametrize("use_tz", [True, False])
+    def test_is_in_utc_however_times_are_stored(self, settings: Any, use_tz: bool) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = use_tz, "Asia/Tokyo"
+        stored = clock.to_stored(datetime(2026, 1, 31, 23, 30, tzinfo=UTC))
+        with timezone.override("America/New_York"):
+            assert format_time(stored) == "2026-01-31 23:30:00 UTC"
 
 
 class TestFailures:
