@@ -23,7 +23,7 @@ from creatify_textgen.remote import Chunk
 from creatify_textgen.rest.streaming import limits, views
 from creatify_textgen.states import Mode, Status
 from creatify_textgen.streams import begin
-from creatify_textgen.streams.hub import ERROR, START, get_hub, word_frame
+from creatify_textgen.streams.hub import END, ERROR, START, get_hub, word_frame
 from creatify_textgen.streams.transcript import Transcript
 from tests.factories import make_generation
 
@@ -71,6 +71,14 @@ def silent_pump(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def attach_path(generation: Generation) -> str:
     return reverse("creatify_textgen:generation-attach", args=[generation.pk])
+
+
+def fail_at_once(monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]) -> None:
+    error = word_frame(START, ERROR, failure)
+    frames = [error, word_frame(error.end, END, {"status": "failed"})]
+    monkeypatch.setattr(
+        enqueue, "stream", lambda generation_id: get_hub().publish(str(generation_id), frames)
+    )
 
 
 def body_of(response: Any) -> str:
@@ -179,10 +187,7 @@ class TestCreate:
     def test_answers_an_early_error_with_its_status(
         self, api: APIClient, monkeypatch: pytest.MonkeyPatch, code: str, status: int
     ) -> None:
-        frame = word_frame(START, ERROR, {"code": code, "message": "No."})
-        monkeypatch.setattr(
-            enqueue, "stream", lambda generation_id: get_hub().publish(str(generation_id), [frame])
-        )
+        fail_at_once(monkeypatch, {"code": code, "message": "No."})
         response = api.post(STREAM, BODY, format="json")
         assert (response.status_code, response.json()["code"]) == (status, code)
         assert response["X-Generation-Id"] == response.json()["id"]
@@ -204,10 +209,7 @@ class TestCreate:
         failure: dict[str, Any],
         wait: str | None,
     ) -> None:
-        frame = word_frame(START, ERROR, {**failure, "message": "No."})
-        monkeypatch.setattr(
-            enqueue, "stream", lambda generation_id: get_hub().publish(str(generation_id), [frame])
-        )
+        fail_at_once(monkeypatch, {**failure, "message": "No."})
         response = api.post(STREAM, BODY, format="json")
         assert response.headers.get("Retry-After") == wait
 
@@ -300,10 +302,11 @@ class TestCreate:
         first_word = Chunk(FIRST_ERROR, json.loads(FIRST_ERROR), "message")
         said = Transcript().add(first_word)
         reported = word_frame(said.end, ERROR, {"code": "rate_limited", "message": "No."})
+        end = word_frame(reported.end, END, {"status": "failed"})
 
         def pump(generation_id: uuid.UUID) -> None:
             get_hub().publish(str(generation_id), [said])
-            Timer(0.02, get_hub().publish, [str(generation_id), [reported]]).start()
+            Timer(0.02, get_hub().publish, [str(generation_id), [reported, end]]).start()
 
         monkeypatch.setattr(views, "FIRST_FRAME_SECONDS", 5)
         monkeypatch.setattr(enqueue, "stream", pump)
