@@ -175,6 +175,16 @@ class TestRefusals:
         reported = script.read(stream(ONE), refusal(503, "too_many_readers"), stream(TWO, end()))
         assert reported["text"] == "one two"
 
+    @pytest.mark.parametrize("before", [[], [stream(ONE)]], ids=["create", "attach"])
+    def test_are_final_if_they_are_a_page(
+        self, script: Script, before: list[dict[str, Any]]
+    ) -> None:
+        """As the login page to which a site redirects a session that has ended."""
+        page = {"body": "<h1>Log in</h1>", "content_type": "text/html; charset=utf-8"}
+        reported = script.read(*before, page)
+        assert reported["events"][-1] == ["error", "not_a_stream"]
+        assert (reported["ends"], len(script.requests)) == ([None], len(before) + 1)
+
     def test_are_given_up_where_their_body_never_ends(self, script: Script) -> None:
         page = script.page
         page.clock.install()
@@ -214,7 +224,7 @@ class TestFrames:
               for (let i = 0; i < bytes.length; i += 4096) it.enqueue(bytes.slice(i, i + 4096));
               it.close();
             },
-          }));
+          }), { headers: { "Content-Type": "text/event-stream" } });
           let searched = 0;
           for (const name of ["split", "includes", "indexOf"]) {
             const search = String.prototype[name];

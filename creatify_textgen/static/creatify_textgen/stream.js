@@ -26,6 +26,10 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 /** The server sends a heartbeat every 15 seconds; if three are missing, the connection is dead. */
 const SILENCE_MS = 45_000;
+const NOT_A_STREAM = {
+  code: "not_a_stream",
+  error: "The server answered with something else than a stream, such as a login page.",
+};
 const FINAL = ["done", "failed", "cancelled"];
 
 /** A response that is not a stream. If `passing`, another try after `waitMs` may succeed. */
@@ -97,6 +101,9 @@ export class GenerationStream extends EventTarget {
     const refusal = () => response.json().catch(() => null);
     if (!response.ok) throw new Refused(response, await this.#listen(refusal));
     if (response.status === 204 || !response.body) return null;
+    // A login page, for example, also has the status 200.
+    const kind = response.headers.get("Content-Type") ?? "";
+    if (!kind.startsWith("text/event-stream")) throw new Refused(response, NOT_A_STREAM);
     this.generationId = response.headers.get("X-Generation-Id") ?? this.generationId;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     // The pieces of a block that has not ended. They are joined once: to join them at each read
