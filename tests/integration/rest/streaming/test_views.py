@@ -100,6 +100,13 @@ class TestAttach:
         assert end.startswith("event: end\nid: end\n")
         assert rest == ""
 
+    def test_answers_head_without_reading_the_stream(self, api: APIClient, owner: User) -> None:
+        running = make_generation(owner=owner, mode=Mode.STREAM, status=Status.RUNNING)
+        response = api.head(attach_path(running))
+        assert response["Content-Type"] == "text/event-stream"
+        assert response["X-Generation-Id"] == str(running.pk)
+        assert (response.streaming, limits.reader_slots.count()) == (False, 0)
+
     def test_says_no_more_to_a_reader_that_has_all(self, api: APIClient, done: Generation) -> None:
         assert api.get(attach_path(done), HTTP_LAST_EVENT_ID="end").status_code == 204
 
