@@ -152,6 +152,23 @@ class TestCuts:
         assert reported["events"][-1] == ["error", "connection_lost"]
         assert len(script.requests) == 2
 
+    def test_are_waited_for_no_longer_than_until_a_stop(self, script: Script) -> None:
+        script.read(refusal(503) | {"headers": {"Retry-After": "3600"}}, retries=0)
+        first = script.page.evaluate(
+            """async (url) => {
+          const { GenerationStream } = await import("/stream.js");
+          const stream = new GenerationStream(url);
+          const waits = new Promise((resolve) => stream.addEventListener("reconnect", resolve));
+          const ended = stream.start().then(() => "ended");
+          await waits;
+          stream.stop();
+          const later = new Promise((resolve) => setTimeout(resolve, 0, "still waiting"));
+          return Promise.race([ended, later]);
+        }""",
+            ATTACHED,
+        )
+        assert first == "ended"
+
     def test_count_anew_with_each_start(self, script: Script) -> None:
         script.read(None, retries=1, starts=2)
         assert len(script.requests) == 4
