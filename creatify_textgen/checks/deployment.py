@@ -24,7 +24,7 @@ from django.urls import NoReverseMatch
 
 from creatify_textgen import services
 from creatify_textgen.checks.addresses import is_loopback
-from creatify_textgen.checks.rules import RULES
+from creatify_textgen.checks.rules import RULES, TIMEOUT
 from creatify_textgen.checks.servers import broker_scheme, server_messages
 from creatify_textgen.conf import conf
 from creatify_textgen.dispatch.callbacks import LONGEST_URL, TOKEN_LENGTH, webhook_path
@@ -44,9 +44,7 @@ LOCAL_BROKERS = ("memory", "filesystem")
 def check_deployment(**_: Any) -> list[CheckMessage]:
     """Check that the site has what the setting requires."""
     configured = getattr(settings, "CREATIFY_TEXTGEN", None) or {}
-    if not isinstance(configured, dict) or not all(
-        RULES[key].holds(configured[key]) for key in RULES if key in configured
-    ):
+    if not _can_be_read(configured):
         return []  # `check_values` reports them, and the checks below would raise.
     return [
         *_app_messages(),
@@ -59,6 +57,14 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
         *_process_messages(),
         *_metrics_messages(),
     ]
+
+
+def _can_be_read(configured: Any) -> bool:
+    """Whether each value that `conf` reads has the right type."""
+    if not isinstance(configured, dict):
+        return False
+    are_right = (RULES[key].holds(configured[key]) for key in RULES if key in configured)
+    return all(are_right) and all(map(TIMEOUT.holds, configured.get("TIMEOUTS", {}).values()))
 
 
 def _app_messages() -> Iterator[CheckMessage]:

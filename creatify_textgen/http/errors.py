@@ -12,6 +12,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig, SuspiciousOperation
+from django.http import UnreadablePostError
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.response import Response
@@ -120,6 +121,9 @@ def _as_api_exception(error: Exception) -> Exception:
     if isinstance(error, SuspiciousOperation):
         # Django raises this for too many fields or files in a form.
         return ParseError(str(error))
+    if isinstance(error, UnreadablePostError):
+        # The fault is the client's, and a 500 would be reported to the site's people.
+        return ParseError("The connection was lost before the body was read.")
     if _is_missing_row_of_ours(error):
         # The host deleted it while this request worked on it.
         return NotFound(_("It was deleted just now."))

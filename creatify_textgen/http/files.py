@@ -9,7 +9,13 @@ from __future__ import annotations
 import re
 
 from django.core.files import File
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 
 from creatify_textgen.http.blocks import blocks_for
 from creatify_textgen.models import Media
@@ -54,10 +60,16 @@ def answer_file(request: HttpRequest, media: Media, file: File[bytes]) -> HttpRe
             {"error": error, "code": "outside_of_file"}, status=416, headers=headers
         )
     start, end = wanted
-    file.seek(start)
-    part = FilePart(file, length=end - start)
-    blocks = blocks_for(request, part.next_block, close=file.close)
-    response = StreamingHttpResponse(blocks, headers=_headers(media, length=end - start))
+    headers = _headers(media, length=end - start)
+    response: HttpResponse | StreamingHttpResponse
+    if request.method == "HEAD":  # Servers would read the file to its end, and not send it.
+        file.close()
+        response = HttpResponse(headers=headers)
+    else:
+        file.seek(start)
+        part = FilePart(file, length=end - start)
+        blocks = blocks_for(request, part.next_block, close=file.close)
+        response = StreamingHttpResponse(blocks, headers=headers)
     if end - start < media.size:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{media.size}"

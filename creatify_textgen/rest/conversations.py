@@ -199,7 +199,9 @@ class ConversationViewSet(Endpoint, GenericViewSet[Conversation]):
         headers = {"Location": self.path_to("generation-detail", generation.pk)}
         # If the time ran out, the generation continues, and the client reads it later.
         is_answered = waits and turn.generation.is_final
-        shown = TurnSerializer(turn).data
+        # A plain dict: otherwise a page of the browsable API would check permissions on the turn,
+        # which has no owner.
+        shown = dict(TurnSerializer(turn).data)
         return Response(shown, status=201 if is_answered else 202, headers=headers)
 
     def _show(self, conversation: Conversation, *, status: int = status.HTTP_200_OK) -> Response:

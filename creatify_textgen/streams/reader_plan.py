@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from creatify_textgen import clock
 from creatify_textgen.models import Generation
 from creatify_textgen.states import TERMINAL, Mode, Status
-from creatify_textgen.streams.hub import CHUNK, END, Frame, Position
+from creatify_textgen.streams.hub import CHUNK, END, ERROR, Frame, Position
 from creatify_textgen.streams.own_frames import bridge, broken_off, rest
 
 __all__ = ["HEARTBEAT_SECONDS", "Batch", "CallOff", "ReadRow", "Pause", "Reading", "Step", "Wait"]
@@ -90,6 +90,7 @@ class Reading:
         self._clock = clock
         self._beat_at = clock() + heartbeat_seconds
         self._row: Generation | None = None
+        self._kept: Batch = []
         # Only the clock decides when the row is read, so no client can cause more reads.
         self._read_last_at = self._read_at = -math.inf
         self._read_every = 0.0
@@ -103,7 +104,7 @@ class Reading:
         # Frames first: a reader that finds some receives them without a query.
         while True:
             frames = yield Wait(self.position.number, self._until(self._read_at))
-            ready, has_gap = self._sift(frames)
+            ready, has_gap = self._take(frames)
             if ready and ready[-1].event == END:
                 yield from self._end(ready)
                 return
@@ -148,7 +149,7 @@ class Reading:
         """Hand out the rest of a settled row; return False if there are frames to wait for."""
         if row.content_removed_at is not None:
             # Only frames have its text. The last ones were published just before its end was saved.
-            ready, _ = self._sift((yield Wait(self.position.number, LAST_FRAMES_SECONDS)))
+            ready, _ = self._take((yield Wait(self.position.number, LAST_FRAMES_SECONDS)))
             if ready and ready[-1].event == END:
                 yield from self._end(ready)
                 return True
@@ -227,6 +228,15 @@ class Reading:
         # An end frame after the gap also counts: the row was written before it.
         has_ended = any(frame.event == END and _is_open(frame) for frame in frames)
         return has_ended or self._clock() - self._unpumped_since >= UNPUMPED_SECONDS
+
+    def _take(self, frames: Sequence[Frame]) -> tuple[Batch, bool]:
+        """Do the same as `_sift`, but keep an error frame until the end frame that follows it."""
+        # The pump publishes both together, but the hub may return them in two reads. The row may
+        # replace both, and a client may need the data of the end before the error.
+        found, has_gap = self._sift(frames)
+        ready = [*self._kept, *found]
+        self._kept = ready[-1:] if ready and ready[-1].event == ERROR else []
+        return (ready[:-1] if self._kept else ready), has_gap
 
     def _sift(self, frames: Sequence[Frame]) -> tuple[Batch, bool]:
         """Return the frames to hand out, and whether something is missing before the others."""

@@ -94,7 +94,10 @@ class TestPlayground:
         expect(page.locator(".errorlist")).to_have_count(0)
 
     def test_shows_hostile_text_as_text(self, page: Page) -> None:
+        # Of the two runs of emoji, one has a code point of two units at each cut.
+        emoji = "\U0001f600" * 300
         text = "<img src=x onerror=document.title='owned'>\u202egnp.exe " + "x" * 200_000
+        text += f"{emoji}x{emoji}"
         outcome = {"line": text[:60], "text": text, "calls": text, "is_final": True}
         chunk = {"candidates": [{"content": {"parts": [{"text": text}]}}]}
         frames = f"id: 1-1\ndata: {json.dumps(chunk)}\n\nevent: end\ndata: {{}}\n\n"
@@ -108,6 +111,11 @@ class TestPlayground:
             shown = page.locator(f".textgen-columns {name}")
             expect(shown).to_contain_text("<img src=x")
             expect(shown).to_contain_text("[U+202E]gnp.exe")
+        # In the page, because half of an emoji would not survive the way to Python.
+        is_whole = page.locator(".textgen-text").evaluate(
+            "(shown) => [...shown.childNodes].every((it) => it.textContent.isWellFormed())"
+        )
+        assert is_whole
         assert page.title() != "owned"
         assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
 

@@ -152,6 +152,23 @@ class TestCuts:
         assert reported["events"][-1] == ["error", "connection_lost"]
         assert len(script.requests) == 2
 
+    def test_are_waited_for_no_longer_than_until_a_stop(self, script: Script) -> None:
+        script.read(refusal(503) | {"headers": {"Retry-After": "3600"}}, retries=0)
+        first = script.page.evaluate(
+            """async (url) => {
+          const { GenerationStream } = await import("/stream.js");
+          const stream = new GenerationStream(url);
+          const waits = new Promise((resolve) => stream.addEventListener("reconnect", resolve));
+          const ended = stream.start().then(() => "ended");
+          await waits;
+          stream.stop();
+          const later = new Promise((resolve) => setTimeout(resolve, 0, "still waiting"));
+          return Promise.race([ended, later]);
+        }""",
+            ATTACHED,
+        )
+        assert first == "ended"
+
     def test_count_anew_with_each_start(self, script: Script) -> None:
         script.read(None, retries=1, starts=2)
         assert len(script.requests) == 4
@@ -174,6 +191,16 @@ class TestRefusals:
     def test_of_the_site_are_passing_for_a_reader_who_comes_back(self, script: Script) -> None:
         reported = script.read(stream(ONE), refusal(503, "too_many_readers"), stream(TWO, end()))
         assert reported["text"] == "one two"
+
+    @pytest.mark.parametrize("before", [[], [stream(ONE)]], ids=["create", "attach"])
+    def test_are_final_if_they_are_a_page(
+        self, script: Script, before: list[dict[str, Any]]
+    ) -> None:
+        """As the login page to which a site redirects a session that has ended."""
+        page = {"body": "<h1>Log in</h1>", "content_type": "text/html; charset=utf-8"}
+        reported = script.read(*before, page)
+        assert reported["events"][-1] == ["error", "not_a_stream"]
+        assert (reported["ends"], len(script.requests)) == ([None], len(before) + 1)
 
     def test_are_given_up_where_their_body_never_ends(self, script: Script) -> None:
         page = script.page
@@ -214,7 +241,7 @@ class TestFrames:
               for (let i = 0; i < bytes.length; i += 4096) it.enqueue(bytes.slice(i, i + 4096));
               it.close();
             },
-          }));
+          }), { headers: { "Content-Type": "text/event-stream" } });
           let searched = 0;
           for (const name of ["split", "includes", "indexOf"]) {
             const search = String.prototype[name];

@@ -510,6 +510,16 @@ class TestDeployment:
         settings.CELERY_TASK_ACKS_LATE = late
         assert ids_of(check_deployment()) == ids
 
+    @pytest.mark.parametrize("seconds", [None, "soon", {}])
+    def test_leaves_a_timeout_that_is_no_number_to_the_check_of_values(
+        self, settings: Any, seconds: object
+    ) -> None:
+        change(settings, STREAM_BACKEND="redis://", TIMEOUTS={"sync": seconds})
+        settings.CELERY_BROKER_URL = "redis://"
+        settings.CELERY_TASK_ACKS_LATE = True
+        assert check_deployment() == []
+        assert ids_of(check_values()) == [TYPE]
+
     @pytest.mark.parametrize("visibility", ["3600", None, True])
     def test_wants_a_number_for_the_visibility_timeout(
         self, settings: Any, visibility: object

@@ -25,6 +25,7 @@ REFUSALS = {
     403: "Not allowed, by a permission, the site's own rule or a limit.",
     404: "There is no such row, or the user may not see it.",
     409: "The status does not allow it, or another request used the Idempotency-Key.",
+    410: "The file of a medium is gone: upload it again.",
     411: "The body needs a Content-Length.",
     413: "The body is too large.",
     415: "The content type of the body is not supported.",

@@ -61,7 +61,7 @@ class ConversationsDocument(OpenApiViewExtension):  # type: ignore[no-untyped-ca
             partial_update=extend_schema(
                 request={"application/json": TITLE}, responses=answers(404, *BODY, ok_200=one)
             ),
-            destroy=extend_schema(responses=answers(404, 409, ok_204=None)),
+            destroy=extend_schema(responses=answers(404, 409, 411, ok_204=None)),
             fork=extend_schema(
                 request={"application/json": FORK}, responses=answers(404, *BODY, ok_201=one)
             ),
@@ -85,7 +85,7 @@ class ConversationStreamDocument(OpenApiViewExtension):  # type: ignore[no-untyp
             operation_id="conversations_messages_stream_create",
             request={"application/json": ADDITION},
             parameters=[IDEMPOTENCY, FORMAT],
-            responses={**FRAMES, **answers(404, 409, *BODY, *REMOTE)},
+            responses={**FRAMES, **answers(404, 409, 410, *BODY, *REMOTE)},
         )
         get = extend_schema(
             operation_id="conversations_messages_stream_retrieve",

@@ -122,7 +122,7 @@ class MediaDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
                 responses=answers(*BODY, 402, ok_201=MediaSerializer),
             ),
             retrieve=extend_schema(
-                parameters=[RANGE], responses={**file, **answers(404), 416: NO_RANGE}
+                parameters=[RANGE], responses={**file, **answers(404, 410), 416: NO_RANGE}
             ),
         )
 

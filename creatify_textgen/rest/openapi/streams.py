@@ -46,7 +46,7 @@ class StreamDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
             operation_id="generations_stream_create",
             request={"application/json": CREATION},
             parameters=[IDEMPOTENCY, FORMAT],
-            responses={**FRAMES, **answers(*BODY, *REMOTE, 409)},
+            responses={**FRAMES, **answers(*BODY, *REMOTE, 409, 410)},
         )
         return documented(self.target_class, post=post)
 
@@ -67,7 +67,7 @@ class TicketDocument(OpenApiViewExtension):  # type: ignore[no-untyped-call]
     target_class: Any = "creatify_textgen.rest.streaming.views.TicketView"
 
     def view_replacement(self) -> Any:
-        post = extend_schema(request=None, responses=answers(404, ok_201=TICKET))
+        post = extend_schema(request=None, responses=answers(404, 411, ok_201=TICKET))
         return documented(self.target_class, post=post)
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from django.core.handlers.asgi import ASGIRequest
-from django.http import StreamingHttpResponse
+from django.http import HttpResponseBase
 from rest_framework.request import Request
 
 from creatify_textgen.chat import Run, ToolCall
@@ -26,7 +26,7 @@ from creatify_textgen.rest.serializers import decimal_text
 from creatify_textgen.rest.streaming.limits import Slot
 from creatify_textgen.rest.streaming.readers import HEARTBEAT, let_thread_go
 from creatify_textgen.rest.streaming.ui_messages import Part, UIMessages, encode
-from creatify_textgen.rest.streaming.views import EVENT_STREAM, HEADERS, let_connections_go
+from creatify_textgen.rest.streaming.views import HEADERS, let_connections_go, respond
 from creatify_textgen.streams.follow import (
     follow,
     follow_async,
@@ -267,10 +267,10 @@ def _read_run(run_id: uuid.UUID, step: ReadRun) -> Progress | None:
         return None
 
 
-def stream_run(request: Request, run_id: uuid.UUID, *, slot: Slot) -> StreamingHttpResponse:
+def stream_run(request: Request, run_id: uuid.UUID, *, slot: Slot) -> HttpResponseBase:
     """Return the response that streams a run from its beginning, until it ends or waits."""
     is_asgi = isinstance(request._request, ASGIRequest)
     reader = (AsyncRunReader if is_asgi else SyncRunReader)(RunReading(run_id), slot)
     let_connections_go(request)
     headers = {**HEADERS, **UIMessages.headers, "X-Run-Id": str(run_id)}
-    return StreamingHttpResponse(reader, content_type=EVENT_STREAM, headers=headers)
+    return respond(request, reader, slot=slot, headers=headers)

@@ -7,7 +7,7 @@ CONN_MAX_AGE keeps one for the thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -59,6 +59,7 @@ __all__ = [
     "TicketView",
     "let_connections_go",
     "nothing_more",
+    "respond",
 ]
 
 FIRST_FRAME_SECONDS = 17.0
@@ -211,14 +212,27 @@ def _renderer(generation: Generation, *, is_ui: bool, chat: ChatRequest | None =
 
 def _stream(
     request: Request, generation: Generation, *, after: Position, slot: Slot, renderer: Renderer
-) -> StreamingHttpResponse:
+) -> HttpResponseBase:
     reader_class = AsyncReader if isinstance(request._request, ASGIRequest) else SyncReader
     reader = reader_class(generation.pk, after=after, slot=slot, renderer=renderer)
     let_connections_go(request)
-    headers = {**HEADERS, **renderer.headers}
-    response = StreamingHttpResponse(reader, content_type=EVENT_STREAM, headers=headers)
-    response["X-Generation-Id"] = str(generation.pk)
-    return response
+    headers = {**HEADERS, **renderer.headers, "X-Generation-Id": str(generation.pk)}
+    return respond(request, reader, slot=slot, headers=headers)
+
+
+def respond(
+    request: Request,
+    reader: Iterable[bytes] | AsyncIterable[bytes],
+    *,
+    slot: Slot,
+    headers: Mapping[str, str],
+) -> HttpResponseBase:
+    """Return the response that streams what the reader yields; for HEAD, its headers alone."""
+    # Servers read the body of a response to HEAD to its end, although they do not send it.
+    if request.method == "HEAD":
+        slot.release()
+        return HttpResponse(content_type=EVENT_STREAM, headers=headers)
+    return StreamingHttpResponse(reader, content_type=EVENT_STREAM, headers=headers)
 
 
 def nothing_more() -> HttpResponse:

@@ -10,8 +10,9 @@ const { GenerationStream } = await import(new URL(words.streamModule, document.b
 
 /** Seconds between the polls of what became of a generation: its cost may arrive later. */
 const PAUSES = [0, 1, 2, 4, 8, ...Array(20).fill(15)];
-/** Characters without a space that a line may hold; Chromium lays out longer ones very slowly. */
-const LONGEST_RUN = 500;
+/** What a line may hold without a space: Chromium lays out longer ones very slowly. By code points,
+ *  because half of an emoji would be shown as an unknown character. */
+const LINE = /[^]{1,500}/gu;
 // Control characters, and those that are invisible or change the direction of reading.
 const HIDDEN = /(?![\n\r\t\u200c\u200d])[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 /** The streams of the last request. @type {Set<{stop(): void}>} */
@@ -26,10 +27,10 @@ function visible(text) {
 
 /** @param {HTMLElement} output @param {string} text */
 function write(output, text) {
-  const safe = visible(text);
-  for (let at = 0; at < safe.length; at += LONGEST_RUN) {
+  const lines = visible(text).match(LINE) ?? [];
+  for (const [at, line] of lines.entries()) {
     if (at) output.append(document.createElement("wbr"));
-    output.append(safe.slice(at, at + LONGEST_RUN));
+    output.append(line);
   }
 }
 

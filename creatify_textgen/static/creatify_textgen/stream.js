@@ -26,7 +26,20 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 /** The server sends a heartbeat every 15 seconds; if three are missing, the connection is dead. */
 const SILENCE_MS = 45_000;
+/** What a browser's timer can hold; a longer one would end at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const NOT_A_STREAM = {
+  code: "not_a_stream",
+  error: "The server answered with something else than a stream, such as a login page.",
+};
 const FINAL = ["done", "failed", "cancelled"];
+
+/**
+ * One call of `start()`; `wake` ends its pause.
+ * @typedef {{stopped: boolean, wake: () => void}} Run
+ * @returns {Run}
+ */
+const newRun = () => ({ stopped: false, wake: () => {} });
 
 /** A response that is not a stream. If `passing`, another try after `waitMs` may succeed. */
 class Refused extends Error {
@@ -59,7 +72,7 @@ export class GenerationStream extends EventTarget {
     this.idempotencyKey = randomKey();
     this.failures = 0;
     this.controller = new AbortController();
-    this.run = { stopped: false };
+    this.run = newRun();
   }
 
   /**
@@ -69,7 +82,7 @@ export class GenerationStream extends EventTarget {
   async start() {
     this.stop();
     this.failures = 0;
-    const run = (this.run = { stopped: false });
+    const run = (this.run = newRun());
     while (!run.stopped) {
       try {
         const end = await this.#readOnce(run);
@@ -78,7 +91,7 @@ export class GenerationStream extends EventTarget {
       } catch (error) {
         if (run.stopped) break;
         if (!this.#mayRetry(error)) return this.#giveUp(error);
-        await this.#pause(error);
+        await this.#pause(error, run);
       }
     }
     return null;
@@ -87,16 +100,20 @@ export class GenerationStream extends EventTarget {
   /** Stops reading. The generation continues on the server, and `start()` resumes. */
   stop() {
     this.run.stopped = true;
+    this.run.wake();
     this.controller.abort();
   }
 
-  /** @param {{stopped: boolean}} run @returns {Promise<End | null | undefined>} Undefined: cut. */
+  /** @param {Run} run @returns {Promise<End | null | undefined>} Undefined: cut. */
   async #readOnce(run) {
     this.controller = new AbortController();
     const response = await this.#listen(() => this.#request());
     const refusal = () => response.json().catch(() => null);
     if (!response.ok) throw new Refused(response, await this.#listen(refusal));
     if (response.status === 204 || !response.body) return null;
+    // A login page, for example, also has the status 200.
+    const kind = response.headers.get("Content-Type") ?? "";
+    if (!kind.startsWith("text/event-stream")) throw new Refused(response, NOT_A_STREAM);
     this.generationId = response.headers.get("X-Generation-Id") ?? this.generationId;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     // The pieces of a block that has not ended. They are joined once: to join them at each read
@@ -185,12 +202,18 @@ export class GenerationStream extends EventTarget {
     return error.passing && (this.#isAttached() || !error.isOurs);
   }
 
-  async #pause(/** @type {unknown} */ error) {
+  /** @param {unknown} error @param {Run} run */
+  async #pause(error, run) {
     const backoff = Math.min(FIRST_WAIT_MS * 2 ** (this.failures - 1), LONGEST_WAIT_MS);
     const asked = error instanceof Refused ? error.waitMs : 0;
     const waitMs = Math.max(backoff * (0.5 + Math.random() / 2), asked);
+    /** @type {Promise<void>} */
+    const pause = new Promise((resolve) => {
+      run.wake = resolve;
+      setTimeout(resolve, Math.min(waitMs, LONGEST_TIMER_MS));
+    });
     this.#fire("reconnect", { attempt: this.failures, waitMs });
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await pause;
   }
 
   #giveUp(/** @type {unknown} */ error) {

@@ -45,3 +45,29 @@ class TestBadRequest:
         assert response.status_code == 400
         assert "nested deeper" in response.json()["error"]
         assert not Generation.objects.exists()
+
+
+class CutConnection:
+    """The body of a client that disconnects while its server reads it."""
+
+    def read(self, *_: int) -> bytes:
+        raise ConnectionResetError
+
+    readline = read
+
+
+class TestLostConnection:
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [
+            (URL, "application/json"),
+            (f"{URL}stream/", "application/json"),
+            ("/textgen/conversations/", "application/json"),
+            ("/textgen/media/", "multipart/form-data; boundary=x"),
+        ],
+    )
+    def test_is_no_error_of_the_site(self, api: APIClient, path: str, kind: str) -> None:
+        body = {"wsgi.input": CutConnection(), "CONTENT_LENGTH": "1000", "CONTENT_TYPE": kind}
+        response = api.request(PATH_INFO=path, REQUEST_METHOD="POST", **body)
+        assert (response.status_code, response.json()["code"]) == (400, "parse_error")
+        assert not Generation.objects.exists()

@@ -209,6 +209,12 @@ class TestPage:
         assert (response.status_code, is_page(response)) == (202, True)
         assert Generation.objects.get().owner == user
 
+    def test_of_a_new_message_is_shown(self, visitor: Client, user: User) -> None:
+        conversation = Conversation.start(owner=user)
+        path = path_of("conversation-messages", conversation_id=conversation.pk)
+        response = visitor.post(path, {"content": "Hello"}, content_type="application/json")
+        assert (response.status_code, is_page(response)) == (202, True)
+
     def test_shows_the_filters(self, visitor: Client) -> None:
         page = visitor.get(path_of("generation-list"), {"status": "done"}).content.decode()
         assert 'name="created_after"' in page

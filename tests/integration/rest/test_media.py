@@ -114,6 +114,15 @@ class TestShow:
         assert response["Content-Disposition"].startswith("inline")
         response.close()
 
+    @pytest.mark.parametrize(("wanted", "status", "length"), [("", 200, len(PNG)), ("-5", 206, 5)])
+    def test_answers_head_without_reading_it(
+        self, api: APIClient, wanted: str, status: int, length: int
+    ) -> None:
+        path = upload(api)["Location"]
+        response = api.head(path, headers={"Range": f"bytes={wanted}"})
+        assert (response.status_code, response.streaming) == (status, False)
+        assert response["Content-Length"] == str(length)
+
     def test_ignores_what_an_image_tag_accepts(self, api: APIClient) -> None:
         url = f"{URL}{upload(api).json()['id']}/"
         response = api.get(url, headers={"Accept": "image/avif,image/webp"})

@@ -94,6 +94,28 @@ class TestDocument:
         assert {"200", "206", "416"} <= set(get["responses"])
         assert "Range" in {parameter["name"] for parameter in get["parameters"]}
 
+    @pytest.mark.parametrize(
+        ("path", "method"),
+        [
+            ("/textgen/generations/stream/", "post"),
+            ("/textgen/conversations/{conversation_id}/messages/stream/", "post"),
+            ("/textgen/media/{media_id}/", "get"),
+        ],
+    )
+    def test_names_a_file_that_is_gone(
+        self, document: dict[str, Any], path: str, method: str
+    ) -> None:
+        assert "410" in document["paths"][path][method]["responses"]
+
+    def test_names_a_body_without_a_length(self, document: dict[str, Any]) -> None:
+        changes = [
+            operation["responses"]
+            for path in document["paths"].values()
+            for method, operation in path.items()
+            if method != "get"
+        ]
+        assert [one for one in changes if "411" not in one] == []
+
     def test_names_the_filters(self, document: dict[str, Any]) -> None:
         names = {parameter["name"] for parameter in document["paths"][URL]["get"]["parameters"]}
         assert names == {

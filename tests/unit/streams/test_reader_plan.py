@@ -412,6 +412,19 @@ class TestBrokenOff:
         assert json.loads(got[-1].data)["status"] == found
         assert ("stream_interrupted" in str(got)) is False
 
+    def test_ends_as_its_row_if_the_hub_returns_the_error_before_the_end(self) -> None:
+        states = [list(self.FRAMES[:-1]), list(self.FRAMES)]
+        got = drive(START, states, iter([row(WHOLE, status=Status.DONE)]))
+        assert (text_of(got), [frame.event for frame in got if frame.event]) == (WHOLE, [END])
+
+    def test_hands_out_the_error_with_the_end_if_the_hub_returns_them_one_by_one(self) -> None:
+        hub = Site(after=START, row=row(WHOLE[:5]), frames=self.FRAMES[:-1])
+        hub.read_until(1)
+        hub.frames = list(self.FRAMES)
+        hub.read_until(30)
+        batches = [[frame.event for frame in batch] for _, batch in hub.received if batch]
+        assert batches == [["", "", ""], [ERROR, END]]
+
     def test_ends_as_its_row_which_came_to_its_end_while_the_reader_read(self) -> None:
         states = [list(self.HEARD), list(self.FRAMES)]
         rows = iter([row(WHOLE, status=Status.DONE)])

@@ -23,7 +23,7 @@ from creatify_textgen.remote import Chunk
 from creatify_textgen.rest.streaming import limits, views
 from creatify_textgen.states import Mode, Status
 from creatify_textgen.streams import begin
-from creatify_textgen.streams.hub import ERROR, START, get_hub, word_frame
+from creatify_textgen.streams.hub import END, ERROR, START, get_hub, word_frame
 from creatify_textgen.streams.transcript import Transcript
 from tests.factories import make_generation
 
@@ -73,6 +73,14 @@ def attach_path(generation: Generation) -> str:
     return reverse("creatify_textgen:generation-attach", args=[generation.pk])
 
 
+def fail_at_once(monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]) -> None:
+    error = word_frame(START, ERROR, failure)
+    frames = [error, word_frame(error.end, END, {"status": "failed"})]
+    monkeypatch.setattr(
+        enqueue, "stream", lambda generation_id: get_hub().publish(str(generation_id), frames)
+    )
+
+
 def body_of(response: Any) -> str:
     return b"".join(response.streaming_content).decode()
 
@@ -91,6 +99,13 @@ class TestAttach:
         assert chunk.startswith("id: 4-11-0-1\n")
         assert end.startswith("event: end\nid: end\n")
         assert rest == ""
+
+    def test_answers_head_without_reading_the_stream(self, api: APIClient, owner: User) -> None:
+        running = make_generation(owner=owner, mode=Mode.STREAM, status=Status.RUNNING)
+        response = api.head(attach_path(running))
+        assert response["Content-Type"] == "text/event-stream"
+        assert response["X-Generation-Id"] == str(running.pk)
+        assert (response.streaming, limits.reader_slots.count()) == (False, 0)
 
     def test_says_no_more_to_a_reader_that_has_all(self, api: APIClient, done: Generation) -> None:
         assert api.get(attach_path(done), HTTP_LAST_EVENT_ID="end").status_code == 204
@@ -179,10 +194,7 @@ class TestCreate:
     def test_answers_an_early_error_with_its_status(
         self, api: APIClient, monkeypatch: pytest.MonkeyPatch, code: str, status: int
     ) -> None:
-        frame = word_frame(START, ERROR, {"code": code, "message": "No."})
-        monkeypatch.setattr(
-            enqueue, "stream", lambda generation_id: get_hub().publish(str(generation_id), [frame])
-        )
+        fail_at_once(monkeypatch, {"code": code, "message": "No."})
         response = api.post(STREAM, BODY, format="json")
         assert (response.status_code, response.json()["code"]) == (status, code)
         assert response["X-Generation-Id"] == response.json()["id"]
@@ -204,10 +216,7 @@ class TestCreate:
         failure: dict[str, Any],
         wait: str | None,
     ) -> None:
-        frame = word_frame(START, ERROR, {**failure, "message": "No."})
-        monkeypatch.setattr(
-            enqueue, "stream", lambda generation_id: get_hub().publish(str(generation_id), [frame])
-        )
+        fail_at_once(monkeypatch, {**failure, "message": "No."})
         response = api.post(STREAM, BODY, format="json")
         assert response.headers.get("Retry-After") == wait
 
@@ -300,10 +309,11 @@ class TestCreate:
         first_word = Chunk(FIRST_ERROR, json.loads(FIRST_ERROR), "message")
         said = Transcript().add(first_word)
         reported = word_frame(said.end, ERROR, {"code": "rate_limited", "message": "No."})
+        end = word_frame(reported.end, END, {"status": "failed"})
 
         def pump(generation_id: uuid.UUID) -> None:
             get_hub().publish(str(generation_id), [said])
-            Timer(0.02, get_hub().publish, [str(generation_id), [reported]]).start()
+            Timer(0.02, get_hub().publish, [str(generation_id), [reported, end]]).start()
 
         monkeypatch.setattr(views, "FIRST_FRAME_SECONDS", 5)
         monkeypatch.setattr(enqueue, "stream", pump)
