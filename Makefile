@@ -114,10 +114,10 @@ faults: install ## Run the tests that kill, race and replay
 	@$(PYTHON) -m pytest $(PARALLEL) tests/faults $(ARGS)
 
 # Each process would spend 14 seconds on finding out which of all tests these are.
-properties: install ## Try every property with all of its examples, the state machines, and all abuse
-	@MACHINE_SEQUENCES=500 LYING_SEQUENCES=30 ABUSE_SHARE=1 $(PYTHON) -m pytest $(PARALLEL) \
-	  -m 'hypothesis or abuse' --hypothesis-profile=thorough $(ARGS) \
-	  $$(grep -rlE 'hypothesis|abuse' tests --include='test_*.py')
+properties: install ## Try properties, state machines, abuse and broken statements with more examples
+	@MACHINE_SEQUENCES=500 LYING_SEQUENCES=30 ABUSE_SHARE=1 STATEMENTS_SHARE=8 \
+	  $(PYTHON) -m pytest $(PARALLEL) -m 'hypothesis or abuse or statements' --hypothesis-profile=thorough $(ARGS) \
+	  $$(grep -rlE 'hypothesis|abuse|mark.statements' tests --include='test_*.py')
 
 machine: install ## Run 20,000 random sequences against the state machine
 	@MACHINE_SEQUENCES=20000 LYING_SEQUENCES=2000 $(PYTHON) -m pytest $(PARALLEL) -m machine $(ARGS) \
