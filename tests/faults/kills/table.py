@@ -132,7 +132,7 @@ WEBHOOK = {
     "noted": Case("take_delivery", after(f"{LIFECYCLE}:note_delivery"), True),
     "confirmed, writing the rollup": Case("take_delivery", ROLLUP_LOCKED, True),
     "believed, before it is applied": Case(
-        "take_delivery", before(f"{SERVICES}.webhooks:apply_snapshot"), True, **BELIEVED
+        "take_delivery", before(f"{RECOVERY}.deliveries:apply_snapshot"), True, **BELIEVED
     ),
     "believed, while it is applied": Case(
         "take_delivery", after(f"{MOVES}:_write_contents", nth=3), True, **BELIEVED
