@@ -36,6 +36,7 @@ from creatify_textgen.admin.rendering import (
 )
 from creatify_textgen.exceptions import RequestError, TextgenError
 from creatify_textgen.http.files import answer_file
+from creatify_textgen.intake.media import is_erased
 from creatify_textgen.models import Generation, Media, read_uuid
 from creatify_textgen.privacy import discreet
 
@@ -111,7 +112,7 @@ class MediaAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("preview"))
     def preview(self, media: Media) -> str:
-        if _is_erased(media):
+        if is_erased(media):
             return NOTHING
         file_url = admin_path("media_file", site=self.admin_site.name, key=media.pk)
         type_name = show_control_chars(media.mime_type)
@@ -140,7 +141,7 @@ def _show(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
     if not may_view_content(request):
         raise PermissionDenied
     media = get_object_or_404(Media, pk=media_id)
-    if _is_erased(media):
+    if is_erased(media):
         raise Http404
     try:
         file = services.open_media(media)
@@ -150,9 +151,3 @@ def _show(request: HttpRequest, media_id: UUID) -> HttpResponseBase:
         # The storage does not answer now. Nothing is missing, so this is no 404.
         return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
     return answer_file(request, media, file)
-
-
-def _is_erased(media: Media) -> bool:
-    """Whether it only waits for the end of generations whose owner was erased."""
-    uses = Generation.objects.filter(media=media)
-    return uses.exists() and not uses.filter(content_removed_at=None).exists()

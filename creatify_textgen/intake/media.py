@@ -23,7 +23,7 @@ from creatify_textgen.intake.rows import expect_row
 from creatify_textgen.intake.staging import StagedMedia, stage
 from creatify_textgen.intake.text import kind_of
 from creatify_textgen.logs import SWEEP
-from creatify_textgen.models import Media, read_uuid
+from creatify_textgen.models import Generation, Media, read_uuid
 
 __all__ = [
     "FOLDER",
@@ -32,6 +32,7 @@ __all__ = [
     "find_media",
     "get_media_for",
     "has_file",
+    "is_erased",
     "keep",
     "open_media",
     "read_block",
@@ -159,6 +160,15 @@ def get_media_for(user: Any, media_id: UUID | str) -> Media:
 def find_media(media_ids: Collection[UUID], *, owner_id: Any) -> dict[UUID, Media]:
     """Return the media that belong to the owner, by id. One query."""
     return Media.objects.filter(owner_id=owner_id, discarded_at=None).in_bulk(media_ids)
+
+
+def is_erased(media: Media) -> bool:
+    """Return whether it only waits for the end of generations whose owner was erased.
+
+    Such a file is sent to the remote, and shown to nobody.
+    """
+    uses = Generation.objects.filter(media=media)
+    return uses.exists() and not uses.filter(content_removed_at=None).exists()
 
 
 def delete_discarded(*, limit: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from django.http import HttpResponseBase
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from rest_framework import status
@@ -26,7 +26,7 @@ from creatify_textgen.http.parsers import UploadParser
 from creatify_textgen.http.permissions import MaySettle
 from creatify_textgen.http.policy import Endpoint, KindOfCall
 from creatify_textgen.intake import read_body
-from creatify_textgen.intake.media import get_media_for
+from creatify_textgen.intake.media import get_media_for, is_erased
 from creatify_textgen.models import Generation, GenerationQuerySet, Media
 from creatify_textgen.permissions import has_permission, is_staff_with
 from creatify_textgen.rest.filters import (
@@ -178,6 +178,8 @@ class MediaViewSet(Endpoint, ViewSet):
             media = get_object_or_404(Media, pk=media_id)
         else:
             media = get_media_for(request.user, media_id)
+        if is_erased(media):
+            raise Http404
         return answer_file(request._request, media, services.open_media(media))
 
 

@@ -14,8 +14,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import AsyncClient
 from rest_framework.test import APIClient
 
+from creatify_textgen import services
 from creatify_textgen.models import Media
 from tests.bad_requests import PNG
+from tests.factories import make_generation
 
 URL = "/textgen/media/"
 
@@ -140,6 +142,25 @@ class TestShow:
         media_id = upload(api).json()["id"]
         assert staff_with("view_generation").get(f"{URL}{media_id}/").status_code == 404
         response = staff_with("view_content").get(f"{URL}{media_id}/")
+        assert response.status_code == 200
+        response.close()
+
+    def test_is_refused_while_it_waits_for_a_generation_of_an_erased_person(
+        self, api: APIClient, owner: User, staff_with: Callable[..., APIClient]
+    ) -> None:
+        media = Media.objects.get(pk=upload(api).json()["id"])
+        make_generation(owner=owner, status="pending").media.add(media)
+        services.erase(owner)
+        assert Media.objects.filter(pk=media.pk, discarded_at=None).exists()
+        for client in (api, staff_with("view_content")):
+            assert client.get(f"{URL}{media.pk}/").status_code == 404
+
+    def test_is_shown_again_if_a_new_generation_uses_it(self, api: APIClient, owner: User) -> None:
+        media = Media.objects.get(pk=upload(api).json()["id"])
+        make_generation(owner=owner, status="pending").media.add(media)
+        services.erase(owner)
+        make_generation(owner=owner, status="pending").media.add(media)
+        response = api.get(f"{URL}{media.pk}/")
         assert response.status_code == 200
         response.close()
 
