@@ -25,7 +25,7 @@ from creatify_textgen.admin.periods import hidden_fields
 from creatify_textgen.admin.rendering import render_name, show_control_chars
 from creatify_textgen.models import Generation
 from creatify_textgen.permissions import is_staff_with
-from creatify_textgen.states import TERMINAL, Status
+from creatify_textgen.states import IN_FLIGHT, TERMINAL, Status
 
 __all__ = [
     "AccountFilter",
@@ -43,7 +43,8 @@ RECENT = 1000
 RECENT_COLUMNS = ("model_name", "account", "error_code", "owner_id")
 COUNTED = 10_000
 NOBODY = "-"
-OPEN = sorted(set(Status) - TERMINAL)
+# Without the expired ones, which the index and another choice of this filter name apart.
+OPEN = sorted({Status.QUEUED, *IN_FLIGHT})
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]

@@ -50,6 +50,16 @@ class TestLines:
             make_waiting(status, minutes=0)
         assert read("In flight").figure == "3 sent, 1 queued"
 
+    def test_link_to_all_that_is_in_flight(
+        self, read: Callable[..., Any], staff_with: Callable[..., Client]
+    ) -> None:
+        for status in ("queued", "submitting", "unconfirmed", "pending", "running", "expired"):
+            make_waiting(status, minutes=0)
+        line = read("In flight")
+        assert line.figure == "4 sent, 1 queued"
+        shown = staff_with("view_generation").get(line.link).context["cl"]
+        assert shown.result_count == 5
+
     def test_name_what_waits_for_long(self, read: Callable[..., Any]) -> None:
         make_waiting(minutes=7)
         line = read("Oldest waiting")
