@@ -211,17 +211,17 @@ def log_deletions(job: BulkJob, **_named: Any) -> None:
 
     In whichever process the job has ended; a site without the admin has no such history.
     """
-    by = job.requested_by_id
-    if job.verb != Verb.DELETE or not job.done or by is None:
+    by, done = job.requested_by_id, job.done - job.done_before
+    if job.verb != Verb.DELETE or not done or by is None:
         return
     if not apps.is_installed("django.contrib.admin"):
         return
     entries = apps.get_model("admin", "LogEntry")
-    count = {"count": job.done}
     entries.objects.create(
         user_id=by,
         content_type=ContentType.objects.get_for_model(Generation),
-        object_repr=ngettext("%(count)d generation", "%(count)d generations", job.done) % count,
+        object_repr=ngettext("%(count)d generation", "%(count)d generations", done)
+        % {"count": done},
         action_flag=DELETION,
         change_message=_("Bulk job %(id)s") % {"id": job.pk},
     )

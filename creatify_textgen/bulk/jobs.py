@@ -83,7 +83,13 @@ def resume(job: BulkJob, *, by: Any) -> BulkJob:
     states = [BulkJob.State.STOPPED, BulkJob.State.FAILED, BulkJob.State.RUNNING]
     values = {"state": BulkJob.State.RUNNING, "finished_at": None, "error_code": ""}
     due_at = clock.now() + TAKEN_WITHIN
-    resumed = _move(job, states, requested_by=by, claim=None, due_at=due_at, **values)
+    with databases.short_transaction():
+        # This locks the row, so its worker counts nothing before `done_before` is written.
+        left = _move(job, states, claim=None)
+        done = left.done
+        resumed = _move(left, states, requested_by=by, done_before=done, due_at=due_at, **values)
+    if not left.has_ended:
+        job_ended.send_robust(sender=BulkJob, job=left)
     enqueue.bulk(job.pk)
     return resumed
 

@@ -32,8 +32,8 @@ from creatify_textgen.services.submission import retry_linked
 __all__ = ["Work", "claim_job", "job_ended"]
 
 job_ended = Signal()
-"""A job is done, has failed or was stopped. Sent after it is saved, with `job=`; again if it was
-resumed meanwhile."""
+"""A job is done, has failed or was stopped, or was resumed while it was running. Sent after it is
+saved, with `job=`. What was done since the last time is `job.done - job.done_before`."""
 
 # Longer than any step between two writes: STEP deletions, or one generation with a slow rule.
 LEASE_SECONDS = 120.0

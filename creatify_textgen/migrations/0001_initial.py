@@ -752,6 +752,12 @@ class Migration(migrations.Migration):
                 ),
                 ("done", models.PositiveIntegerField(default=0)),
                 (
+                    "done_before",
+                    models.PositiveIntegerField(
+                        default=0, help_text="How many of them were done before it was resumed."
+                    ),
+                ),
+                (
                     "failed",
                     models.PositiveIntegerField(
                         default=0, help_text="How many could not be done. They are as they were."

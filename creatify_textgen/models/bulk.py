@@ -51,6 +51,9 @@ class BulkJob(models.Model):
     )
     total = models.PositiveIntegerField(default=0, help_text=_("How many generations."))
     done = models.PositiveIntegerField(default=0)
+    done_before = models.PositiveIntegerField(
+        default=0, help_text=_("How many of them were done before it was resumed.")
+    )
     failed = models.PositiveIntegerField(
         default=0, help_text=_("How many could not be done. They are as they were.")
     )

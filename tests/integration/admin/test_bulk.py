@@ -18,6 +18,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from creatify_textgen import bulk, clock
+from creatify_textgen.clock import TimeLimit
 from creatify_textgen.models import BulkJob, Generation
 from creatify_textgen.models.querysets import GenerationQuerySet
 from tests import factories
@@ -242,6 +243,27 @@ class TestDeletion:
         )
         bulk.stop(job)
         assert LogEntry.objects.get().object_repr == "4 generations"
+
+    @pytest.mark.parametrize("is_stopped", [True, False], ids=["after a stop", "while it runs"])
+    def test_that_is_resumed_is_there_with_the_share_of_each_person(
+        self, operator: Client, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+    ) -> None:
+        monkeypatch.setattr("creatify_textgen.enqueue.bulk", lambda _, **__: None)
+        monkeypatch.setattr("creatify_textgen.bulk.work.STEP", 2)
+        first, second = User.objects.get(), User.objects.create_superuser("second")
+        for _ in range(5):
+            make_done()
+        rows = Generation.objects.all()
+        job = bulk.start(rows, verb="delete", by=first, until=clock.now())
+        with monkeypatch.context() as patch:
+            patch.setattr(TimeLimit, "is_over", property(lambda _: rows.count() < 5))
+            bulk.go_on(job.pk)
+        if is_stopped:
+            bulk.stop(job)
+        bulk.resume(job, by=second)
+        bulk.go_on(job.pk)
+        entries = LogEntry.objects.order_by("pk").values_list("user", "object_repr")
+        assert list(entries) == [(first.pk, "2 generations"), (second.pk, "3 generations")]
 
     @pytest.mark.parametrize("verb", ["retry", "cancel"])
     def test_alone_is_in_that_history(self, operator: Client, verb: str) -> None:
