@@ -16,6 +16,8 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from creatify_textgen.dotted_paths import resolve
+
 T = TypeVar("T")
 
 __all__ = ["DEFAULTS", "MOST_DAYS", "Account", "conf"]
@@ -123,7 +125,7 @@ class Conf:
 
         May be a callable or its dotted path. Raises: ImproperlyConfigured if it is not a dict.
         """
-        accounts = _resolve(self._read("ACCOUNTS"))
+        accounts = resolve(self._read("ACCOUNTS"))
         if accounts is None:
             return {
                 "default": {
@@ -142,19 +144,19 @@ class Conf:
         Calls the host's callables, so it may take as long as they do. Raises: ImproperlyConfigured
         if the account is missing, lacks a credential, or a callable raises.
         """
-        entry = _resolve(self.accounts.get(name))
+        entry = resolve(self.accounts.get(name))
         if not isinstance(entry, Mapping):
             raise ImproperlyConfigured(f"CREATIFY_TEXTGEN['ACCOUNTS'] has no account {name!r}.")
         # If a callable fails, Django's error report shows the local variables of this function.
         entry = _Unshown(entry)
-        api_id, api_key = _resolve(entry.get("API_ID")), _resolve(entry.get("API_KEY"))
+        api_id, api_key = resolve(entry.get("API_ID")), resolve(entry.get("API_KEY"))
         if not api_id or not api_key:
             raise ImproperlyConfigured(
                 f"The Creatify account {name!r} lacks API_ID or API_KEY: set them in "
                 "CREATIFY_TEXTGEN['ACCOUNTS'], or CREATIFY_API_ID and CREATIFY_API_KEY in the "
                 "environment."
             )
-        base_url = _resolve(entry.get("BASE_URL")) or DEFAULT_BASE_URL
+        base_url = resolve(entry.get("BASE_URL")) or DEFAULT_BASE_URL
         if not all(isinstance(value, str) for value in (api_id, api_key, base_url)):
             raise ImproperlyConfigured(
                 f"API_ID, API_KEY and BASE_URL of the Creatify account {name!r} must be text: "
@@ -264,37 +266,6 @@ class Conf:
     def metrics_token(self) -> str | None:
         """The token of a program that reads the metrics; None if only staff may read them."""
         return cast("str | None", self._read("METRICS_TOKEN"))
-
-
-def _resolve(value: Any) -> Any:
-    """Import a dotted path, and call the value if it is callable.
-
-    A string that cannot be imported is returned unchanged, because a key may contain a dot.
-    """
-    # Most keys and all URLs have characters that no dotted path has, and are not imported.
-    if isinstance(value, str) and "." in value and value.replace(".", "_").isidentifier():
-        try:
-            value = import_string(value)
-        except ImportError:
-            return value
-        except Exception as error:
-            problem = (
-                "A dotted path in CREATIFY_TEXTGEN['ACCOUNTS'] leads to a module that raised "
-                f"{type(error).__name__} when it was imported."
-            )
-            raise ImproperlyConfigured(problem) from error
-    return _call(value) if callable(value) else value
-
-
-def _call(function: Callable[[], Any]) -> Any:
-    try:
-        return function()
-    except ImproperlyConfigured:
-        raise
-    except Exception as error:
-        # Without the callable's message: the client of a vault may quote the secret.
-        problem = f"A callable in CREATIFY_TEXTGEN['ACCOUNTS'] raised {type(error).__name__}."
-        raise ImproperlyConfigured(problem) from error
 
 
 conf = Conf()

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 from creatify_textgen.checks.addresses import is_optional_origin, is_stream_backend
 from creatify_textgen.conf import MOST_DAYS
+from creatify_textgen.dotted_paths import is_dotted_path
 
 __all__ = [
     "LIMIT",
@@ -69,7 +70,7 @@ def _is_plain_text(value: Any) -> bool:
 
 def leads_nowhere(value: Any) -> bool:
     """Whether this looks like the dotted path of something in a known package, and is not."""
-    if not isinstance(value, str) or not is_left_to_runtime(value):
+    if not is_dotted_path(value):
         return False
     try:
         import_string(value)
@@ -81,7 +82,7 @@ def leads_nowhere(value: Any) -> bool:
 
 def found_at(value: Any) -> Any:
     """Return what a dotted path leads to, and any other value as it is."""
-    if isinstance(value, str) and is_left_to_runtime(value):
+    if is_dotted_path(value):
         with suppress(Exception):
             return import_string(value)
     return value
@@ -89,10 +90,7 @@ def found_at(value: Any) -> Any:
 
 def is_left_to_runtime(value: Any) -> bool:
     """Whether a value is a callable, or may be a dotted path to one. Checks call neither."""
-    # "example.keys.api_key" is a path, "https://example.com" is not: each part is an identifier.
-    return callable(value) or (
-        isinstance(value, str) and "." in value and value.replace(".", "_").isidentifier()
-    )
+    return callable(value) or is_dotted_path(value)
 
 
 def _is_seconds(value: Any, *, most: float = MOST_SECONDS) -> bool:

@@ -781,6 +781,15 @@ class TestAccounts:
         with pytest.raises(ImproperlyConfigured, match="raised RuntimeError"):
             conf.account("default")
 
+    @pytest.mark.parametrize("value", [".abc", "abc.", "a..b", "..a", ".", "json.1oads"])
+    @pytest.mark.parametrize("key", ["API_ID", "API_KEY"])
+    def test_are_taken_as_they_are_if_they_cannot_be_a_path(
+        self, settings: Any, key: str, value: str
+    ) -> None:
+        change(settings, ACCOUNTS={"default": {**ACCOUNT, key: value}})
+        assert ids_of(check_values()) == []
+        assert getattr(conf.account("default"), key.lower()) == value
+
     @pytest.mark.parametrize("value", ["k3y.with.dots", "tests.factories.make_generation"])
     def test_are_not_warned_of_another_value_with_dots(self, settings: Any, value: str) -> None:
         change(settings, ACCOUNTS={"default": {**ACCOUNT, "API_KEY": value}})
