@@ -95,7 +95,8 @@ class StreamEndpoint(Endpoint):
         With `is_named` the ids of its frames name it, because the URL does not.
         """
         if wants_ui_messages(request):
-            # By the convention of the SDK only an answer that is under way is resumed.
+            # By the convention of the SDK only an answer that is under way is resumed. It does not
+            # get the id of a message that it continued: the SDK would replace that with its calls.
             has_ended = generation.is_final or generation.status == Status.EXPIRED
             renderer, after = _renderer(generation, is_ui=True), None if has_ended else START
         else:

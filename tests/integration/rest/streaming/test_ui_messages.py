@@ -354,6 +354,25 @@ class TestResume:
         assert message["id"] == str(running.pk)
         assert message["parts"][-1]["text"] == "Hello there"
 
+    def test_gives_an_answer_that_continued_a_message_its_own_id(
+        self,
+        api: APIClient,
+        conversation: Conversation,
+        creatify_stub: Stub,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        creatify_stub.answer(Answer(function_calls=[{"name": "get_weather", "args": {}}]))
+        asked = conversation.ask("Weather?")
+        with monkeypatch.context() as lost:
+            lost.setattr(enqueue, "stream", lambda generation_id: None)
+            output = {"name": "get_weather", "response": {"sky": "clear"}}
+            running, _ = conversation.begin_stream([{"role": "user", "function_response": output}])
+        publish(running, "Sunny.")
+        message = message_of(parts_of(api.get(path_of(conversation))))
+        # With the id of `asked` it would replace the call, which it does not have.
+        assert message["id"] == str(running.pk) != str(asked.pk)
+        assert [part["type"] for part in message["parts"]] == ["step-start", "text"]
+
     def test_without_a_format_begins_where_the_reader_is(
         self, api: APIClient, conversation: Conversation, running: Generation
     ) -> None:
