@@ -180,7 +180,7 @@ class ToolCall(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     step = models.ForeignKey(Step, on_delete=models.CASCADE, related_name="calls")
-    position = models.PositiveSmallIntegerField(help_text=_("0 for the first of its step."))
+    position = models.PositiveIntegerField(help_text=_("0 for the first of its step."))
     name: models.CharField[str, str] = models.CharField(max_length=128)
     state: models.CharField[str, str] = models.CharField(
         max_length=8, choices=State.choices, default=State.READY

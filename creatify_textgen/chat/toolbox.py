@@ -29,6 +29,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 LONGEST_RESPONSE = 200_000
 """Characters of JSON. A model reads them all, and they are paid for in every further step."""
 LONGEST_ERROR = 500
+LONGEST_TIMEOUT = 10**9
+"""Seconds, about 30 years. With a much larger value, times would be outside the calendar."""
 # On the function itself, so that a worker that imports it finds how it may be called.
 _MARK = "creatify_textgen_tool"
 
@@ -118,7 +120,14 @@ def tool(
     `needs_approval`: the run waits for `approve` before each call. `idempotent`: it may be called
     again if a process died during the call. `timeout`: after so many seconds another process may
     take the run over, because this one has probably died; a slow function is not interrupted.
+
+    Raises: RequestError if `timeout` is not such a number.
     """
+    # NaN is not above 0, either.
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout <= LONGEST_TIMEOUT:
+        rule = f"Must be a number of seconds above 0, at most {LONGEST_TIMEOUT}."
+        raise RequestError.about("timeout", rule)
 
     def mark(function: Function) -> Function:
         setattr(function, _MARK, Tool(function, needs_approval, idempotent, timeout))

@@ -1414,7 +1414,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "position",
-                    models.PositiveSmallIntegerField(help_text="0 for the first of its step."),
+                    models.PositiveIntegerField(help_text="0 for the first of its step."),
                 ),
                 ("name", models.CharField(max_length=128)),
                 (

@@ -12,12 +12,14 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db import connections, transaction
+from django.db.backends.base.operations import BaseDatabaseOperations
 
 from creatify_textgen import chat, clock, enqueue, lifecycle, services
 from creatify_textgen.chat import Run, Step, ToolCall
 from creatify_textgen.chat.loop import Claim
 from creatify_textgen.exceptions import PolicyRefusal, RequestError, TransitionError
 from creatify_textgen.models import Generation
+from creatify_textgen.remote.value_count import MOST_MARKS
 from creatify_textgen.signals import approval_needed, run_finished
 from creatify_textgen.streams.pump import _Pump
 from creatify_textgen.testing import Answer, Stub
@@ -139,6 +141,11 @@ def errors_of(stub: Stub) -> list[str]:
 
 
 class TestOddCall:
+    def test_can_be_as_many_as_an_answer_may_have(self) -> None:
+        position = ToolCall._meta.get_field("position").get_internal_type()
+        # SQLite has no limits; those of Django's base are of every other database.
+        assert BaseDatabaseOperations.integer_field_ranges[position][1] >= MOST_MARKS
+
     def test_with_a_very_long_name_fails_the_run(self, creatify_stub: Stub) -> None:
         creatify_stub.answer([asks(call("a" * 200))])
         run = chat.run("Weather?", tools=[get_weather])
