@@ -64,15 +64,23 @@ def correct_rollup(generation: Generation, *, before: Decimal | None) -> None:
     unknown = (generation.credits_used is None) - (before is None)
     usage = _usage_row(generation, status=Status(generation.status), day=day)
     total = _total_row(generation, status=Status(generation.status), day=day)
-    counted = (_find(usage) or usage, _locked(UsageTotal, [total.key]).first() or total)
+    largest = "credits_used" if before is not None else "credits_unknown"
+    counted = (
+        _find(usage, largest=largest) or usage,
+        _locked(UsageTotal, [total.key]).first() or total,
+    )
     for row in counted:
-        # The sums of this day may have been deleted. New sums must not begin below zero.
-        _add({row.key: _Sum(row, 0, difference, max(unknown, -row.credits_unknown))})
+        # The sums of this day may have been deleted. Neither of the two may become negative then.
+        more = max(difference, -Decimal(row.credits_used))
+        _add({row.key: _Sum(row, 0, more, max(unknown, -row.credits_unknown))})
 
 
-def _find(row: UsageDay) -> UsageDay | None:
+def _find(row: UsageDay, *, largest: str) -> UsageDay | None:
     """Return the row as it is saved. Its key has the owner of that time, even if deleted since."""
-    # If the owner was deleted since, `SET_NULL` has emptied both rows, and their keys differ.
+    if row.owner_id is not None:
+        return _locked(UsageDay, [row.key]).first()
+    # If the owner was deleted since, `SET_NULL` has emptied both rows, and their keys differ. Of
+    # several such rows, the one with the largest of these sums has enough for the correction.
     alike = UsageDay.objects.select_for_update().filter(
         day=row.day,
         account=row.account,
@@ -80,7 +88,7 @@ def _find(row: UsageDay) -> UsageDay | None:
         model_name=row.model_name,
         status=row.status,
     )
-    return _locked(UsageDay, [row.key]).first() or alike.order_by("-credits_unknown").first()
+    return alike.order_by(f"-{largest}").first()
 
 
 def _usage_row(generation: Generation, *, status: Status, day: date) -> UsageDay:

@@ -173,14 +173,36 @@ class TestCorrection:
         assert lifecycle.correct_credits(row, Decimal("0.5"))
         assert sorted(sums()) == [(1, Decimal("0.5"), 0), (1, Decimal(1), 0)]
 
-    @pytest.mark.parametrize(("before", "more"), [("0.5", "0.25"), (None, "0.75")])
+    @pytest.mark.parametrize("others", ["bob", None], ids=["of bob", "of the site itself"])
+    def test_of_an_owner_who_is_no_more_takes_from_a_row_that_has_enough(
+        self, others: str | None
+    ) -> None:
+        ada = User.objects.create_user("ada")
+        finish(make_pending(owner=others and User.objects.create_user(others)), credits_used="1")
+        finish(make_pending(owner=ada), credits_used="2")
+        User.objects.all().delete()
+        row = Generation.objects.get(credits_used=2)
+        assert lifecycle.correct_credits(row, Decimal("0.5"))
+        assert sorted(sums()) == [(1, Decimal("0.5"), 0), (1, Decimal(1), 0)]
+
+    @pytest.mark.parametrize(
+        ("before", "more"), [("0.5", "0.25"), (None, "0.75"), ("2", "0")], ids=str
+    )
     def test_of_a_day_whose_sums_were_pruned_begins_them_anew(
         self, before: str | None, more: str
     ) -> None:
         row = self.make_done(before)
         UsageDay.objects.all().delete()
+        UsageTotal.objects.all().delete()
         lifecycle.correct_credits(row, Decimal("0.75"))
-        assert sums() == [(0, Decimal(more), 0)]
+        assert sums() == totals() == [(0, Decimal(more), 0)]
+
+    def test_below_what_later_corrections_began_ends_at_zero(self) -> None:
+        row, other = self.make_done("2"), self.make_done("0.5")
+        UsageDay.objects.all().delete()
+        lifecycle.correct_credits(other, Decimal("0.75"))
+        lifecycle.correct_credits(row, Decimal("1"))
+        assert sums() == [(0, Decimal(), 0)]
 
     def test_of_an_open_row_leaves_the_sums_alone(self) -> None:
         row = make_pending(credits_used=Decimal(1))
