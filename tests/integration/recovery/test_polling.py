@@ -72,7 +72,7 @@ class TestStart:
         ]
 
     def test_looks_in_every_account(self) -> None:
-        rows = [claimed(remote_id="r1", account=name) for name in ("default", "other")]
+        rows = [claimed(remote_id=name, account=name) for name in ("default", "other")]
         polls = start_polls(rows, now=NOW)
         assert [(poll.account, list(poll.generations)) for poll in polls] == [
             ("default", rows[:1]),
@@ -167,7 +167,7 @@ class TestCircuit:
 
     def test_is_each_account_s_own(self) -> None:
         opened("other", open_until=NOW + 9 * SECOND)
-        rows = [claimed(remote_id="r1", account=name) for name in ("default", "other")]
+        rows = [claimed(remote_id=name, account=name) for name in ("default", "other")]
         assert [poll.account for poll in start_polls(rows, now=NOW)] == ["default"]
 
     @pytest.mark.parametrize(
