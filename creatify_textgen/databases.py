@@ -43,6 +43,9 @@ APP = "creatify_textgen"
 READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 READ_ONLY = "25006"
 """The SQLSTATE of a write in a read-only transaction."""
+VALUE_ERRORS = frozenset([1264, 1265, 1292, 1366, 1367, 1406, 1411, 1441, 1690, 3140, 3819, 4025])
+"""MariaDB and MySQL refuse a value: it is out of range, too long, of another charset, or no time or
+JSON, or a CHECK failed. PyMySQL and mysqlclient report some of these as `OperationalError`."""
 _may_let_go: ContextVar[bool] = ContextVar("creatify_textgen_may_let_go", default=False)
 
 
@@ -75,6 +78,8 @@ def is_outage(error: BaseException) -> bool:
 
     After a failover, PostgreSQL may be read-only for a while and calls that an internal error.
     """
+    if isinstance(error, DatabaseFault) and error.args and error.args[0] in VALUE_ERRORS:
+        return False
     is_read_only = sqlstate(error) == READ_ONLY
     return isinstance(error, OperationalError | InterfaceError) or is_read_only
 

@@ -187,7 +187,7 @@ def _find(wanted: Generation, *, hashes: Collection[str], now: datetime) -> Gene
     found = holder.select_related("content").first()
     if found is None:
         return None
-    if found.created_at < now - IDEMPOTENCY_LIFETIME:
+    if clock.after(found.created_at, IDEMPOTENCY_LIFETIME.total_seconds()) < now:
         # The key leaves the old row, because the column is unique.
         holder.filter(pk=found.pk).update(idempotency_key=None)
         return None

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from creatify_textgen import lifecycle
+from creatify_textgen import clock, lifecycle
 from creatify_textgen.conf import conf
 from creatify_textgen.exceptions import StreamError
 from creatify_textgen.lifecycle import NOTHING_NEW, Arrival, Outcome
@@ -204,7 +204,7 @@ def _is_overdue(generation: Generation, *, now: datetime) -> bool:
     if Status.EXPIRED not in TRANSITIONS[Status(generation.status)]:
         return False
     first = generation.first_submitted_at or generation.submitted_at or generation.created_at
-    return now - first > timedelta(seconds=conf.expire_after)
+    return now > clock.after(first, conf.expire_after)
 
 
 def _given_up(generation: Generation, *, now: datetime) -> Arrival:

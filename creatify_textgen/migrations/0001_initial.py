@@ -1688,7 +1688,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="generation",
             constraint=creatify_textgen.models.unique_if_set.UniqueIfSet(
-                fields=("remote_id", "account"), name="textgen_remote_once"
+                fields=("remote_id",), name="textgen_remote_once"
             ),
         ),
         migrations.AddConstraint(

@@ -265,9 +265,9 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
             ),
         ]
         constraints = [
-            # Two rows with one remote id would count its cost twice. In this order, because its
-            # index also finds a row by its remote id.
-            UniqueIfSet(fields=["remote_id", "account"], name="textgen_remote_once"),
+            # Two rows with one remote id would count its cost twice. Not for each account: two of
+            # them may have keys of the same workspace.
+            UniqueIfSet(fields=["remote_id"], name="textgen_remote_once"),
             UniqueIfSet(fields=["idempotency_key"], name="textgen_idempotency_once"),
             # The sweep finds rows only by `due_at`: without it, a result would be lost.
             models.CheckConstraint(

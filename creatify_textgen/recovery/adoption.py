@@ -271,7 +271,8 @@ def _settle_absent_streams(
 
 
 def _settle_absent_stream(generation: Generation, *, now: datetime) -> None:
-    if generation.polls < POLLS_FOR_A_STREAM or now < generation.updated_at + STREAM_LISTED_WITHIN:
+    listed_until = clock.after(generation.updated_at, STREAM_LISTED_WITHIN.total_seconds())
+    if generation.polls < POLLS_FOR_A_STREAM or now < listed_until:
         # It does not expire here, although it may be time: it fails within minutes.
         lifecycle.reschedule({generation: next_poll_at(generation, now=now)})
         return

@@ -1,8 +1,8 @@
-"""Rows for which a webhook has named a remote id, after that generation has been fetched.
+"""Rows for which an answer or a webhook has named a remote id, after that generation was fetched.
 
-The token in the webhook's URL belongs to the row, but the remote may name a wrong generation.
-Invariant: a row takes only a generation with its own request, and is not sent again if the remote
-may have accepted it.
+The send and the token in the webhook's URL belong to the row, but the remote may name a wrong
+generation. Invariant: a row takes only a generation with its own request, and is not sent again if
+the remote may have accepted it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from creatify_textgen import clock, lifecycle
-from creatify_textgen.dispatch.snapshots import Snapshot, apply_snapshot, next_poll_at
+from creatify_textgen.dispatch.snapshots import (
+    MAY_HAVE_BEEN_CHARGED,
+    Snapshot,
+    apply_snapshot,
+    next_poll_at,
+)
 from creatify_textgen.dispatch.unaccepted import MAY_BE_CHARGED
 from creatify_textgen.exceptions import TransitionError
+from creatify_textgen.lifecycle import Arrival, Outcome
 from creatify_textgen.models import Generation
 from creatify_textgen.recovery.evidence import APART
 from creatify_textgen.recovery.matching import asks_the_same, texts_of, texts_of_row
@@ -24,13 +30,20 @@ from creatify_textgen.states import TRANSITIONS, Cause, Status
 __all__ = ["forget_named", "may_be_stored_late", "settle_named"]
 
 FOUND = "named by a delivery"
+OTHER_REQUEST = "the answer to its send named a generation with another request"
 
 
 def settle_named(snapshot: Snapshot, *, now: datetime) -> None:
-    """Adopt the generation that a delivery named, or forget its id."""
+    """Adopt the generation that was named, leave it to a person, or forget its id."""
     generation, remote = snapshot.generation, snapshot.remote
-    is_its = not _is_another_rows(generation, remote.id) and _is_its(generation, remote)
-    if not (is_its and _adopt(snapshot, now=now)):
+    if _is_another_rows(generation, remote.id):
+        forget_named(generation, now=now)
+    elif _is_its(generation, remote):
+        if not _adopt(snapshot, now=now):
+            forget_named(generation, now=now)
+    elif _is_from_answer(generation):
+        _leave_to_person(generation, now=now)
+    else:
         forget_named(generation, now=now)
 
 
@@ -53,6 +66,8 @@ def may_be_stored_late(generation: Generation, error: Exception, *, now: datetim
     If the id were dropped while a slow replica does not know it, the row might be sent again.
     """
     is_missing = getattr(error, "code", "") == "not_found"
+    if generation.status == Status.EXPIRED and _is_from_answer(generation):
+        return is_missing  # A person decides, see `_leave_to_person`.
     # A send that still runs will write its answer itself.
     has_no_lease = generation.lease_until is None
     waits_until = clock.after(generation.updated_at, APART.total_seconds())
@@ -70,8 +85,15 @@ def _is_another_rows(generation: Generation, remote_id: str) -> bool:
 def _is_its(generation: Generation, remote: RemoteGeneration) -> bool:
     if asks_the_same(generation, remote):
         return True
-    # The remote reports another form of the request, but named this row: no other may fit.
-    return texts_of(remote) == texts_of_row(generation) and is_alone(generation)
+    # The remote reports another form of the request, but named this row. A delivery is not trusted,
+    # so no other row may fit.
+    is_named_surely = _is_from_answer(generation) or is_alone(generation)
+    return texts_of(remote) == texts_of_row(generation) and is_named_surely
+
+
+def _is_from_answer(generation: Generation) -> bool:
+    """Whether the answer to a send of the row has named the id, and surely no delivery."""
+    return not generation.deliveries
 
 
 def _adopt(snapshot: Snapshot, *, now: datetime) -> bool:
@@ -86,6 +108,26 @@ def _adopt(snapshot: Snapshot, *, now: datetime) -> bool:
     except TransitionError:
         return False  # Another row has taken it a moment ago.
     return True  # Or the row has another status by now. Nothing is left to do.
+
+
+def _leave_to_person(generation: Generation, *, now: datetime) -> None:
+    """Keep an id that the answer to our own send named, although its request has other texts.
+
+    Something was accepted, so the row expires at once: an expired row is never sent again. A person
+    decides, and the remote is still asked for the id.
+    """
+    if generation.status == Status.SUBMITTING and generation.lease_until is None:
+        _doubt_if_sent(generation, now=now)
+    elif Status.EXPIRED in TRANSITIONS[Status(generation.status)]:
+        outcome = Outcome(error_code=MAY_HAVE_BEEN_CHARGED)
+        arrival = Arrival(outcome, due_at=next_poll_at(generation, now=now), detail=OTHER_REQUEST)
+        lifecycle.mark_arrived(
+            {generation.pk: arrival}, to=Status.EXPIRED, cause=Cause.POLL, now=now
+        )
+    else:
+        # A send that still runs will write its answer itself.
+        until = generation.lease_until or next_poll_at(generation, now=now)
+        lifecycle.reschedule({generation: until})
 
 
 def _doubt_if_sent(generation: Generation, *, now: datetime) -> None:

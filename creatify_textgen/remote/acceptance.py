@@ -1,4 +1,4 @@
-"""Finds the generation that an unusual answer names: an error, a page, a body that was cut off.
+"""Finds the generation that an unusual answer names: an error, a page, events, a cut body.
 
 Pure. An error may repeat our request, and may have an id. So only those fields count that the
 remote itself writes, and only into generations. Invariant: in doubt an id counts. At worst its row
@@ -13,9 +13,11 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from creatify_textgen import remote_ids
+from creatify_textgen.exceptions import StreamError
 from creatify_textgen.remote import wire
 from creatify_textgen.remote.charsets import decoded
 from creatify_textgen.remote.contract import GENERATIONS_PATH
+from creatify_textgen.remote.sse import read_events
 
 __all__ = ["accepted_id", "is_error", "words_beside_echo"]
 
@@ -31,6 +33,7 @@ _ERRORS = ("error", "detail")
 _BEGINS_WITH_ID = re.compile(
     r'\s*\{\s*"id"\s*:\s*"([^"\\]+)"(?!\s*,\s*"(?:error|errors|detail|message|code|type)")'
 )
+_BEGINS_AS_EVENTS = re.compile(r"\s*(?::|(?:data|event|id|retry):)")
 # Also of the older resource (section 2.1). No word such as `errors` or `docs` is an id.
 _PLACE = re.compile(rf"(?:{GENERATIONS_PATH}|/api/text_generator/)([^/]*[0-9][^/]*)/?")
 
@@ -49,13 +52,39 @@ def _id_in_body(body: bytes) -> str:
         value, _ = wire.scan(text, len(text) - len(text.lstrip()))
     except ValueError:
         begun = _BEGINS_WITH_ID.match(text)
-        return remote_ids.sent_identifier(begun[1]) or "" if begun else ""
+        return remote_ids.sent_identifier(begun[1]) or "" if begun else _id_in_events(text)
     if isinstance(value, list) and len(value) == 1:
         (value,) = value
     fields = wire.mapping(value)
     # Also one level below, because a gateway may put an answer into an envelope.
     inner = (wire.mapping(item) for name, item in fields.items() if name not in _ECHO)
     return next(filter(None, map(_id_if_generation, (fields, *inner))), "")
+
+
+def _id_in_events(text: str) -> str:
+    """Return the id in the events of a stream: a receipt (section 6.3) or a generation.
+
+    A gateway that streams every answer may write the answer to a create so.
+    """
+    if not _BEGINS_AS_EVENTS.match(text):
+        return ""
+    body = text.encode("utf-8", "replace")
+    try:
+        for event in read_events([body], cap=len(body)):
+            if found := _id_in_event(event.data):
+                return found
+    except StreamError:  # Too many lines.
+        pass
+    return ""
+
+
+def _id_in_event(text: str) -> str:
+    try:
+        fields = wire.mapping(wire.load(text))
+    except ValueError:
+        return ""
+    receipt = wire.mapping(fields.get("creatify"))
+    return remote_ids.sent_identifier(receipt.get("id")) or _id_if_generation(fields)
 
 
 def is_error(fields: Mapping[str, Any]) -> bool:

@@ -63,6 +63,44 @@ class TestLoggable:
         assert databases.loggable(refusal) is None
 
 
+class TestOutage:
+    @pytest.mark.parametrize("code", [1040, 1053, 1205, 1213, 1290, 2002, 2006, 2013])
+    def test_is_reported_by_mariadb(self, code: int) -> None:
+        assert databases.is_outage(OperationalError(code, "The server is unreachable"))
+
+    @pytest.mark.parametrize("code", sorted(databases.VALUE_ERRORS))
+    def test_is_no_value_that_mariadb_refuses(self, code: int) -> None:
+        assert not databases.is_outage(OperationalError(code, "Incorrect string value"))
+
+    def test_is_no_error_of_another_library(self) -> None:
+        assert not databases.is_outage(ValueError({"ordering": ["Unknown field"]}))
+
+    @pytest.mark.skipif("connection.vendor != 'mysql'")
+    @pytest.mark.parametrize(
+        ("column", "value", "code"),
+        [
+            ("a VARCHAR(9) CHARACTER SET ascii", "\U0001f600", 1366),
+            ("a INT", "1" * 12, 1264),
+            ("a VARCHAR(2)", "long", 1406),
+            ("a DATETIME", "2026-99-99", 1292),
+            ("a INT CHECK (a < 5)", 7, 4025),
+        ],
+        ids=["charset", "range", "length", "time", "check"],
+    )
+    def test_is_no_value_that_this_database_refuses(
+        self, column: str, value: Any, code: int
+    ) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMPORARY TABLE refusals ({column})")
+            try:
+                with pytest.raises(Error) as caught:
+                    cursor.execute("INSERT INTO refusals VALUES (%s)", [value])
+            finally:
+                cursor.execute("DROP TEMPORARY TABLE refusals")
+        assert caught.value.args[0] == code
+        assert not databases.is_outage(caught.value)
+
+
 class TestConnection:
     @pytest.mark.parametrize("error", [OperationalError("gone"), read_only()])
     def test_is_new_after_an_outage(self, closed: list[str], error: Error) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -154,6 +154,19 @@ class TestKey:
         later = NOW + (age or IDEMPOTENCY_LIFETIME + timedelta(seconds=1))
         assert save(accept("Hi"), idempotency_key="k1", now=later)[1] is is_new
         assert Generation.objects.exclude(idempotency_key=None).count() == 1
+
+    @pytest.mark.parametrize(("hour", "is_new"), [(12, False), (13, True)])
+    def test_lasts_a_day_when_clocks_change_in_spring(
+        self, settings: Any, hour: int, *, is_new: bool
+    ) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+        sent_at, later = (
+            datetime.fromisoformat("2026-03-28 12:00"),
+            datetime.fromisoformat(f"2026-03-29 {hour}:30"),
+        )
+        save(accept("Hi"), idempotency_key="k1", now=sent_at, due_at=sent_at)
+        _row, is_another = save(accept("Hi"), idempotency_key="k1", now=later, due_at=later)
+        assert is_another is is_new
 
     def test_gives_the_row_of_a_racer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         first, _ = save(accept("Hi"), idempotency_key="k1")

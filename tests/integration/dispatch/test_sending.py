@@ -290,8 +290,11 @@ class TestAnswer:
         assert (row.status, row.remote_id, row.credits_used) == ("pending", "r1", None)
         assert "r2" in caplog.text
 
-    def test_with_the_id_of_an_equal_request_is_looked_for(self, double: RemoteDouble) -> None:
-        make_generation(status=Status.PENDING, remote_id="r1")
+    @pytest.mark.parametrize("account", ["default", "the same workspace"])
+    def test_with_the_id_of_an_equal_request_is_looked_for(
+        self, double: RemoteDouble, account: str
+    ) -> None:
+        make_generation(status=Status.PENDING, remote_id="r1", account=account)
         send = prepared(double)
         settle_send(send, answer(id="r1"))
         assert reported(send.generation) == ("unconfirmed", LATER, ("submit", "remote_id_taken"))

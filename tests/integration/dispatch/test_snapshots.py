@@ -213,6 +213,20 @@ class TestWait:
         row.refresh_from_db()
         assert (row.status == "expired") is (submitted != NOW)
 
+    @pytest.mark.parametrize(("hour", "status"), [(12, "pending"), (13, "expired")])
+    def test_expires_nothing_early_when_clocks_change_in_spring(
+        self, settings: Any, hour: int, status: str
+    ) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+        sent_at, now = (
+            datetime.fromisoformat("2026-03-28 12:00"),
+            datetime.fromisoformat(f"2026-03-29 {hour}:30"),
+        )
+        row = claimed(**dict.fromkeys(["created_at", "submitted_at", "due_at"], sent_at))
+        reschedule({row: now}, now=now)
+        row.refresh_from_db()
+        assert row.status == status
+
     def test_expires_nothing_twice(self) -> None:
         row = claimed(status=Status.EXPIRED, submitted_at=NOW - 9 * DAY)
         reschedule({row: NOW + DAY}, now=NOW)

@@ -342,9 +342,11 @@ class TestDatabase:
         rows = [make_generation() for _ in range(20)]
         assert list(Generation.objects.order_by("pk")) == rows
 
-    def test_adopted_ids_are_free_again_in_another_account(self) -> None:
-        for account in ("default", "other"):
-            row = make_generation(status=Status.SUBMITTING, account=account)
-            assert lifecycle.mark_running(
+    def test_has_a_remote_id_once_in_all_accounts(self) -> None:
+        """Two accounts may have keys of the same workspace."""
+        make_generation(status=Status.RUNNING, remote_id="r1", account="other")
+        row = make_generation(status=Status.SUBMITTING)
+        with pytest.raises(TransitionError):
+            lifecycle.mark_running(
                 row.pk, cause=Cause.SUBMIT, now=NOW, arrival=Arrival(Outcome(remote_id="r1"))
             )

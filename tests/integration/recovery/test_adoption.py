@@ -575,6 +575,18 @@ class TestAbsence:
         row = self.settle(lost(mode=Mode.STREAM, polls=9, **ago))
         assert row.status == status
 
+    @pytest.mark.parametrize(("minute", "status"), [(4, "unconfirmed"), (5, "failed")])
+    def test_of_a_stream_proves_as_little_when_clocks_change_in_spring(
+        self, settings: Any, minute: int, status: str
+    ) -> None:
+        reading = honest_reading()
+        settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+        at = datetime.fromisoformat("2026-03-29 01:59")
+        times = dict.fromkeys(["created_at", "due_at", "submitted_at", "updated_at"], at)
+        row = lost(mode=Mode.STREAM, polls=9, **times)
+        settle_lost([row], reading, now=datetime.fromisoformat(f"2026-03-29 03:0{minute - 1}"))
+        assert fresh(row).status == status
+
     def test_of_a_stream_twice_fails_it_with_its_part_of_the_text(self) -> None:
         received_at = NOW - 600 * SECOND
         content = {"response_text": "so far"}

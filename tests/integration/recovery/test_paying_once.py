@@ -166,6 +166,23 @@ def test_what_is_named_and_found_late_is_waited_for(site: Site) -> None:
     assert (site.remote.posts, site.row().status) == (1, "pending")
 
 
+def test_what_is_named_and_echoed_beyond_recognition_is_not_sent_again(site: Site) -> None:
+    """The remote never lists the generation, and forgets it later."""
+    words = [{"role": "user", "content": "¡Hola!"}]
+    site.remote.echo = lambda remote: replace(remote, messages=words)
+    site.wait(6, prompt="Before")
+    site.remote.names_it = True
+    site.send("Say hello")
+    site.remote.is_listed = lambda remote: remote.messages != words  # type: ignore[method-assign]
+    site.wait(20, step=2, prompt="After")
+    row = site.row()
+    assert (site.remote.posts, row.status) == (1, "expired")
+    site.remote.found_after = timedelta(days=9)
+    site.wait(72 * 60, step=240)
+    row = site.row()
+    assert (site.remote.posts, row.status, row.credits_used) == (1, "expired", None)
+
+
 def test_another_workspace_s_list_proves_nothing(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

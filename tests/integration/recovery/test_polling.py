@@ -72,7 +72,7 @@ class TestStart:
         ]
 
     def test_looks_in_every_account(self) -> None:
-        rows = [claimed(remote_id="r1", account=name) for name in ("default", "other")]
+        rows = [claimed(remote_id=name, account=name) for name in ("default", "other")]
         polls = start_polls(rows, now=NOW)
         assert [(poll.account, list(poll.generations)) for poll in polls] == [
             ("default", rows[:1]),
@@ -167,7 +167,7 @@ class TestCircuit:
 
     def test_is_each_account_s_own(self) -> None:
         opened("other", open_until=NOW + 9 * SECOND)
-        rows = [claimed(remote_id="r1", account=name) for name in ("default", "other")]
+        rows = [claimed(remote_id=name, account=name) for name in ("default", "other")]
         assert [poll.account for poll in start_polls(rows, now=NOW)] == ["default"]
 
     @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ class TestAnswer:
 
     def test_to_a_hint_at_another_request_moves_nothing(self) -> None:
         fields = {"status": Status.UNCONFIRMED, "unverified_remote_id": "r1"}
-        row = claimed(lease_until=None, **fields)
+        row = claimed(lease_until=None, deliveries=1, **fields)
         other = RemoteGeneration("r1", "done", model_name="m", messages=[{"role": "user"}])
         settle_polls([answered(row, other)], now=NOW)
         row = fresh(row)
@@ -272,22 +272,58 @@ class TestAnswer:
         self, attempts: int, status: str
     ) -> None:
         fields = {"status": Status.SUBMITTING, "unverified_remote_id": "r1"}
-        row = claimed(lease_until=None, attempts=attempts, **fields)
+        row = claimed(lease_until=None, attempts=attempts, deliveries=1, **fields)
         other = RemoteGeneration("r1", "done", model_name="m", messages=[{"role": "user"}])
         settle_polls([answered(row, other)], now=NOW)
         assert (fresh(row).status, fresh(row).unverified_remote_id) == (status, "")
 
-    @pytest.mark.parametrize(("others", "remote_id"), [(0, "r1"), (1, None)])
+    @pytest.mark.parametrize(
+        ("others", "deliveries", "remote_id"), [(0, 1, "r1"), (1, 1, None), (1, 0, "r1")]
+    )
     def test_to_a_hint_may_be_echoed_in_other_words(
-        self, others: int, remote_id: str | None
+        self, others: int, deliveries: int, remote_id: str | None
     ) -> None:
         fields: dict[str, Any] = {"status": Status.UNCONFIRMED, "attempts": 1}
-        row = claimed(unverified_remote_id="r1", **fields)
+        row = claimed(unverified_remote_id="r1", deliveries=deliveries, **fields)
         for _ in range(others):
             claimed(**fields)
         echo = RemoteGeneration("r1", "done", messages=HELLO, config={"top_p": 0.95})
         settle_polls([answered(row, echo)], now=NOW)
         assert fresh(row).remote_id == remote_id
+
+    @pytest.mark.parametrize(
+        ("fields", "status", "due_at"),
+        [
+            ({"status": Status.UNCONFIRMED}, "expired", NOW + 3 * SECOND),
+            ({"status": Status.RUNNING, "mode": "stream"}, "expired", NOW + 3 * SECOND),
+            ({"status": Status.SUBMITTING}, "unconfirmed", NOW),
+            (
+                {"status": Status.SUBMITTING, "lease_until": NOW + SECOND},
+                "submitting",
+                NOW + SECOND,
+            ),
+            ({"status": Status.EXPIRED}, "expired", NOW + timedelta(days=2)),
+        ],
+        ids=["lost", "a cut stream", "was queued", "is sent", "waits for a person"],
+    )
+    def test_to_an_id_of_our_answer_keeps_it_with_another_request(
+        self, fields: dict[str, Any], status: str, due_at: Any
+    ) -> None:
+        row = claimed(**{"lease_until": None, "attempts": 1, **fields}, unverified_remote_id="r1")
+        other = RemoteGeneration("r1", "done", model_name="m", messages=[{"role": "user"}])
+        settle_polls([answered(row, other)], now=NOW)
+        row = fresh(row)
+        assert (row.status, row.remote_id, row.unverified_remote_id) == (status, None, "r1")
+        assert row.due_at == due_at
+
+    def test_to_an_id_of_our_answer_with_another_request_says_that_it_may_be_charged(self) -> None:
+        fields = {"status": Status.UNCONFIRMED, "unverified_remote_id": "r1"}
+        row = claimed(**fields)
+        other = RemoteGeneration("r1", "done", model_name="m", messages=[{"role": "user"}])
+        settle_polls([answered(row, other)], now=NOW)
+        event = row.events.get()
+        assert fresh(row).error_code == "may_have_been_charged"
+        assert event.detail == "the answer to its send named a generation with another request"
 
     def test_to_a_hint_is_kept_for_an_expired_row_that_is_still_under_way(self) -> None:
         row = claimed(

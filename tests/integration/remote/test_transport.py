@@ -569,6 +569,39 @@ class TestBrokenAnswer:
 
         assert caught.value.accepted_as == ID
 
+    @pytest.mark.parametrize("begin", ["", "\n", ": ok\n\n", "event: message\n", "id: 1\n"])
+    @pytest.mark.parametrize("status", [200, 201, 502])
+    def test_tells_the_id_in_events(self, serve: Serve, status: int, begin: str) -> None:
+        text = {"candidates": [{"content": {"parts": [{"text": "creatify"}]}}]}
+        events = [text, {**text, "creatify": {"id": ID, "credits_used": 0.5}}]
+        body = begin + "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+        client, _server = serve(answer(status, body, Content_Type="text/event-stream"))
+
+        with pytest.raises(RemoteError) as caught:
+            client.create(a_request())
+
+        assert caught.value.accepted_as == ID
+
+    @pytest.mark.parametrize(
+        ("body", "found"),
+        [
+            (f"data: {PENDING}\n\ndata: [DONE]\n\n", ID),
+            (f'data: {{"creatify": {{"id": "{ID}"}}}}', ID),
+            (f'data: {{"creatify": {{"id": "{ID}"', ""),
+            ('data: {"creatify": {"id": null}}\n\n', ""),
+            ("data: {}\n" * 70_000, ""),
+            (f'<p>\ndata: {{"creatify": {{"id": "{ID}"}}}}\n\n', ""),
+        ],
+        ids=["generation", "no blank line", "cut", "no id", "too many lines", "page"],
+    )
+    def test_tells_the_id_in_odd_events(self, serve: Serve, body: str, found: str) -> None:
+        client, _server = serve(answer(200, body, Content_Type="text/event-stream"))
+
+        with pytest.raises(RemoteError) as caught:
+            client.create(a_request())
+
+        assert caught.value.accepted_as == found
+
     @pytest.mark.parametrize("name", ["Location", "Content_Location"])
     @pytest.mark.parametrize("body", ["", "<html>Created</html>", '{"status": "pending"}'])
     def test_tells_the_id_to_which_its_head_points(

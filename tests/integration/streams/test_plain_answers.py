@@ -121,7 +121,8 @@ class TestGeneration:
     def test_that_asks_something_else_is_not_taken(self, pump: Pump) -> None:
         other = {**GENERATION, "messages": [{"role": "user", "content": "Other"}]}
         row = pump(GENERATION, found=other, cut_after=100)
-        assert (row.status, row.remote_id) == (Status.UNCONFIRMED, None)
+        assert (row.status, row.remote_id) == (Status.EXPIRED, None)
+        assert row.unverified_remote_id == REMOTE_ID
 
 
 class TestChunks:
