@@ -355,7 +355,7 @@ class Migration(migrations.Migration):
                     "unverified_remote_id",
                     models.CharField(
                         blank=True,
-                        help_text="The id in a delivery, until a poll confirms it.",
+                        help_text="The id that a delivery or an answer named, until a poll confirms it.",
                         max_length=64,
                     ),
                 ),

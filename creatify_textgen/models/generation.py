@@ -193,7 +193,9 @@ class Generation(models.Model):  # type: ignore[django-manager-missing]
 
     # Who works on it, and when. These change most often.
     unverified_remote_id = models.CharField(
-        max_length=64, blank=True, help_text=_("The id in a delivery, until a poll confirms it.")
+        max_length=64,
+        blank=True,
+        help_text=_("The id that a delivery or an answer named, until a poll confirms it."),
     )
     deliveries = models.PositiveIntegerField(
         default=0, help_text=_("Webhook deliveries received while it was not final.")

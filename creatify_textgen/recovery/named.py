@@ -29,7 +29,8 @@ from creatify_textgen.states import TRANSITIONS, Cause, Status
 
 __all__ = ["forget_named", "may_be_stored_late", "settle_named"]
 
-FOUND = "named by a delivery"
+NAMED_BY_DELIVERY = "named by a delivery"
+NAMED_BY_ANSWER = "named by the answer to its send"
 OTHER_REQUEST = "the answer to its send named a generation with another request"
 
 
@@ -104,7 +105,10 @@ def _adopt(snapshot: Snapshot, *, now: datetime) -> bool:
             return lifecycle.keep_remote_id(
                 generation, snapshot.remote.id, snapshot.remote.id_as_sent, due_at=due_at
             )
-        apply_snapshot(snapshot, cause=Cause.WEBHOOK, now=now, detail=FOUND)
+        if _is_from_answer(generation):
+            apply_snapshot(snapshot, cause=Cause.POLL, now=now, detail=NAMED_BY_ANSWER)
+        else:
+            apply_snapshot(snapshot, cause=Cause.WEBHOOK, now=now, detail=NAMED_BY_DELIVERY)
     except TransitionError:
         return False  # Another row has taken it a moment ago.
     return True  # Or the row has another status by now. Nothing is left to do.

@@ -215,14 +215,24 @@ class TestAnswer:
         event = row.events.get()
         assert (fresh(row).status, event.cause, event.detail) == ("done", cause, "")
 
+    @pytest.mark.parametrize(
+        ("deliveries", "how"),
+        [
+            (1, ("webhook", "named by a delivery")),
+            (0, ("poll", "named by the answer to its send")),
+        ],
+        ids=["delivery", "answer"],
+    )
     @pytest.mark.parametrize("messages", [None, []])
-    def test_to_a_hint_adopts_what_was_named(self, messages: list[Any] | None) -> None:
-        row = claimed(status=Status.UNCONFIRMED, unverified_remote_id="r1")
+    def test_to_a_hint_adopts_what_was_named(
+        self, messages: list[Any] | None, deliveries: int, how: tuple[str, str]
+    ) -> None:
+        row = claimed(status=Status.UNCONFIRMED, unverified_remote_id="r1", deliveries=deliveries)
         named = RemoteGeneration("r1", "running", messages=messages)
         settle_polls([answered(row, named)], now=NOW)
         event = row.events.get()
         assert (fresh(row).status, fresh(row).remote_id) == ("running", "r1")
-        assert (event.cause, event.detail) == ("webhook", "named by a delivery")
+        assert (event.cause, event.detail) == how
 
     @pytest.mark.parametrize(
         ("lease_until", "due_at"), [(NOW + SECOND, NOW + SECOND), (NOW - SECOND, NOW)]
