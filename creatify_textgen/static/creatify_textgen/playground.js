@@ -6,7 +6,8 @@ const columns = /** @type {HTMLElement} */ (document.getElementById("textgen-col
 const template = /** @type {HTMLTemplateElement} */ (document.getElementById("textgen-column"));
 const button = /** @type {HTMLInputElement} */ (form.querySelector("[type=submit]"));
 const words = form.dataset;
-const { GenerationStream } = await import(new URL(words.streamModule, document.baseURI).href);
+// Not waited for here: a form that is sent before it has loaded must find the handler below.
+const loading = import(new URL(words.streamModule, document.baseURI).href);
 
 /** Seconds between the polls of what became of a generation: its cost may arrive later. */
 const PAUSES = [0, 1, 2, 4, 8, ...Array(20).fill(15)];
@@ -48,8 +49,8 @@ function showErrors(errors) {
   form.querySelector(".errorlist")?.scrollIntoView({ block: "center" });
 }
 
-/** Shows one answer. @param {Record<string, string>} answer */
-async function follow(answer) {
+/** Shows one answer. @param {Record<string, string>} answer @param {any} GenerationStream */
+async function follow(answer, GenerationStream) {
   const part = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
   const find = (/** @type {string} */ name) => /** @type {any} */ (part.querySelector(name));
   const [status, output] = [find("[role=status]"), find(".textgen-text")];
@@ -99,6 +100,7 @@ form.addEventListener("submit", async (event) => {
   note.setAttribute("role", "status");
   note.textContent = words.sending ?? "";
   try {
+    const { GenerationStream } = await loading;
     const headers = { Accept: "application/json" };
     const body = new FormData(form);
     const response = await fetch(location.href, { method: "POST", headers, body });
@@ -106,7 +108,7 @@ form.addEventListener("submit", async (event) => {
     columns.replaceChildren();
     /** @type {HTMLInputElement} */ (form.elements.namedItem("ticket")).value = answer.ticket;
     showErrors(answer.errors);
-    answer.columns.forEach(follow);
+    for (const one of answer.columns) follow(one, GenerationStream);
     columns.scrollIntoView({ block: "nearest" });
   } catch {
     // The old ticket stays: if the site has received the request, it is not paid for twice.
