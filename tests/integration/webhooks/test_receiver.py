@@ -8,6 +8,7 @@ import logging
 import uuid
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import User
@@ -207,10 +208,8 @@ class TestWithoutDatabase:
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def away(*_: Any, **__: Any) -> None:
-            raise OperationalError("server closed the connection")
-
-        monkeypatch.setattr(views, "receive_delivery", away)
+        away = OperationalError("server closed the connection")
+        monkeypatch.setattr(views, "receive_delivery", Mock(side_effect=away))
         for _ in range(3):
             assert post(client, url(pending.pk)).status_code == 503
         # A sentence, once: an outage has as many deliveries as generations.
@@ -225,11 +224,8 @@ class TestWithoutDatabase:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """If deliveries are believed, the value may be the answer."""
-
-        def refuse(*_: Any, **__: Any) -> None:
-            raise DataError("Failing row contains (the answer)")
-
-        monkeypatch.setattr(views, "receive_delivery", refuse)
+        refusal = DataError("Failing row contains (the answer)")
+        monkeypatch.setattr(views, "receive_delivery", Mock(side_effect=refusal))
         assert post(client, url(pending.pk)).status_code == 503
         assert f"{pending.pk} could not be saved (DataError)" in caplog.text
         assert "the answer" not in caplog.text
@@ -251,10 +247,7 @@ class TestToken:
         monkeypatch: pytest.MonkeyPatch,
         fault: Exception,
     ) -> None:
-        def fail(*_: Any, **__: Any) -> None:
-            raise fault
-
-        monkeypatch.setattr(views, "receive_delivery", fail)
+        monkeypatch.setattr(views, "receive_delivery", Mock(side_effect=fault))
         with caplog.at_level(logging.DEBUG):
             post(client, url(pending.pk))
             client.get(url(pending.pk))
